@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The wish to be woken, as a sleeper shows it to its peer.
+ *
+ * The line lies in the sleeper's own region; the peer has it mapped read-only and looks at it after
+ * each publication. So nothing is sent to a peer that is awake, and a peer cannot spoil anybody's
+ * wish but its own.
+ */
+#ifndef MBR_EVENT_WANT_SHM_H
+#define MBR_EVENT_WANT_SHM_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * data: not 0 while the writer of this line, as a consumer, is parked and wants to hear of a
+ * publication; space: the same as a producer, of a release. Each arming stores a new value, so that
+ * the peer wakes it once per arming. Stored relaxed before a full fence, loaded relaxed after one
+ * (pair B of base/atomic.h). Hostile: any value; costs the reader at most one wake-up per change.
+ * bell: what to say when waking, so that the sleeper knows who rang; written once, before the
+ * region is published. cpu: where the writer last parked, UINT32_MAX unknown; a hint for whether
+ * spinning can help, nothing else.
+ */
+struct mbr__want_shm {
+    uint32_t data;
+    uint32_t space;
+    uint32_t bell;
+    uint32_t cpu;
+    uint8_t pad[112];
+};
+
+static_assert(sizeof(struct mbr__want_shm) == 128, "two cache lines");
+static_assert(offsetof(struct mbr__want_shm, data) == 0 &&
+                  offsetof(struct mbr__want_shm, space) == 4 &&
+                  offsetof(struct mbr__want_shm, bell) == 8 &&
+                  offsetof(struct mbr__want_shm, cpu) == 12,
+              "layout version 1");
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cleaning the directory of names. A link whose owner is dead, a mailbox nobody listens on and a
+ * temporary link are removed; what is not ours is reported and kept. A link NAME.b stays as long as
+ * NAME.a's owner lives, since it tells him and the next opener how the last session ended.
+ */
+#define _GNU_SOURCE
+#include "queue/catmem/gc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <membrane/queue.h>
+
+#include "shm/names.h"
+#include "shm/post.h"
+
+#define SOME 64u /* entries a newcomer looks at */
+
+struct sweep {
+    struct mbr__names *n;
+    bool dry;
+    unsigned budget; /* entries still to be looked at */
+    int count;
+    void (*report)(void *arg, const struct mbr_gc_entry *e);
+    void *arg;
+};
+
+static bool ends_with(const char *s, const char *suffix)
+{
+    size_t n = strlen(s);
+    size_t m = strlen(suffix);
+
+    return n > m && strcmp(s + n - m, suffix) == 0;
+}
+
+static void tell(struct sweep *s, const char *file, const char *what, int pid, bool removed)
+{
+    if (s->report != NULL)
+        s->report(s->arg, &(struct mbr_gc_entry){
+                              .path = file, .what = what, .pid = pid, .removed = removed});
+}
+
+static void stale_link(struct sweep *s, const char *file, const char *what, int pid)
+{
+    s->count++;
+    tell(s, file, what, pid, !s->dry && mbr__names_remove(s->n, file) == 0);
+}
+
+/* Whether the pipe that a link NAME.b belongs to has a living creator. */
+static bool creator_lives(struct sweep *s, const char *file)
+{
+    char a[MBR__NAME_MAX + 3];
+    struct mbr__link l;
+
+    if (strlen(file) >= sizeof(a))
+        return false;
+    strcpy(a, file);
+    a[strlen(a) - 1] = 'a';
+    return mbr__names_read(s->n, a, &l) == 0 && mbr__proc_alive(&l.owner) != 0;
+}
+
+static void look_at_link(struct sweep *s, const char *file, bool opener)
+{
+    struct mbr__link l;
+    int r = mbr__names_read(s->n, file, &l);
+
+    if (r == -ENOENT)
+        return;
+    if (r < 0)
+        tell(s, file, "unknown", 0, false);
+    else if (mbr__proc_alive(&l.owner) == 0 && !(opener && creator_lives(s, file)))
+        stale_link(s, file, opener ? "opener" : "pipe", (int)l.owner.pid);
+}
+
+static void look_at_mailbox(struct sweep *s, const char *file)
+{
+    uint64_t inst = strtoull(file + 2, NULL, 16);
+
+    if (!mbr__mailbox_dead(s->n, inst))
+        return;
+    s->count++;
+    tell(s, file, "mailbox", 0, !s->dry && mbr__mailbox_unlink(s->n, inst) == 0);
+}
+
+static int look(void *arg, const char *file)
+{
+    struct sweep *s = arg;
+
+    if (s->budget == 0)
+        return 1;
+    s->budget--;
+    if (strncmp(file, "i.", 2) == 0 && strlen(file) == 18 &&
+        strspn(file + 2, "0123456789abcdef") == 16)
+        look_at_mailbox(s, file);
+    else if (ends_with(file, ".a") || ends_with(file, ".b"))
+        look_at_link(s, file, ends_with(file, ".b"));
+    else if (file[0] == '#')
+        stale_link(s, file, "temporary", 0); /* we hold the lock: nobody is about to rename it */
+    else
+        tell(s, file, "unknown", 0, false);
+    return 0;
+}
+
+static int sweep(struct sweep *s, uint64_t patience)
+{
+    int r = mbr__names_lock(s->n, patience);
+
+    if (r < 0)
+        return r;
+    r = mbr__names_each(s->n, look, s);
+    mbr__names_unlock(s->n);
+    return r < 0 ? r : s->count;
+}
+
+void mbr__gc_some(struct mbr__names *n)
+{
+    struct sweep s = {.n = n, .budget = SOME};
+
+    (void)sweep(&s, 0);
+}
+
+int mbr_gc(int dry_run, void (*report)(void *arg, const struct mbr_gc_entry *e), void *arg)
+{
+    struct mbr__names n;
+    struct sweep s = {
+        .n = &n, .dry = dry_run != 0, .budget = UINT32_MAX, .report = report, .arg = arg};
+    int r = mbr__names_open(&n);
+
+    if (r < 0)
+        return r;
+    r = sweep(&s, MBR__LOCK_NS);
+    mbr__names_close(&n);
+    return r;
+}
+
+int mbr_names_path(char *path, size_t size)
+{
+    struct mbr__names n;
+    int r = path == NULL ? -EINVAL : mbr__names_open(&n);
+
+    if (r < 0)
+        return r;
+    if (strlen(n.path) >= size)
+        r = -ENAMETOOLONG;
+    else
+        strcpy(path, n.path);
+    mbr__names_close(&n);
+    return r;
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mailbox traffic of pipes: how a creator learns of its opener, and how an owner whom /proc does
+ * not serve is asked.
+ *
+ * The hello carries the opener's memory, so what it pushes is safe in the kernel's hands before the
+ * push is acknowledged, whether or not the creator runs: killing the opener right afterwards loses
+ * nothing.
+ */
+#define _GNU_SOURCE
+#include "queue/catmem/hello.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "queue/catmem/session.h"
+#include "shm/proc.h"
+
+#define RETRY_NS UINT64_C(1000000) /* between attempts at a full mailbox */
+
+enum { FD_MEMORY = 0, FD_BELL = 1, FD_PIDFD = 2 };
+
+static int self_pidfd(struct mbr_libos *l)
+{
+    struct mbr__proc self;
+    int r = 0;
+
+    if (l->self_pidfd < 0) {
+        r = mbr__proc_self(&self);
+        if (r == 0)
+            r = mbr__proc_pidfd(&self, &l->self_pidfd);
+    }
+    return r < 0 ? r : l->self_pidfd;
+}
+
+/* A note about our half, with what a peer needs to reach us. */
+static int make_note(struct mbr__pipe *p, enum mbr__hello_kind kind, struct mbr__note *note)
+{
+    struct mbr__proc self;
+    int pidfd = self_pidfd(p->l);
+    int r = pidfd < 0 ? pidfd : mbr__proc_self(&self);
+
+    if (r < 0)
+        return r;
+    struct mbr__hello h = {
+        .magic = MBR__HELLO_MAGIC,
+        .kind = kind,
+        .target = {p->target[0], p->target[1]},
+        .id = {p->id[0], p->id[1]},
+        .start = p->start,
+        .capacity = p->own.body,
+        .proc_start = self.start,
+        .inst = p->l->box.inst,
+        .pid = self.pid,
+        .wake = p->l->ws.bell,
+    };
+    *note =
+        (struct mbr__note){.len = sizeof(h), .nfds = 3, .fds = {p->own.fd, p->l->ws.bell, pidfd}};
+    memcpy(note->data, &h, sizeof(h));
+    return 0;
+}
+
+/* ---- opener ---- */
+
+static void retry_fired(struct mbr__timer *t)
+{
+    mbr__sched_wake(&mbr__container_of(t, struct mbr__pipe, retry)->task);
+}
+
+void mbr__hello_init(struct mbr__pipe *p)
+{
+    mbr__timer_init(&p->retry, retry_fired);
+}
+
+/* The creator knows us now: say so in our link, so that nobody takes over what is in use. */
+static int mark_known(struct mbr__pipe *p)
+{
+    int r = mbr__names_lock(&p->l->names, MBR__LOCK_NS);
+
+    if (r < 0)
+        return r;
+    r = mbr__session_mark(p, 'x');
+    mbr__names_unlock(&p->l->names);
+    return r;
+}
+
+int mbr__hello_announce(struct mbr__pipe *p)
+{
+    struct mbr__note note;
+    int r = p->fault != 0 ? -p->fault : 0;
+
+    if (p->announced || r < 0)
+        return r;
+    if (!p->hello_sent) {
+        r = make_note(p, MBR__HELLO_OPEN, &note);
+        if (r == 0)
+            r = mbr__post_send(&p->l->names, p->peer->inst, &note, NULL);
+        p->hello_sent = r == 0;
+    }
+    if (r == 0)
+        r = mark_known(p);
+    if (r == -ENOENT || r == -ECONNREFUSED) {
+        mbr__pipe_fault(p, ECONNRESET); /* the creator has closed or died */
+        return -ECONNRESET;
+    }
+    if (r < 0) { /* no descriptors, a full mailbox, a lock that is kept: none of it lasts */
+        if (!mbr__timer_is_set(&p->retry))
+            (void)mbr__timer_add(&p->l->ws.timers, &p->retry, mbr__deadline_ns(RETRY_NS));
+        return -EAGAIN;
+    }
+    p->announced = true;
+    mbr__region_drop_fd(&p->own); /* the note holds it */
+    return 0;
+}
+
+static int await_answer(int conn, uint64_t deadline, struct mbr__note *note)
+{
+    for (;;) {
+        int r = mbr__conn_recv(conn, note);
+        uint64_t now = mbr__now_ns();
+
+        if (r != -EAGAIN)
+            return r;
+        if (now >= deadline)
+            return -ETIMEDOUT;
+        struct pollfd pfd = {.fd = conn, .events = POLLIN};
+
+        (void)poll(&pfd, 1, (int)((deadline - now) / 1000000 + 1));
+    }
+}
+
+int mbr__hello_request(struct mbr_libos *l, const struct mbr__link *a, uint64_t timeout_ns,
+                       int fds[3])
+{
+    struct mbr__hello h = {
+        .magic = MBR__HELLO_MAGIC,
+        .kind = MBR__HELLO_REQUEST,
+        .target = {a->id[0], a->id[1]},
+    };
+    struct mbr__note note = {.len = sizeof(h)};
+    int conn = -1;
+
+    memcpy(note.data, &h, sizeof(h));
+    int r = mbr__post_send(&l->names, a->inst, &note, &conn);
+
+    if (r < 0)
+        return r == -EAGAIN ? -ETIMEDOUT : r;
+    r = await_answer(conn, mbr__deadline_ns(timeout_ns), &note);
+    close(conn);
+    if (r < 0)
+        return r;
+    memcpy(&h, note.data, sizeof(h));
+    if (note.len != sizeof(h) || h.kind != MBR__HELLO_ANSWER || note.nfds != 3) {
+        mbr__note_close(&note);
+        return -EPROTO;
+    }
+    memcpy(fds, note.fds, sizeof(note.fds));
+    return 0;
+}
+
+/* ---- creator ---- */
+
+static struct mbr__pipe *find_target(struct mbr_libos *l, const uint64_t id[2])
+{
+    uint32_t cursor = 0;
+    struct mbr__pipe *p;
+
+    while ((p = mbr__slab_next(&l->pipes, &cursor)) != NULL) {
+        if (p->creator && p->id[0] == id[0] && p->id[1] == id[1])
+            return p;
+    }
+    return NULL;
+}
+
+/* The passed bell is kept only if it could not be had through /proc when it is needed. */
+static int choose_bell(const struct mbr__proc *proc, int wake_no, int passed)
+{
+    int probe = -1;
+
+    if (mbr__proc_open_fd(proc, wake_no, 'p', O_RDWR, &probe) < 0)
+        return passed;
+    close(probe);
+    close(passed);
+    return -1;
+}
+
+static int attach_opener(struct mbr__pipe *p, const struct mbr__hello *h, struct mbr__note *note)
+{
+    struct mbr__proc proc = {.pid = h->pid, .start = h->proc_start};
+    struct mbr__peer *peer = NULL;
+    uint64_t capacity = 0;
+
+    if (!mbr__ring_capacity_ok(h->capacity) || h->wake < 0 || h->pid <= 0)
+        return -EPROTO;
+    int r = mbr__region_attach(note->fds[FD_MEMORY], MBR__HALF_HEAD, h->capacity, &p->theirs);
+
+    if (r == 0)
+        r = mbr__session_check_half(&p->theirs, h->id, &capacity);
+    if (r == 0) {
+        int bell = choose_bell(&proc, h->wake, note->fds[FD_BELL]);
+
+        r = mbr__peer_get(p->l, &proc, h->inst, note->fds[FD_PIDFD], bell, h->wake, &peer);
+        note->fds[FD_BELL] = note->fds[FD_PIDFD] = -1;
+    }
+    if (r == 0) {
+        mbr__peer_join(peer, p);
+        r = mbr__session_join(p, capacity, 0, h->start);
+    }
+    if (r < 0) {
+        mbr__session_detach(p);
+        return r;
+    }
+    p->target[0] = h->id[0];
+    p->target[1] = h->id[1];
+    mbr__sched_wake(&p->task);
+    return 0;
+}
+
+static void put_aside(struct mbr__pipe *p, struct mbr__note *note)
+{
+    mbr__hello_forget(p);
+    p->next_hello = malloc(sizeof(*note));
+    if (p->next_hello != NULL)
+        *p->next_hello = *note;
+    else
+        mbr__note_close(note);
+}
+
+/* A note that says OPEN. The note's descriptors are closed unless taken. */
+static void opened(struct mbr__pipe *p, const struct mbr__hello *h, struct mbr__note *note)
+{
+    if (note->nfds != 3 || p->fault != 0 || p->ended) {
+        mbr__note_close(note);
+    } else if (p->attached) {
+        /* Its predecessor has left, or it could not have opened; our task will see that. */
+        put_aside(p, note);
+        mbr__sched_wake(&p->task);
+    } else {
+        (void)attach_opener(p, h, note); /* what is no half of a pipe is as if it had not come */
+        mbr__note_close(note);
+    }
+}
+
+void mbr__hello_next(struct mbr__pipe *p)
+{
+    struct mbr__note *note = p->next_hello;
+    struct mbr__hello h;
+
+    if (note == NULL)
+        return;
+    p->next_hello = NULL;
+    memcpy(&h, note->data, sizeof(h));
+    (void)attach_opener(p, &h, note);
+    mbr__note_close(note);
+    free(note);
+}
+
+void mbr__hello_forget(struct mbr__pipe *p)
+{
+    if (p->next_hello != NULL)
+        mbr__note_close(p->next_hello);
+    free(p->next_hello);
+    p->next_hello = NULL;
+}
+
+/* A note that says REQUEST: our half goes back over its connection. */
+static void requested(struct mbr__pipe *p, int conn)
+{
+    struct mbr__note answer;
+
+    if (make_note(p, MBR__HELLO_ANSWER, &answer) == 0)
+        (void)mbr__conn_send(conn, &answer);
+}
+
+static void handle(struct mbr_libos *l, struct mbr__note *note, int conn)
+{
+    struct mbr__hello h;
+    struct mbr__pipe *p = NULL;
+
+    if (note->len == sizeof(h)) {
+        memcpy(&h, note->data, sizeof(h));
+        if (h.magic == MBR__HELLO_MAGIC)
+            p = find_target(l, h.target);
+    }
+    if (p != NULL && h.kind == MBR__HELLO_OPEN) {
+        opened(p, &h, note);
+        return;
+    }
+    if (p != NULL && h.kind == MBR__HELLO_REQUEST)
+        requested(p, conn);
+    mbr__note_close(note);
+}
+
+void mbr__hello_read(struct mbr_libos *l)
+{
+    struct mbr__note note;
+    int conn = -1;
+    int r;
+
+    while ((r = mbr__mailbox_take(&l->box, &note, &conn)) != -EAGAIN) {
+        if (r == 0) {
+            handle(l, &note, conn);
+            close(conn);
+        } else if (r != -EPROTO && r != -EPERM) {
+            return; /* no descriptors now; the mailbox stays readable */
+        }
+    }
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Notes that travel through mailboxes: an opener's hello, and where /proc does not serve a request
+ * and its answer. Everything in a note is the sender's word; the kernel vouches for its user id
+ * alone.
+ */
+#ifndef MBR_CATMEM_HELLO_H
+#define MBR_CATMEM_HELLO_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#define MBR__HELLO_MAGIC UINT32_C(0x6f6c6c48)
+
+enum mbr__hello_kind {
+    MBR__HELLO_OPEN =
+        1, /* with our half's memory, our bell and our pidfd: we have opened your pipe */
+    MBR__HELLO_REQUEST = 2, /* send me your half's memory, your bell and your pidfd */
+    MBR__HELLO_ANSWER = 3,  /* here they are */
+};
+
+struct mbr__hello {
+    uint32_t magic;
+    uint32_t kind;
+    uint64_t target[2]; /* identity of the creator's half */
+    uint64_t id[2];     /* of the sender's half */
+    uint64_t start;     /* the opener's consumer index */
+    uint64_t capacity;  /* bytes of the sender's ring, 0 none */
+    uint64_t proc_start;
+    uint64_t inst; /* the sender's mailbox */
+    int32_t pid;   /* the sender's, in its own PID namespace */
+    int32_t wake;  /* number of its bell */
+};
+
+static_assert(sizeof(struct mbr__hello) == 80, "no padding");
+
+#endif

@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moving messages: pushes into our ring, pops out of the peer's, both tried at once and continued
+ * by the pipe's task when a watch has fired. One push is one pop: what does not fit into a quarter
+ * of the ring travels in pieces.
+ *
+ * Everything read from the peer is read once and bounded: indices and record sizes in ring.h, total
+ * lengths here.
+ */
+#include "queue/catmem/pipe.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "queue/catmem/lend.h"
+
+/* A message of up to a quarter of the ring goes whole; a longer one in pieces of an eighth, so that
+ * one side fills a piece while the other empties another. */
+#define WHOLE_SHARE 4u
+#define PIECE_SHARE 8u
+
+static uint64_t whole_max(const struct mbr__pipe *p)
+{
+    return (p->tx.mask + 1) / WHOLE_SHARE - MBR__RECORD_HEADER;
+}
+
+uint64_t mbr__pipe_piece(const struct mbr__pipe *p)
+{
+    return (p->tx.mask + 1) / PIECE_SHARE - 2 * MBR__RECORD_HEADER;
+}
+
+/* ---- the peer ---- */
+
+void mbr__pipe_ring(struct mbr__pipe *p)
+{
+    if (p->peer != NULL)
+        mbr__peer_ring(p->peer, mbr_load_relaxed(&p->other->want.bell));
+}
+
+void mbr__pipe_publish(struct mbr__pipe *p)
+{
+    if (__builtin_expect(mbr__ring_publish(&p->tx) != 0, 0))
+        mbr__pipe_ring(p);
+}
+
+void mbr__pipe_retire(struct mbr__pipe *p)
+{
+    if (__builtin_expect(mbr__ring_retire(&p->rx) != 0, 0))
+        mbr__pipe_ring(p);
+}
+
+static void drop_partial(struct mbr__pipe *p)
+{
+    mbr__buf_unref(p->in.buf);
+    p->in = (struct mbr__partial){0};
+}
+
+void mbr__pipe_fail(struct mbr__pipe *p, struct mbr__list *ops, int error)
+{
+    struct mbr__list *node;
+
+    while ((node = mbr__list_pop_front(ops)) != NULL)
+        mbr__op_complete(p->l, mbr__container_of(node, struct mbr__op, node), DEMI_OPC_FAILED,
+                         error);
+}
+
+void mbr__pipe_fault(struct mbr__pipe *p, int error)
+{
+    if (p->fault == 0)
+        p->fault = error;
+    if (p->attached) { /* the peer shall not wait for us */
+        uint32_t want =
+            mbr__ring_end(&p->tx, MBR__RING_FLAGS) | mbr__ring_refuse(&p->rx, MBR__RING_FLAGS);
+
+        if (want != 0)
+            mbr__pipe_ring(p);
+    }
+    drop_partial(p);
+    mbr__pipe_fail(p, &p->pops, p->fault);
+    mbr__pipe_fail(p, &p->pushes, p->fault);
+}
+
+/* ---- watches ---- */
+
+static void wake_task(struct mbr__pipe *p)
+{
+    mbr__sched_wake(&p->task);
+}
+
+static void rx_fired(struct mbr__watch *w, uint32_t events)
+{
+    (void)events;
+    wake_task(mbr__container_of(w, struct mbr__pipe, rx_watch));
+}
+
+static void tx_fired(struct mbr__watch *w, uint32_t events)
+{
+    (void)events;
+    wake_task(mbr__container_of(w, struct mbr__pipe, tx_watch));
+}
+
+void mbr__pipe_watch_rx(struct mbr__pipe *p)
+{
+    const uint64_t *word = mbr__ring_next(&p->rx);
+    uint64_t seen = mbr__ring_seen(&p->rx);
+
+    if (!p->attached)
+        return;
+    if (mbr__watch_active(&p->rx_watch))
+        mbr__watch_seen(&p->rx_watch, word, seen);
+    else
+        mbr__watch_word(&p->l->ws, &p->rx_watch, word, seen, &p->self->want, MBR__WANT_DATA,
+                        &p->other->want, rx_fired);
+}
+
+void mbr__pipe_watch_tx(struct mbr__pipe *p)
+{
+    uint64_t seen = p->tx.head | p->tx.flags;
+
+    if (!p->attached)
+        return;
+    if (mbr__watch_active(&p->tx_watch))
+        mbr__watch_seen(&p->tx_watch, &p->other->rx.head, seen);
+    else
+        mbr__watch_word(&p->l->ws, &p->tx_watch, &p->other->rx.head, seen, &p->self->want,
+                        MBR__WANT_SPACE, &p->other->want, tx_fired);
+}
+
+/* ---- popping ---- */
+
+/* An opener that closes without ever having pushed leaves no end of file behind. */
+static bool left_silently(const struct mbr__pipe *p)
+{
+    return p->creator && p->rx.head == 0 && ((p->rx.flags | p->tx.flags) & MBR__RING_LEFT) != 0 &&
+           !mbr__ring_has_record(&p->rx);
+}
+
+/* The ring is empty and its producer is done with it. -ENODATA, 0 if the pipe goes on without it,
+ * or the fault. */
+static int end_of_session(struct mbr__pipe *p)
+{
+    if (p->in.buf != NULL && p->in.got < p->in.total) {
+        mbr__pipe_fault(p, ECONNRESET); /* in the middle of a message */
+        return -ECONNRESET;
+    }
+    if (left_silently(p)) {
+        mbr__session_depart(p);
+        return 0;
+    }
+    return -ENODATA;
+}
+
+/* The ring is empty and its producer is dead. */
+static int end_of_peer(struct mbr__pipe *p)
+{
+    if (p->creator && mbr__session_died_silent(p)) {
+        mbr__session_depart(p);
+        return 0;
+    }
+    mbr__pipe_fault(p, ECONNRESET);
+    return -ECONNRESET;
+}
+
+int mbr__pipe_peek(struct mbr__pipe *p, struct mbr__record *rec)
+{
+    if (p->fault != 0)
+        return -p->fault;
+    if (!p->attached)
+        return 0;
+    /* Asked before we look: what a process published before it died is then seen by the look. */
+    bool dead = p->peer != NULL && p->peer->dead;
+    int r = mbr__ring_peek(&p->rx, rec);
+
+    if (__builtin_expect(r > 0, 1))
+        return r;
+    if (r < 0) {
+        mbr__pipe_fault(p, EPROTO);
+        return -EPROTO;
+    }
+    if ((p->rx.flags & MBR__RING_END) != 0)
+        return end_of_session(p);
+    return dead ? end_of_peer(p) : 0;
+}
+
+/* Gives up to op->max bytes of the message that has arrived in `in`, or all of it without copying.
+ */
+static void give(struct mbr__pipe *p, struct mbr__op *op)
+{
+    struct mbr__partial *in = &p->in;
+    uint64_t left = in->total - in->given;
+
+    if (op->max == 0 || left <= op->max) {
+        op->buf = in->buf;
+        op->data = (const uint8_t *)in->buf->data + in->given;
+        op->len = (uint32_t)left;
+        *in = (struct mbr__partial){0};
+    } else {
+        /* A view of the same buffer: the remainder keeps its own reference. */
+        mbr__buf_ref(in->buf);
+        op->buf = in->buf;
+        op->data = (const uint8_t *)in->buf->data + in->given;
+        op->len = (uint32_t)op->max;
+        in->given += op->max;
+    }
+    mbr__op_complete(p->l, op, DEMI_OPC_POP, 0);
+}
+
+/* A piece of a long message arrives. 1 the message is whole, 0 more must come, else a fault. */
+static int take_piece(struct mbr__pipe *p, const void *data, uint32_t len)
+{
+    struct mbr__partial *in = &p->in;
+
+    if (len == 0 || len > in->total - in->got)
+        return -EPROTO;
+    memcpy((uint8_t *)in->buf->data + in->got, data, len);
+    in->got += len;
+    return in->got == in->total;
+}
+
+static int begin_message(struct mbr__pipe *p, uint64_t total, const void *data, uint32_t len)
+{
+    if (p->in.buf != NULL || total == 0 || total > MBR_MESSAGE_MAX)
+        return -EPROTO;
+    p->in.buf = mbr__buf_alloc(total);
+    if (p->in.buf == NULL)
+        return -ENOMEM;
+    p->in.total = total;
+    return take_piece(p, data, len);
+}
+
+/* Takes one record in. 1 a message is whole in `in`, 0 not yet; -ENOMEM: nothing was taken; else
+ * -EPROTO. */
+static int take_record(struct mbr__pipe *p, const struct mbr__record *rec)
+{
+    uint64_t total;
+    int r = -EPROTO;
+
+    switch (rec->kind) {
+    case MBR__REC_WHOLE:
+        r = begin_message(p, rec->len, rec->data, rec->len);
+        break;
+    case MBR__REC_FIRST:
+        if (rec->len <= sizeof(total))
+            return -EPROTO;
+        memcpy(&total, rec->data, sizeof(total)); /* once; bounded in begin_message */
+        r = begin_message(p, total, (const uint8_t *)rec->data + sizeof(total),
+                          rec->len - (uint32_t)sizeof(total));
+        break;
+    case MBR__REC_NEXT:
+        if (p->in.buf != NULL && p->in.got < p->in.total)
+            r = take_piece(p, rec->data, rec->len);
+        break;
+    default:
+        break;
+    }
+    if (r >= 0)
+        mbr__ring_release(&p->rx, rec);
+    return r;
+}
+
+static void give_end(struct mbr__pipe *p, struct mbr__op *op)
+{
+    op->buf = mbr__buf_alloc(1); /* programs free the result of every pop, also of this one */
+    if (op->buf == NULL) {
+        mbr__op_complete(p->l, op, DEMI_OPC_FAILED, ENOMEM);
+        return;
+    }
+    op->data = op->buf->data;
+    op->len = 0;
+    p->ended = true;
+    mbr__op_complete(p->l, op, DEMI_OPC_POP, 0);
+}
+
+/* A pop could not go on: completes it unless it must wait. Returns whether it was completed. */
+static bool pop_failed(struct mbr__pipe *p, struct mbr__op *op, int r)
+{
+    if (r == -ENODATA)
+        give_end(p, op);
+    else if (r == -ENOMEM)
+        mbr__op_complete(p->l, op, DEMI_OPC_FAILED, ENOMEM);
+    else
+        mbr__op_complete(p->l, op, DEMI_OPC_FAILED, -r);
+    return true;
+}
+
+/* Tries one pop, which is in no list. True if it completed. */
+static bool try_pop(struct mbr__pipe *p, struct mbr__op *op)
+{
+    struct mbr__record rec;
+    int r = 0;
+
+    if (p->ended)
+        return pop_failed(p, op, -EBADF);
+    if (p->in.buf != NULL && p->in.got == p->in.total) {
+        give(p, op);
+        return true;
+    }
+    for (;;) {
+        r = mbr__pipe_peek(p, &rec);
+        if (r <= 0)
+            break;
+        if (__builtin_expect(rec.kind >= MBR__REC_LENT, 0)) {
+            r = mbr__lend_record(p, op, &rec);
+            if (r == 0)
+                continue; /* one of ours that came back */
+            if (r > 0)
+                return true;
+            break;
+        }
+        r = take_record(p, &rec);
+        if (r < 0)
+            break;
+        mbr__pipe_retire(p);
+        if (r > 0) {
+            give(p, op);
+            return true;
+        }
+    }
+    if (r == -EPROTO)
+        mbr__pipe_fault(p, EPROTO);
+    return r != 0 && pop_failed(p, op, r);
+}
+
+static void progress_pops(struct mbr__pipe *p)
+{
+    struct mbr__list *node;
+
+    while ((node = mbr__list_pop_front(&p->pops)) != NULL) {
+        if (!try_pop(p, mbr__container_of(node, struct mbr__op, node))) {
+            mbr__list_push_front(&p->pops, node);
+            mbr__pipe_watch_rx(p);
+            return;
+        }
+    }
+    if (mbr__watch_active(&p->rx_watch))
+        mbr__watch_end(&p->l->ws, &p->rx_watch);
+}
+
+int mbr__pop_begin(struct mbr__pipe *p, size_t max, bool in_place, demi_qtoken_t *qt)
+{
+    if (!p->can_recv || p->closing)
+        return -EBADF;
+    struct mbr__op *op = mbr__op_new(p->l, p, DEMI_OPC_POP);
+
+    if (op == NULL)
+        return -ENOMEM;
+    op->max = max;
+    op->in_place = in_place;
+    *qt = op->token;
+    if (mbr__list_empty(&p->pops) && !p->peeked && try_pop(p, op))
+        return 0;
+    mbr__list_push_back(&p->pops, &op->node);
+    /* Before we may sleep on this pipe its creator must know us, or it could not wake us. */
+    if (!p->announced && !p->creator)
+        (void)mbr__hello_announce(p);
+    mbr__pipe_watch_rx(p);
+    return 0;
+}
+
+/* ---- pushing ---- */
+
+int mbr__pipe_may_push(struct mbr__pipe *p)
+{
+    if (p->ended)
+        return -EBADF;
+    if (p->fault != 0)
+        return -p->fault;
+    if (!p->creator && !p->announced) {
+        int r = mbr__hello_announce(p);
+
+        if (r < 0)
+            return r;
+    }
+    if (p->tx.broken) {
+        mbr__pipe_fault(p, EPROTO);
+        return -EPROTO;
+    }
+    if (p->tx.flags == 0 && (p->peer == NULL || !p->peer->dead))
+        return 0;
+    /* The consumer is gone; one that was never heard of makes room for the next. */
+    if (left_silently(p) || (p->tx.flags == 0 && p->creator && mbr__session_died_silent(p))) {
+        mbr__session_depart(p);
+        return 0;
+    }
+    return -ECONNRESET;
+}
+
+/* Puts the next piece of a long message into the ring. False if there is no room. */
+static bool push_piece(struct mbr__pipe *p, struct mbr__op *op)
+{
+    bool first = op->sent == 0;
+    uint64_t total = op->len;
+    uint64_t extra = first ? sizeof(total) : 0;
+    uint64_t left = total - op->sent;
+    uint32_t n = (uint32_t)(left < mbr__pipe_piece(p) ? left : mbr__pipe_piece(p));
+    uint8_t *to = mbr__ring_reserve(&p->tx, n + (uint32_t)extra);
+
+    if (to == NULL)
+        return false;
+    if (first)
+        memcpy(to, &total, sizeof(total));
+    memcpy(to + extra, op->data + op->sent, n);
+    mbr__ring_commit(&p->tx, n + (uint32_t)extra, first ? MBR__REC_FIRST : MBR__REC_NEXT);
+    op->sent += n;
+    mbr__pipe_publish(p);
+    return true;
+}
+
+static bool push_whole(struct mbr__pipe *p, const void *data, uint32_t len)
+{
+    void *to = mbr__ring_reserve(&p->tx, len);
+
+    if (to == NULL)
+        return false;
+    memcpy(to, data, len);
+    mbr__ring_commit(&p->tx, len, MBR__REC_WHOLE);
+    mbr__pipe_publish(p);
+    return true;
+}
+
+/* Tries one push, which is in no list. True if it completed. */
+static bool try_push(struct mbr__pipe *p, struct mbr__op *op)
+{
+    int r = mbr__pipe_may_push(p);
+
+    if (r == -EAGAIN)
+        return false;
+    if (r < 0) {
+        mbr__op_complete(p->l, op, DEMI_OPC_FAILED, -r);
+        return true;
+    }
+    if (op->buf != NULL && op->buf->release != NULL && mbr__lend_is_ours(p, op->buf)) {
+        if (!mbr__lend_push(p, op))
+            return false;
+    } else if (op->len <= whole_max(p)) {
+        if (!push_whole(p, op->data, op->len))
+            return false;
+    } else {
+        while (op->sent < op->len) {
+            if (!push_piece(p, op))
+                return false;
+        }
+    }
+    mbr__op_complete(p->l, op, DEMI_OPC_PUSH, 0);
+    return true;
+}
+
+static void progress_pushes(struct mbr__pipe *p)
+{
+    struct mbr__list *node;
+
+    while ((node = mbr__list_pop_front(&p->pushes)) != NULL) {
+        if (!try_push(p, mbr__container_of(node, struct mbr__op, node))) {
+            if (p->tx.flags != 0 ||
+                p->tx.broken) { /* seen while looking for room: try again, to fail */
+                mbr__list_push_front(&p->pushes, node);
+                continue;
+            }
+            mbr__list_push_front(&p->pushes, node);
+            mbr__pipe_watch_tx(p);
+            return;
+        }
+    }
+    if (mbr__watch_active(&p->tx_watch))
+        mbr__watch_end(&p->l->ws, &p->tx_watch);
+}
+
+/* Validates a program's array. *buf is the buffer behind it. */
+static int check_sga(const demi_sgarray_t *sga, struct mbr__buf **buf)
+{
+    if (sga == NULL || sga->sga_numsegs != 1)
+        return -EINVAL;
+    struct mbr__buf *b = mbr__buf_check(sga->sga_buf);
+    uint64_t len = sga->sga_segs[0].sgaseg_len;
+
+    if (b == NULL || len == 0)
+        return -EINVAL;
+    uintptr_t offset = (uintptr_t)sga->sga_segs[0].sgaseg_buf - (uintptr_t)b->data;
+
+    if (offset > b->capacity || len > b->capacity - offset || len > MBR_MESSAGE_MAX)
+        return -EINVAL;
+    *buf = b;
+    return 0;
+}
+
+int mbr__push_begin(struct mbr__pipe *p, const demi_sgarray_t *sga, demi_qtoken_t *qt)
+{
+    struct mbr__buf *buf = NULL;
+    int r = check_sga(sga, &buf);
+
+    if (r < 0)
+        return r;
+    if (!p->can_send || p->closing)
+        return -EBADF;
+    struct mbr__op *op = mbr__op_new(p->l, p, DEMI_OPC_PUSH);
+
+    if (op == NULL)
+        return -ENOMEM;
+    op->data = sga->sga_segs[0].sgaseg_buf;
+    op->len = sga->sga_segs[0].sgaseg_len;
+    *qt = op->token;
+    /* Small and nothing before it: straight into the ring, without a reference. */
+    if (mbr__list_empty(&p->pushes) && buf->release == NULL && op->len <= whole_max(p) &&
+        mbr__pipe_may_push(p) == 0 && push_whole(p, op->data, op->len)) {
+        mbr__op_complete(p->l, op, DEMI_OPC_PUSH, 0);
+        return 0;
+    }
+    op->buf = buf;
+    mbr__buf_ref(buf);
+    mbr__list_push_back(&p->pushes, &op->node);
+    progress_pushes(p);
+    return 0;
+}
+
+/* ---- the task ---- */
+
+static void finish_close(struct mbr__pipe *p)
+{
+    struct mbr_libos *l = p->l;
+    struct mbr__op *op = p->close_op;
+
+    p->close_op = NULL;
+    mbr__session_close(p);
+    mbr__op_complete(l, op, DEMI_OPC_CLOSE, 0);
+}
+
+void mbr__pipe_progress(struct mbr__pipe *p)
+{
+    struct mbr__record rec;
+
+    if (__builtin_expect(p->lending != NULL, 0))
+        mbr__lend_flush(p);
+    progress_pushes(p);
+    progress_pops(p);
+    /* Nobody pops: still notice a departure or a death, so that pushes end and the next opener can
+     * come. */
+    if (p->attached && p->pops.next == &p->pops && p->fault == 0 && p->can_recv && !p->peeked)
+        (void)mbr__pipe_peek(p, &rec);
+}
+
+static enum mbr__task_result poll_pipe(struct mbr__task *task)
+{
+    struct mbr__pipe *p = mbr__container_of(task, struct mbr__pipe, task);
+
+    mbr__pipe_progress(p);
+    if (p->close_op != NULL && mbr__list_empty(&p->pushes)) {
+        finish_close(p);
+        return MBR__TASK_DONE;
+    }
+    return MBR__TASK_PENDING;
+}
+
+void mbr__pipe_init(struct mbr__pipe *p)
+{
+    mbr__list_init(&p->pops);
+    mbr__list_init(&p->pushes);
+    mbr__task_init(&p->task, poll_pipe);
+}

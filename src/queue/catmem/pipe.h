@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pipe's end: two rings, the operations that wait on them, and the session that joins it to its
+ * peer.
+ *
+ * pipe.c moves messages, session.c opens and closes, hello.c makes an opener known to its creator,
+ * peer.c knows the process at the other end. A wrong peer only ever sets `fault`; a wrong program
+ * aborts; the rest is an errno.
+ */
+#ifndef MBR_CATMEM_PIPE_H
+#define MBR_CATMEM_PIPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "queue/catmem/half_shm.h"
+#include "queue/libos.h"
+#include "ring/ring.h"
+#include "shm/region.h"
+
+/* The process at the other end; shared by all pipes that lead to the same instance of it. */
+struct mbr__peer {
+    struct mbr__list node;  /* in the libOS's list */
+    struct mbr__list pipes; /* that lead there */
+    struct mbr_libos *l;
+    struct mbr__proc proc;
+    uint64_t inst;
+    int pidfd;
+    int wake;    /* its bell, opened when first needed; -1 */
+    int wake_no; /* its number in the peer, for /proc */
+    bool dead;
+    struct mbr__watch watch;
+};
+
+/* A message that arrives in pieces, or that sized pops take in pieces. */
+struct mbr__partial {
+    struct mbr__buf *buf;
+    uint64_t total;
+    uint64_t got;   /* bytes that have arrived */
+    uint64_t given; /* bytes that sized pops have taken */
+};
+
+struct mbr__pipe {
+    struct mbr_libos *l;
+    struct mbr__task task;
+    int qd;
+    bool creator;
+    bool can_send, can_recv; /* this end's directions: one-way pipes, and shutdown() */
+    bool attached;           /* rx and the peer's words may be used */
+    bool hello_sent;
+    bool announced; /* opener: the creator knows us (our hello is in its mailbox) */
+    bool ended;     /* end of file was given to a pop */
+    bool closing;   /* asynchronous close under way */
+    int fault;      /* 0, or the positive errno that ended the pipe */
+    char name[MBR__NAME_MAX + 1];
+    uint64_t id[2];     /* of our half */
+    uint64_t target[2]; /* opener: of the creator's half */
+    uint64_t start;     /* opener: our consumer index at the beginning */
+    struct mbr__region own, theirs;
+    struct mbr__half_shm *self;
+    const struct mbr__half_shm *other; /* NULL while not attached */
+    struct mbr__ring_tx tx;
+    struct mbr__ring_rx rx;
+    struct mbr__watch rx_watch, tx_watch;
+    struct mbr__list pops, pushes;
+    struct mbr__op *close_op;
+    struct mbr__partial in;
+    struct mbr__peer *peer;
+    struct mbr__list peer_node;
+    struct mbr__note
+        *next_hello; /* creator: an opener that came before the last one's departure was seen */
+    struct mbr__timer retry; /* opener: when the creator's mailbox was full */
+    bool peeked;             /* a record is lent to the program */
+    struct mbr__record lent;
+    struct mbr__lending *lending;
+    uint32_t reserved; /* bytes the program may commit */
+};
+
+static inline struct mbr_libos *mbr__pipe_libos(struct mbr__pipe *p)
+{
+    return p->l;
+}
+
+/* ---- pipe.c ---- */
+
+/* Sets up the data path of a new pipe whose `own` half is mapped. */
+void mbr__pipe_init(struct mbr__pipe *p);
+/* Goes as far as possible with everything that is pending. */
+void mbr__pipe_progress(struct mbr__pipe *p);
+/* Ends the pipe: every pending operation fails with this errno (positive), every later one too. */
+void mbr__pipe_fault(struct mbr__pipe *p, int error);
+/* Fails the pending operations of a direction. */
+void mbr__pipe_fail(struct mbr__pipe *p, struct mbr__list *ops, int error);
+/* Wakes the peer, which has shown the wish. */
+void mbr__pipe_ring(struct mbr__pipe *p);
+/* Whether a push could begin: 0, -EAGAIN not yet, or the negative errno it would fail with. */
+int mbr__pipe_may_push(struct mbr__pipe *p);
+/* Looks for a record: 1, 0 none now, -ENODATA end of file, or the negative errno of the fault. */
+int mbr__pipe_peek(struct mbr__pipe *p, struct mbr__record *rec);
+/* Makes room visible to the peer. */
+void mbr__pipe_retire(struct mbr__pipe *p);
+/* Makes committed records visible to the peer. */
+void mbr__pipe_publish(struct mbr__pipe *p);
+/* Has the wait set look at the ring for this direction. */
+void mbr__pipe_watch_rx(struct mbr__pipe *p);
+void mbr__pipe_watch_tx(struct mbr__pipe *p);
+/* The largest piece of a message that is put into one record, and the largest message that is not
+ * cut. */
+uint64_t mbr__pipe_piece(const struct mbr__pipe *p);
+
+/* Starts a push or a pop; tried at once. */
+int mbr__push_begin(struct mbr__pipe *p, const demi_sgarray_t *sga, demi_qtoken_t *qt);
+int mbr__pop_begin(struct mbr__pipe *p, size_t max, bool in_place, demi_qtoken_t *qt);
+
+/* ---- session.c ---- */
+
+int mbr__session_create(struct mbr_libos *l, const char *name, uint64_t capacity, unsigned flags,
+                        struct mbr__pipe **out);
+int mbr__session_open(struct mbr_libos *l, const char *name, uint64_t capacity, unsigned flags,
+                      struct mbr__pipe **out);
+/* Ends both directions, withdraws the name, frees everything. All operations must have been
+ * completed. */
+void mbr__session_close(struct mbr__pipe *p);
+/* Creator: the opener has left without having pushed; the pipe waits for the next one. */
+void mbr__session_depart(struct mbr__pipe *p);
+/* The peer's process is dead. True when the pipe goes on without it: it was an opener nobody had
+ * ever heard of. */
+bool mbr__session_died_silent(struct mbr__pipe *p);
+
+/* ---- hello.c ---- */
+
+void mbr__hello_init(struct mbr__pipe *p);
+/* Opener: makes itself known to the creator before its first push or sleep. 0, -EAGAIN try again
+ * later (a timer is set and will wake the task), else the pipe has ended: its fault negated. */
+int mbr__hello_announce(struct mbr__pipe *p);
+/* Mailbox: takes all notes that have come. */
+void mbr__hello_read(struct mbr_libos *l);
+/* Creator: attaches an opener whose note was put aside. */
+void mbr__hello_next(struct mbr__pipe *p);
+void mbr__hello_forget(struct mbr__pipe *p);
+/* Opener, where /proc does not serve: asks the owner for its half. Blocks up to `timeout`. fds:
+ * memory, bell, pidfd. */
+int mbr__hello_request(struct mbr_libos *l, const struct mbr__link *a, uint64_t timeout_ns,
+                       int fds[3]);
+
+/* ---- peer.c ---- */
+
+/* The record of a process, new or shared. pidfd and wake (may be -1) become the record's, also when
+ * it fails. */
+int mbr__peer_get(struct mbr_libos *l, const struct mbr__proc *proc, uint64_t inst, int pidfd,
+                  int wake, int wake_no, struct mbr__peer **out);
+void mbr__peer_join(struct mbr__peer *peer, struct mbr__pipe *p);
+/* Ends the pipe's interest; the last one frees the record. */
+void mbr__peer_leave(struct mbr__pipe *p);
+/* Rings its bell. */
+void mbr__peer_ring(struct mbr__peer *peer, uint32_t bell);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations and waiting for them. A wait marks the operations it is for with its epoch, so that
+ * the one that completes first is known without looking at all of them again.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "queue/catmem/pipe.h"
+#include "queue/libos.h"
+
+#define KERNEL_EVERY \
+    256u /* waits that never slept, between looks at the kernel while something is cold */
+
+struct mbr__op *mbr__op_new(struct mbr_libos *l, struct mbr__pipe *p, int opcode)
+{
+    struct mbr__op *op = mbr__slab_alloc(&l->ops);
+
+    if (op == NULL)
+        return NULL;
+    *op = (struct mbr__op){
+        .token = mbr__slab_handle(&l->ops, op),
+        .pipe = p,
+        .qd = p->qd,
+        .opcode = (uint8_t)opcode,
+    };
+    return op;
+}
+
+void mbr__op_drop(struct mbr_libos *l, struct mbr__op *op)
+{
+    mbr__buf_unref(op->buf);
+    mbr__slab_free(&l->ops, op);
+}
+
+void mbr__op_complete(struct mbr_libos *l, struct mbr__op *op, int opcode, int error)
+{
+    op->done = true;
+    op->pipe = NULL;
+    op->opcode = (uint8_t)opcode;
+    op->error = error;
+    if (opcode != DEMI_OPC_POP) {
+        mbr__buf_unref(op->buf);
+        op->buf = NULL;
+    }
+    mbr__list_push_back(&l->done, &op->node);
+    if (op->epoch == l->epoch && l->hit == NULL)
+        l->hit = op;
+}
+
+/* Hands the result over and forgets the operation. */
+static void deliver(struct mbr_libos *l, struct mbr__op *op, demi_qresult_t *qr)
+{
+    memset(qr, 0, sizeof(*qr));
+    qr->qr_opcode = (enum demi_opcode)op->opcode;
+    qr->qr_qd = op->qd;
+    qr->qr_qt = op->token;
+    qr->qr_ret = op->error;
+    if (op->opcode == DEMI_OPC_POP) {
+        qr->qr_value.sga.sga_buf = op->buf;
+        qr->qr_value.sga.sga_numsegs = 1;
+        qr->qr_value.sga.sga_segs[0].sgaseg_buf = (void *)(uintptr_t)op->data;
+        qr->qr_value.sga.sga_segs[0].sgaseg_len = op->len;
+    }
+    mbr__list_del(&op->node);
+    mbr__slab_free(&l->ops, op);
+}
+
+int mbr__libos_drive(struct mbr_libos *l, uint64_t timeout_ns,
+                     bool (*until)(struct mbr_libos *l, void *arg), void *arg)
+{
+    uint64_t deadline = timeout_ns == 0 ? 0 : mbr__deadline_ns(timeout_ns);
+    int r = 0;
+
+    for (;;) {
+        mbr__sched_run(&l->sched, MBR__SCHED_MAX);
+        if (until(l, arg))
+            return 0;
+        if (r < 0)
+            return r;
+        r = mbr__waitset_wait(&l->ws, deadline);
+    }
+}
+
+static bool was_hit(struct mbr_libos *l, void *arg)
+{
+    (void)arg;
+    return l->hit != NULL;
+}
+
+static void begin_wait(struct mbr_libos *l)
+{
+    l->epoch++;
+    l->hit = NULL;
+    /* A program that is always served at once must still hear of new openers and of deaths. */
+    if (__builtin_expect(++l->waits >= KERNEL_EVERY, 0)) {
+        l->waits = 0;
+        if (l->ws.ncold > 0 || l->ws.nhot > 1)
+            mbr__waitset_poll(&l->ws, true);
+    }
+}
+
+int mbr_wait(struct mbr_libos *l, demi_qtoken_t qt, uint64_t timeout_ns, demi_qresult_t *qr)
+{
+    int r = mbr__libos_enter(l);
+
+    if (r < 0)
+        return r;
+    struct mbr__op *op = qr == NULL ? NULL : mbr__slab_from_handle(&l->ops, qt);
+
+    if (op == NULL) {
+        r = -EINVAL;
+    } else if (!op->done) {
+        begin_wait(l);
+        op->epoch = l->epoch;
+        r = mbr__libos_drive(l, timeout_ns, was_hit, NULL);
+    }
+    if (r == 0)
+        deliver(l, op, qr);
+    mbr__libos_leave(l);
+    return r;
+}
+
+/* Marks the operations of a wait. 1 and *hit when one had completed already, 0, or -EINVAL. */
+static int mark_all(struct mbr_libos *l, const demi_qtoken_t *qts, int n, struct mbr__op **hit)
+{
+    for (int i = 0; i < n; i++) {
+        struct mbr__op *op = mbr__slab_from_handle(&l->ops, qts[i]);
+
+        if (op == NULL)
+            return -EINVAL;
+        op->offset = i;
+        if (op->done) {
+            *hit = op;
+            return 1;
+        }
+        op->epoch = l->epoch;
+    }
+    return 0;
+}
+
+int mbr_wait_any(struct mbr_libos *l, const demi_qtoken_t *qts, int n, uint64_t timeout_ns,
+                 demi_qresult_t *qr, int *offset)
+{
+    int r = mbr__libos_enter(l);
+
+    if (r < 0)
+        return r;
+    struct mbr__op *op = NULL;
+
+    if (qts == NULL || n < 0 || qr == NULL || offset == NULL) {
+        r = -EINVAL;
+    } else {
+        begin_wait(l);
+        r = mark_all(l, qts, n, &op);
+    }
+    if (r == 0) {
+        r = mbr__libos_drive(l, timeout_ns, was_hit, NULL);
+        op = l->hit;
+    }
+    if (r >= 0) {
+        *offset = op->offset;
+        deliver(l, op, qr);
+        r = 0;
+    }
+    mbr__libos_leave(l);
+    return r;
+}
+
+static bool any_done(struct mbr_libos *l, void *arg)
+{
+    (void)arg;
+    return !mbr__list_empty(&l->done);
+}
+
+int mbr_wait_next_n(struct mbr_libos *l, int max, uint64_t timeout_ns, demi_qresult_t *qrs, int *n)
+{
+    int r = mbr__libos_enter(l);
+
+    if (r < 0)
+        return r;
+    if (qrs == NULL || n == NULL || max < 1) {
+        mbr__libos_leave(l);
+        return -EINVAL;
+    }
+    uint64_t deadline = mbr__deadline_ns(timeout_ns);
+    int got = 0;
+
+    begin_wait(l);
+    while (got < max && r == 0) {
+        uint64_t left = timeout_ns;
+
+        if (timeout_ns != 0 && deadline != MBR__NEVER && got > 0) {
+            uint64_t now = mbr__now_ns();
+
+            left = now < deadline ? deadline - now : 0;
+        }
+        r = mbr__libos_drive(l, left, any_done, NULL);
+        while (got < max && !mbr__list_empty(&l->done))
+            deliver(l, mbr__container_of(mbr__list_first(&l->done), struct mbr__op, node),
+                    &qrs[got++]);
+    }
+    *n = got;
+    mbr__libos_leave(l);
+    return got == max ? 0 : r;
+}
+
+int mbr_cancel(struct mbr_libos *l, demi_qtoken_t qt)
+{
+    int r = mbr__libos_enter(l);
+
+    if (r < 0)
+        return r;
+    struct mbr__op *op = mbr__slab_from_handle(&l->ops, qt);
+
+    if (op == NULL) {
+        r = -EINVAL;
+    } else if (op->done || op->sent > 0 || op->opcode == DEMI_OPC_CLOSE) {
+        r = -EALREADY;
+    } else {
+        mbr__list_del(&op->node);
+        mbr__op_complete(l, op, DEMI_OPC_FAILED, ECANCELED);
+    }
+    mbr__libos_leave(l);
+    return r;
+}

@@ -9,6 +9,8 @@
 #ifndef MEMBRANE_BASE_H
 #define MEMBRANE_BASE_H
 
+#include <stdint.h>
+
 #ifdef __cplusplus
 #define MBR_BEGIN_DECLS extern "C" {
 #define MBR_END_DECLS   }
@@ -30,6 +32,9 @@
 #define MBR_VERSION_STRING "0.1.0"
 #define MBR_VERSION_NUMBER \
     (MBR_VERSION_MAJOR * 1000000 + MBR_VERSION_MINOR * 1000 + MBR_VERSION_PATCH)
+
+/* The timeout, in nanoseconds, that never ends, and the deadline that never comes. */
+#define MBR_FOREVER UINT64_MAX
 
 MBR_BEGIN_DECLS
 

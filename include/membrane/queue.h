@@ -27,7 +27,6 @@ MBR_BEGIN_DECLS
 
 struct mbr_libos;
 
-#define MBR_FOREVER               UINT64_MAX      /* timeout, in nanoseconds: none */
 #define MBR_PIPE_CAPACITY_DEFAULT UINT64_C(65536) /* bytes of ring each way */
 #define MBR_PIPE_CAPACITY_MAX     (UINT64_C(1) << 30)
 #define MBR_MESSAGE_MAX           (UINT64_C(1) << 30) /* bytes of one message */

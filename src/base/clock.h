@@ -5,7 +5,7 @@
  * bought); no deadline is ever computed from them, so a wrong tick rate cannot make a wait end
  * early or never.
  *
- * Not here: wall-clock time, sleeping, timers (sched/timer.h).
+ * Not here: wall-clock time, sleeping, timers (event/timer.h).
  */
 #ifndef MBR_BASE_CLOCK_H
 #define MBR_BASE_CLOCK_H

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/assert.h"
 
@@ -56,8 +55,8 @@ void mbr__slab_fini(struct mbr__slab *slab)
     *slab = (struct mbr__slab){.free_head = MBR__SLAB_NONE};
 }
 
-/* The chunks before k hold (FIRST << k) - FIRST slots: index + FIRST has its top bit at FIRST << k.
- */
+/* The chunks before number k hold (FIRST << k) - FIRST slots: the top bit of index + FIRST tells k,
+ * and what is below it is the place in the chunk. */
 static struct mbr__slab_slot *slot_at(const struct mbr__slab *slab, uint32_t index)
 {
     uint64_t biased = (uint64_t)index + FIRST_SLOTS;

@@ -18,6 +18,7 @@
 
 #include "base/assert.h"
 #include "event/wait_fd.h"
+#include "shm/proc.h"
 
 #define MISSES_TO_COLD   128u /* rounds in vain after which a word is looked at in turn only */
 #define HOT_ALWAYS       2u /* so few words are never demoted: looking at them is cheaper than arming */
@@ -28,14 +29,14 @@ static struct mbr__watch *watch_of(struct mbr__list *node)
     return mbr__container_of(node, struct mbr__watch, node);
 }
 
-static uint32_t *wish(const struct mbr__watch *w)
-{
-    return w->side == MBR__WANT_DATA ? &w->own->data : &w->own->space;
-}
+/* Of a ring's index any other value is news, of a count those that are not behind the awaited one.
+ */
+#define SPAN_OF_INDEX (UINT64_MAX - 1)
+#define SPAN_OF_COUNT ((uint64_t)INT64_MAX)
 
 static bool ready(const struct mbr__watch *w)
 {
-    return mbr_load_acquire(w->word) != w->seen;
+    return mbr_load_acquire(w->word) - w->seen - 1 <= w->span;
 }
 
 /* Shows the wish; a full fence must follow before the word is looked at again. */
@@ -43,35 +44,65 @@ static void arm(struct mbr__waitset *ws, struct mbr__watch *w)
 {
     if (++ws->arming == 0)
         ws->arming = 1;
-    w->armed = ws->arming;
-    mbr_store_relaxed(wish(w), w->armed);
+    w->armed = w->token != 0 ? w->token : ws->arming;
+    mbr_store_relaxed(w->wish, w->armed);
 }
 
 static void disarm(struct mbr__watch *w)
 {
     if (w->armed != 0) {
         w->armed = 0;
-        mbr_store_relaxed(wish(w), 0);
+        mbr_store_relaxed(w->wish, 0);
     }
+}
+
+static void disarm_hot(struct mbr__waitset *ws)
+{
+    struct mbr__list *node;
+
+    ws->shown = false;
+    mbr__list_for_each (node, &ws->hot)
+        disarm(watch_of(node));
+}
+
+static void begin_word(struct mbr__waitset *ws, struct mbr__watch *w, struct mbr__watch as)
+{
+    MBR_ASSERT(w->kind == MBR__WATCH_NONE);
+    *w = as;
+    w->kind = MBR__WATCH_WORD;
+    w->fd = -1;
+    mbr__list_push_back(&ws->hot, &w->node);
+    ws->nhot++;
 }
 
 void mbr__watch_word(struct mbr__waitset *ws, struct mbr__watch *w, const uint64_t *word,
                      uint64_t seen, struct mbr__want_shm *own, enum mbr__watch_side side,
                      const struct mbr__want_shm *peer, mbr__watch_fn *fire)
 {
-    MBR_ASSERT(w->kind == MBR__WATCH_NONE);
-    *w = (struct mbr__watch){
-        .fire = fire,
-        .kind = MBR__WATCH_WORD,
-        .word = word,
-        .seen = seen,
-        .own = own,
-        .peer = peer,
-        .side = side,
-        .fd = -1,
-    };
-    mbr__list_push_back(&ws->hot, &w->node);
-    ws->nhot++;
+    begin_word(ws, w,
+               (struct mbr__watch){
+                   .fire = fire,
+                   .word = word,
+                   .seen = seen,
+                   .span = SPAN_OF_INDEX,
+                   .wish = side == MBR__WANT_DATA ? &own->data : &own->space,
+                   .own = own,
+                   .peer = peer,
+               });
+}
+
+void mbr__watch_reach(struct mbr__waitset *ws, struct mbr__watch *w, const uint64_t *word,
+                      uint64_t value, uint32_t *wish, uint32_t token, mbr__watch_fn *fire)
+{
+    begin_word(ws, w,
+               (struct mbr__watch){
+                   .fire = fire,
+                   .word = word,
+                   .seen = value - 1,
+                   .span = SPAN_OF_COUNT,
+                   .wish = wish,
+                   .token = token,
+               });
 }
 
 /* Takes a word's node out of its list; a round under way goes on behind it. */
@@ -98,6 +129,15 @@ void mbr__watch_heat(struct mbr__waitset *ws, struct mbr__watch *w)
     ws->nhot++;
 }
 
+void mbr__watch_reach_next(struct mbr__waitset *ws, struct mbr__watch *w, uint64_t value,
+                           uint32_t token)
+{
+    mbr__watch_heat(ws, w);
+    disarm(w); /* it shows the old token */
+    w->seen = value - 1;
+    w->token = token;
+}
+
 /* The word stays armed from here on, so its peer rings even while we are awake. */
 static void chill(struct mbr__waitset *ws, struct mbr__watch *w)
 {
@@ -117,7 +157,9 @@ static void chill(struct mbr__waitset *ws, struct mbr__watch *w)
 void mbr__watch_end(struct mbr__waitset *ws, struct mbr__watch *w)
 {
     if (w->kind == MBR__WATCH_WORD) {
-        disarm(w);
+        /* A forked child has inherited the list but not the shared memory. */
+        if (w->armed != 0 && ws->fork_mark == mbr__fork_mark())
+            disarm(w);
         unlink_word(ws, w);
     } else if (w->kind == MBR__WATCH_FD) {
         mbr__waitset_fd_end(ws, w);
@@ -192,6 +234,8 @@ static int poll_timers(struct mbr__waitset *ws)
 
 int mbr__waitset_poll(struct mbr__waitset *ws, bool kernel)
 {
+    if (ws->shown)
+        disarm_hot(ws);
     int fired = poll_words(ws) + poll_timers(ws);
 
     if (kernel)
@@ -257,7 +301,8 @@ static bool arm_hot(struct mbr__waitset *ws)
     mbr__list_for_each (node, &ws->hot) {
         struct mbr__watch *w = watch_of(node);
 
-        mbr_store_relaxed(&w->own->cpu, cpu);
+        if (w->own != NULL)
+            mbr_store_relaxed(&w->own->cpu, cpu);
         arm(ws, w);
     }
     mbr_fence_full(); /* pair B with mbr__ring_publish() and mbr__ring_retire() */
@@ -266,14 +311,6 @@ static bool arm_hot(struct mbr__waitset *ws)
             return true;
     }
     return ws->sweep;
-}
-
-static void disarm_hot(struct mbr__waitset *ws)
-{
-    struct mbr__list *node;
-
-    mbr__list_for_each (node, &ws->hot)
-        disarm(watch_of(node));
 }
 
 /* Shows the wishes, sleeps until the bell, a descriptor, a timer or the deadline, and takes the
@@ -317,6 +354,8 @@ static int spin_then_park(struct mbr__waitset *ws, uint64_t deadline)
 
 int mbr__waitset_wait(struct mbr__waitset *ws, uint64_t deadline)
 {
+    if (ws->shown)
+        disarm_hot(ws);
     for (;;) {
         int fired = poll_words(ws) + poll_timers(ws);
 
@@ -339,6 +378,7 @@ int mbr__waitset_prepare(struct mbr__waitset *ws)
 
     if (r < 0)
         return r;
+    ws->shown = true;
     return arm_hot(ws) || mbr_load_acquire(&ws->interrupted) != 0 ? 1 : 0;
 }
 

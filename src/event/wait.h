@@ -51,9 +51,11 @@ struct mbr__watch {
     /* words */
     const uint64_t *word;
     uint64_t seen;
-    struct mbr__want_shm *own;
+    uint64_t span;             /* the values seen + 1 to seen + 1 + span are news */
+    uint32_t *wish;            /* where our wish is shown */
+    uint32_t token;            /* as what; 0: a new number each time */
+    struct mbr__want_shm *own; /* where we say on which CPU we park, or NULL */
     const struct mbr__want_shm *peer;
-    enum mbr__watch_side side;
     bool cold;
     uint32_t armed; /* the value our wish shows, 0 none */
     uint32_t misses;
@@ -76,6 +78,7 @@ struct mbr__waitset {
     uint32_t arming;      /* the last arming's number */
     uint32_t interrupted; /* set by other threads and signal handlers */
     bool sweep;           /* a bell was lost or said nothing: look at all cold words */
+    bool shown;           /* the wishes of hot words are shown, by mbr__waitset_prepare() */
     struct epoll_event batch[16];
     int nbatch;
     /* Which of the user's rings a bell names; set by the user or NULL. */
@@ -98,6 +101,19 @@ static inline void mbr__watch_seen(struct mbr__watch *w, const uint64_t *word, u
     w->word = word;
     w->seen = seen;
 }
+
+/*
+ * The same for an event count: starts to watch for *word to reach `value`, in the order of signed
+ * differences; fires at each look while it has. The wish is shown at `wish` as `token` (not 0),
+ * each time the same one; who publishes may take it back once he has rung for a value that is
+ * reached.
+ */
+void mbr__watch_reach(struct mbr__waitset *ws, struct mbr__watch *w, const uint64_t *word,
+                      uint64_t value, uint32_t *wish, uint32_t token, mbr__watch_fn *fire);
+/* Goes on with another value. */
+void mbr__watch_reach_next(struct mbr__waitset *ws, struct mbr__watch *w, uint64_t value,
+                           uint32_t token);
+
 /* Looks at a cold watch at every round again (it was named by a bell, or its user is busy with it).
  */
 void mbr__watch_heat(struct mbr__waitset *ws, struct mbr__watch *w);

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -36,6 +37,13 @@ void mbr__bell_ring(int wake_fd, uint32_t bell)
 static struct timespec to_timespec(uint64_t ns)
 {
     return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+}
+
+static int to_ms(const struct timespec *ts)
+{
+    int64_t ms = (int64_t)ts->tv_sec * 1000 + (ts->tv_nsec + 999999) / 1000000;
+
+    return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
 static int open_bell(int *out)
@@ -163,7 +171,11 @@ static int sleep_in_epoll(struct mbr__waitset *ws, uint64_t deadline)
 
         ts = to_timespec(deadline > now ? deadline - now : 0);
     }
-    return epoll_pwait2(ws->ep, ws->batch, max, deadline == MBR__NEVER ? NULL : &ts, NULL);
+    int n = epoll_pwait2(ws->ep, ws->batch, max, deadline == MBR__NEVER ? NULL : &ts, NULL);
+
+    if (n < 0 && errno == ENOSYS) /* before Linux 5.11: whole milliseconds, rounded up */
+        n = epoll_wait(ws->ep, ws->batch, max, deadline == MBR__NEVER ? -1 : to_ms(&ts));
+    return n;
 }
 
 static int fire_batch(struct mbr__waitset *ws)
@@ -205,7 +217,8 @@ static void timer_fired(struct mbr__watch *w, uint32_t events)
 
 int mbr__waitset_timer_fd(struct mbr__waitset *ws, uint64_t deadline)
 {
-    struct itimerspec at = {.it_value = to_timespec(deadline == MBR__NEVER ? 0 : deadline)};
+    uint64_t ns = deadline == 0 ? 1 : deadline; /* 0 would switch the descriptor off */
+    struct itimerspec at = {.it_value = to_timespec(deadline == MBR__NEVER ? 0 : ns)};
 
     if (ws->timer_fd < 0) {
         if (deadline == MBR__NEVER)

@@ -96,7 +96,7 @@ static void begin_wait(struct mbr_libos *l)
     /* A program that is always served at once must still hear of new openers and of deaths. */
     if (__builtin_expect(++l->waits >= KERNEL_EVERY, 0)) {
         l->waits = 0;
-        if (l->ws.ncold > 0 || l->ws.nhot > 1)
+        if (mbr__slab_count(&l->pipes) > 1)
             mbr__waitset_poll(&l->ws, true);
     }
 }

@@ -80,8 +80,7 @@ int mbr_pipe_open(struct mbr_libos *l, const char *name, const struct mbr_pipe_o
 
 /* ---- operations ---- */
 
-/* Enters and finds the pipe; on failure nothing is entered. */
-static int enter_pipe(struct mbr_libos *l, int qd, struct mbr__pipe **out)
+int mbr__pipe_enter(struct mbr_libos *l, int qd, struct mbr__pipe **out)
 {
     int r = mbr__libos_enter(l);
 
@@ -97,7 +96,7 @@ static int enter_pipe(struct mbr_libos *l, int qd, struct mbr__pipe **out)
 int mbr_push(struct mbr_libos *l, int qd, const demi_sgarray_t *sga, demi_qtoken_t *qt)
 {
     struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
+    int r = mbr__pipe_enter(l, qd, &p);
 
     if (r < 0)
         return r;
@@ -109,7 +108,7 @@ int mbr_push(struct mbr_libos *l, int qd, const demi_sgarray_t *sga, demi_qtoken
 static int pop(struct mbr_libos *l, int qd, size_t max, bool in_place, demi_qtoken_t *qt)
 {
     struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
+    int r = mbr__pipe_enter(l, qd, &p);
 
     if (r < 0)
         return r;
@@ -131,7 +130,7 @@ int mbr_pop_in_place(struct mbr_libos *l, int qd, demi_qtoken_t *qt)
 int mbr_message_left(struct mbr_libos *l, int qd, uint64_t *bytes)
 {
     struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
+    int r = mbr__pipe_enter(l, qd, &p);
 
     if (r < 0)
         return r;
@@ -164,7 +163,7 @@ static void end_receiving(struct mbr__pipe *p)
 int mbr_shutdown(struct mbr_libos *l, int qd, unsigned how)
 {
     struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
+    int r = mbr__pipe_enter(l, qd, &p);
 
     if (r < 0)
         return r;
@@ -183,7 +182,7 @@ int mbr_shutdown(struct mbr_libos *l, int qd, unsigned how)
 int mbr_close(struct mbr_libos *l, int qd)
 {
     struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
+    int r = mbr__pipe_enter(l, qd, &p);
 
     if (r < 0)
         return r;
@@ -201,7 +200,7 @@ int mbr_close(struct mbr_libos *l, int qd)
 int mbr_close_async(struct mbr_libos *l, int qd, demi_qtoken_t *qt)
 {
     struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
+    int r = mbr__pipe_enter(l, qd, &p);
 
     if (r < 0)
         return r;
@@ -224,217 +223,6 @@ int mbr_close_async(struct mbr_libos *l, int qd, demi_qtoken_t *qt)
     return r;
 }
 
-/* ---- in place ---- */
-
-int mbr_pipe_reserve(struct mbr_libos *l, int qd, uint32_t len, void **data)
-{
-    struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
-
-    if (r < 0)
-        return r;
-    if (data == NULL || len == 0)
-        r = -EINVAL;
-    else if (!p->can_send || p->closing)
-        r = -EBADF;
-    else if (len > mbr__ring_largest(p->tx.mask + 1))
-        r = -EMSGSIZE;
-    else if (!mbr__list_empty(&p->pushes))
-        r = -EAGAIN; /* what was pushed before goes first */
-    else
-        r = mbr__pipe_may_push(p);
-    void *to = r == 0 ? mbr__ring_reserve(&p->tx, len) : NULL;
-
-    if (r == 0 && to == NULL)
-        r = p->tx.flags != 0 || p->tx.broken ? mbr__pipe_may_push(p) : -EAGAIN;
-    if (to != NULL) {
-        p->reserved = len;
-        *data = to;
-    }
-    mbr__libos_leave(l);
-    return r;
-}
-
-int mbr_pipe_commit(struct mbr_libos *l, int qd, uint32_t len)
-{
-    struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
-
-    if (r < 0)
-        return r;
-    if (len == 0 || len > p->reserved) {
-        r = -EINVAL;
-    } else {
-        mbr__ring_commit(&p->tx, len, MBR__REC_WHOLE);
-        p->reserved = 0;
-    }
-    mbr__libos_leave(l);
-    return r;
-}
-
-int mbr_pipe_flush(struct mbr_libos *l, int qd)
-{
-    struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
-
-    if (r < 0)
-        return r;
-    mbr__pipe_publish(p);
-    mbr__libos_leave(l);
-    return 0;
-}
-
-/* What a record looks like from outside: its bytes, and how many of its message follow. */
-static int show(struct mbr__pipe *p, const void **data, uint32_t *len, uint64_t *left)
-{
-    const struct mbr__record *rec = &p->lent;
-    uint64_t total = 0;
-    uint32_t skip = 0;
-
-    if (rec->kind == MBR__REC_WHOLE) {
-        p->in.total = rec->len;
-        p->in.got = 0;
-    } else if (rec->kind == MBR__REC_FIRST && rec->len > sizeof(total)) {
-        total = mbr_load_relaxed((const uint64_t *)rec->data);
-        skip = sizeof(total);
-        p->in.total = total <= MBR_MESSAGE_MAX ? total : 0;
-        p->in.got = 0;
-    } else if (rec->kind != MBR__REC_NEXT) {
-        return -EPROTO;
-    }
-    uint32_t n = rec->len - skip;
-
-    if (n == 0 || n > p->in.total - p->in.got)
-        return -EPROTO;
-    *data = (const uint8_t *)rec->data + skip;
-    *len = n;
-    *left = p->in.total - p->in.got - n;
-    return 0;
-}
-
-static int peek(struct mbr__pipe *p, const void **data, uint32_t *len, uint64_t *left)
-{
-    if (!p->can_recv || p->ended)
-        return -EBADF;
-    if (!mbr__list_empty(&p->pops) || p->in.buf != NULL)
-        return -EBUSY;
-    int r = p->peeked ? 1 : mbr__pipe_peek(p, &p->lent);
-
-    while (r > 0 && p->lent.kind == MBR__REC_RETURN && mbr__lend_record(p, NULL, &p->lent) == 0)
-        r = mbr__pipe_peek(p, &p->lent);
-    if (r <= 0)
-        return r == 0 ? -EAGAIN : r;
-    r = show(p, data, len, left);
-    if (r < 0)
-        mbr__pipe_fault(p, -r);
-    p->peeked = r == 0;
-    return r;
-}
-
-int mbr_pipe_peek(struct mbr_libos *l, int qd, const void **data, uint32_t *len, uint64_t *left)
-{
-    struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
-
-    if (r < 0)
-        return r;
-    r = data == NULL || len == NULL || left == NULL ? -EINVAL : peek(p, data, len, left);
-    mbr__libos_leave(l);
-    return r;
-}
-
-int mbr_pipe_release(struct mbr_libos *l, int qd)
-{
-    struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
-
-    if (r < 0)
-        return r;
-    if (!p->peeked) {
-        r = -EINVAL;
-    } else {
-        p->in.got += p->lent.len - (p->lent.kind == MBR__REC_FIRST ? sizeof(uint64_t) : 0);
-        p->peeked = false;
-        mbr__ring_release(&p->rx, &p->lent);
-    }
-    mbr__libos_leave(l);
-    return r;
-}
-
-int mbr_pipe_retire(struct mbr_libos *l, int qd)
-{
-    struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
-
-    if (r < 0)
-        return r;
-    if (p->attached)
-        mbr__pipe_retire(p);
-    mbr__libos_leave(l);
-    return 0;
-}
-
-struct awaiting {
-    struct mbr__pipe *p;
-    unsigned what;
-    uint32_t len;
-    int ready;
-};
-
-/* Which of the wanted directions would not give -EAGAIN. */
-static int readiness(struct awaiting *a)
-{
-    struct mbr__pipe *p = a->p;
-    struct mbr__record rec;
-    int ready = 0;
-
-    if ((a->what & MBR_READABLE) != 0 &&
-        (p->peeked || p->ended || !p->can_recv || mbr__pipe_peek(p, &rec) != 0))
-        ready |= MBR_READABLE;
-    if ((a->what & MBR_WRITABLE) != 0) {
-        int r = p->can_send ? mbr__pipe_may_push(p) : -EBADF;
-
-        if (r == 0 && mbr__ring_reserve(&p->tx, a->len) == NULL)
-            r = p->tx.flags != 0 || p->tx.broken ? -ECONNRESET : -EAGAIN;
-        if (r != -EAGAIN)
-            ready |= MBR_WRITABLE;
-    }
-    return ready;
-}
-
-static bool pipe_ready(struct mbr_libos *l, void *arg)
-{
-    struct awaiting *a = arg;
-
-    (void)l;
-    a->ready = readiness(a);
-    if (a->ready != 0)
-        return true;
-    if ((a->what & MBR_READABLE) != 0)
-        mbr__pipe_watch_rx(a->p);
-    if ((a->what & MBR_WRITABLE) != 0)
-        mbr__pipe_watch_tx(a->p);
-    return false;
-}
-
-int mbr_pipe_await(struct mbr_libos *l, int qd, unsigned what, uint32_t len, uint64_t timeout_ns)
-{
-    struct awaiting a = {.what = what, .len = len};
-    int r = enter_pipe(l, qd, &a.p);
-
-    if (r < 0)
-        return r;
-    if (what == 0 || what > (MBR_READABLE | MBR_WRITABLE)) {
-        r = -EINVAL;
-    } else {
-        if (!a.p->creator && !a.p->announced)
-            (void)mbr__hello_announce(a.p); /* or nobody could wake us */
-        r = mbr__libos_drive(l, timeout_ns, pipe_ready, &a);
-    }
-    mbr__libos_leave(l);
-    return r < 0 ? r : a.ready;
-}
-
 /* ---- memory ---- */
 
 demi_sgarray_t mbr_sga_alloc(size_t size)
@@ -455,7 +243,7 @@ int mbr_lend_alloc(struct mbr_libos *l, int qd, size_t size, demi_sgarray_t *sga
 {
     struct mbr__buf *buf = NULL;
     struct mbr__pipe *p = NULL;
-    int r = enter_pipe(l, qd, &p);
+    int r = mbr__pipe_enter(l, qd, &p);
 
     if (r < 0)
         return r;

@@ -97,7 +97,7 @@ static int look(void *arg, const char *file)
         look_at_mailbox(s, file);
     else if (ends_with(file, ".a") || ends_with(file, ".b"))
         look_at_link(s, file, ends_with(file, ".b"));
-    else if (file[0] == '#')
+    else if (strcmp(file, MBR__NAMES_TEMP) == 0)
         stale_link(s, file, "temporary", 0); /* we hold the lock: nobody is about to rename it */
     else
         tell(s, file, "unknown", 0, false);

@@ -31,7 +31,7 @@ struct mbr__half_shm {
     uint64_t magic;
     uint32_t version;
     uint32_t head_size; /* MBR__HALF_HEAD */
-    uint64_t capacity;  /* bytes of data, a power of two; 0 in a one-way half that only receives */
+    uint64_t capacity;  /* bytes of data, a power of two */
     uint64_t id[2];     /* random; also in the link or note that leads here */
     uint8_t pad0[88];
     struct mbr__ring_rx_shm rx;

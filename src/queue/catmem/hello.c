@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "queue/catmem/lend.h"
 #include "queue/catmem/session.h"
 #include "shm/proc.h"
 
@@ -55,6 +56,7 @@ static int make_note(struct mbr__pipe *p, enum mbr__hello_kind kind, struct mbr_
         .start = p->start,
         .capacity = p->own.body,
         .proc_start = self.start,
+        .proc_ns = self.ns,
         .inst = p->l->box.inst,
         .pid = self.pid,
         .wake = p->l->ws.bell,
@@ -118,6 +120,25 @@ int mbr__hello_announce(struct mbr__pipe *p)
     return 0;
 }
 
+/*
+ * The passed bell is kept only if it cannot be had through /proc when it is needed. Then it is
+ * opened anew, after a check that it is a pipe: its sender shares the passed descriptor's flags and
+ * could make a write block, or close its reading end and have us killed by SIGPIPE.
+ */
+static int choose_bell(const struct mbr__proc *proc, int wake_no, int *passed)
+{
+    struct mbr__proc self;
+    int bell = -1;
+
+    if (mbr__proc_open_fd(proc, wake_no, 'p', O_RDWR, &bell) == 0) {
+        close(bell);
+        return -1;
+    }
+    if (mbr__proc_self(&self) < 0 || mbr__proc_open_fd(&self, *passed, 'p', O_RDWR, &bell) < 0)
+        return -EPROTO;
+    return bell;
+}
+
 static int await_answer(int conn, uint64_t deadline, struct mbr__note *note)
 {
     for (;;) {
@@ -155,43 +176,92 @@ int mbr__hello_request(struct mbr_libos *l, const struct mbr__link *a, uint64_t 
     if (r < 0)
         return r;
     memcpy(&h, note.data, sizeof(h));
-    if (note.len != sizeof(h) || h.kind != MBR__HELLO_ANSWER || note.nfds != 3) {
-        mbr__note_close(&note);
-        return -EPROTO;
+    if (note.len == sizeof(h) && h.kind == MBR__HELLO_ANSWER && note.nfds == 3) {
+        int bell = choose_bell(&a->owner, a->wake, &note.fds[FD_BELL]);
+
+        fds[FD_MEMORY] = note.fds[FD_MEMORY];
+        fds[FD_BELL] = bell == -EPROTO ? -1 : bell;
+        fds[FD_PIDFD] = note.fds[FD_PIDFD];
+        note.fds[FD_MEMORY] = note.fds[FD_PIDFD] = -1;
+        r = bell == -EPROTO ? -EPROTO : 0;
+    } else {
+        r = -EPROTO;
     }
-    memcpy(fds, note.fds, sizeof(note.fds));
-    return 0;
+    mbr__note_close(&note);
+    return r;
+}
+
+int mbr__hello_lend(struct mbr__pipe *p, uint64_t region, uint64_t size, int fd)
+{
+    struct mbr__hello h = {
+        .magic = MBR__HELLO_MAGIC,
+        .kind = MBR__HELLO_LEND,
+        .target = {mbr_load_relaxed(&p->other->id[0]), mbr_load_relaxed(&p->other->id[1])},
+        .id = {p->id[0], p->id[1]},
+        .start = region,
+        .capacity = size,
+    };
+    struct mbr__note note = {.len = sizeof(h), .nfds = 1, .fds = {fd}};
+
+    memcpy(note.data, &h, sizeof(h));
+    return mbr__post_send(&p->l->names, p->peer->inst, &note, NULL);
 }
 
 /* ---- creator ---- */
 
-static struct mbr__pipe *find_target(struct mbr_libos *l, const uint64_t id[2])
+/* The pipe whose half this is, either end. */
+static struct mbr__pipe *find_half(struct mbr_libos *l, const uint64_t id[2])
 {
     uint32_t cursor = 0;
     struct mbr__pipe *p;
 
     while ((p = mbr__slab_next(&l->pipes, &cursor)) != NULL) {
-        if (p->creator && p->id[0] == id[0] && p->id[1] == id[1])
+        if (p->id[0] == id[0] && p->id[1] == id[1])
             return p;
     }
     return NULL;
 }
 
-/* The passed bell is kept only if it could not be had through /proc when it is needed. */
-static int choose_bell(const struct mbr__proc *proc, int wake_no, int passed)
+/*
+ * Who the sender is. In our own PID namespace the kernel's word must agree, and we open the pidfd
+ * ourselves; only of one that is dead already, or lives in another namespace, do we take its own.
+ */
+static int identify(const struct mbr__note *note, const struct mbr__proc *proc, int *pidfd)
 {
-    int probe = -1;
+    int r = -ESRCH;
 
-    if (mbr__proc_open_fd(proc, wake_no, 'p', O_RDWR, &probe) < 0)
-        return passed;
-    close(probe);
-    close(passed);
-    return -1;
+    if (mbr__proc_same_namespace(proc)) {
+        if (note->pid != proc->pid)
+            return -EPROTO;
+        r = mbr__proc_pidfd(proc, pidfd);
+    }
+    if (r == -ESRCH)
+        r = fcntl(note->fds[FD_PIDFD], F_DUPFD_CLOEXEC, 0);
+    if (r > 0)
+        *pidfd = r;
+    return r < 0 ? r : 0;
+}
+
+static int know_opener(struct mbr__pipe *p, const struct mbr__hello *h, struct mbr__note *note,
+                       struct mbr__peer **out)
+{
+    struct mbr__proc proc = {.pid = h->pid, .start = h->proc_start, .ns = h->proc_ns};
+    int pidfd = -1;
+    int r = identify(note, &proc, &pidfd);
+
+    if (r < 0)
+        return r;
+    int bell = choose_bell(&proc, h->wake, &note->fds[FD_BELL]);
+
+    if (bell == -EPROTO) {
+        close(pidfd);
+        return -EPROTO;
+    }
+    return mbr__peer_get(p->l, &proc, h->inst, pidfd, bell, h->wake, out);
 }
 
 static int attach_opener(struct mbr__pipe *p, const struct mbr__hello *h, struct mbr__note *note)
 {
-    struct mbr__proc proc = {.pid = h->pid, .start = h->proc_start};
     struct mbr__peer *peer = NULL;
     uint64_t capacity = 0;
 
@@ -201,12 +271,8 @@ static int attach_opener(struct mbr__pipe *p, const struct mbr__hello *h, struct
 
     if (r == 0)
         r = mbr__session_check_half(&p->theirs, h->id, &capacity);
-    if (r == 0) {
-        int bell = choose_bell(&proc, h->wake, note->fds[FD_BELL]);
-
-        r = mbr__peer_get(p->l, &proc, h->inst, note->fds[FD_PIDFD], bell, h->wake, &peer);
-        note->fds[FD_BELL] = note->fds[FD_PIDFD] = -1;
-    }
+    if (r == 0)
+        r = know_opener(p, h, note, &peer);
     if (r == 0) {
         mbr__peer_join(peer, p);
         r = mbr__session_join(p, capacity, 0, h->start);
@@ -285,14 +351,16 @@ static void handle(struct mbr_libos *l, struct mbr__note *note, int conn)
     if (note->len == sizeof(h)) {
         memcpy(&h, note->data, sizeof(h));
         if (h.magic == MBR__HELLO_MAGIC)
-            p = find_target(l, h.target);
+            p = find_half(l, h.target);
     }
-    if (p != NULL && h.kind == MBR__HELLO_OPEN) {
+    if (p != NULL && p->creator && h.kind == MBR__HELLO_OPEN) {
         opened(p, &h, note);
         return;
     }
-    if (p != NULL && h.kind == MBR__HELLO_REQUEST)
+    if (p != NULL && p->creator && h.kind == MBR__HELLO_REQUEST)
         requested(p, conn);
+    if (p != NULL && h.kind == MBR__HELLO_LEND && note->nfds == 1)
+        mbr__lend_view(p, h.start, h.capacity, note->fds[FD_MEMORY]);
     mbr__note_close(note);
 }
 

@@ -17,21 +17,23 @@ enum mbr__hello_kind {
         1, /* with our half's memory, our bell and our pidfd: we have opened your pipe */
     MBR__HELLO_REQUEST = 2, /* send me your half's memory, your bell and your pidfd */
     MBR__HELLO_ANSWER = 3,  /* here they are */
+    MBR__HELLO_LEND = 4,    /* with a lending region: start is its identity, capacity its size */
 };
 
 struct mbr__hello {
     uint32_t magic;
     uint32_t kind;
-    uint64_t target[2]; /* identity of the creator's half */
-    uint64_t id[2];     /* of the sender's half */
-    uint64_t start;     /* the opener's consumer index */
-    uint64_t capacity;  /* bytes of the sender's ring, 0 none */
-    uint64_t proc_start;
+    uint64_t target[2];  /* identity of the creator's half */
+    uint64_t id[2];      /* of the sender's half */
+    uint64_t start;      /* the opener's consumer index */
+    uint64_t capacity;   /* bytes of the sender's ring, 0 none */
+    uint64_t proc_start; /* struct mbr__proc of the sender */
+    uint64_t proc_ns;
     uint64_t inst; /* the sender's mailbox */
     int32_t pid;   /* the sender's, in its own PID namespace */
     int32_t wake;  /* number of its bell */
 };
 
-static_assert(sizeof(struct mbr__hello) == 80, "no padding");
+static_assert(sizeof(struct mbr__hello) == 88, "no padding");
 
 #endif

@@ -11,13 +11,10 @@
 #include "queue/catmem/lend.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
-#include "shm/proc.h"
 
 #define REGION_BODY_MIN (UINT64_C(1) << 20)
 
@@ -133,7 +130,7 @@ static void reclaim_ours(struct mbr__lending *s)
     }
 }
 
-static int add_region(struct mbr__lending *s, uint64_t slot_size)
+static int add_region(struct mbr__pipe *p, struct mbr__lending *s, uint64_t slot_size)
 {
     uint64_t body = slot_size > REGION_BODY_MIN ? slot_size : REGION_BODY_MIN;
 
@@ -170,6 +167,14 @@ static int add_region(struct mbr__lending *s, uint64_t slot_size)
         };
         o->free = &bufs[i];
     }
+    r = mbr__hello_lend(p, o->id, body, o->mem.fd);
+    if (r < 0) {
+        free(bufs);
+        free(out);
+        mbr__region_release(&o->mem);
+        return r == -ENOENT || r == -ECONNREFUSED ? -ECONNRESET : r;
+    }
+    mbr__region_drop_fd(&o->mem); /* the peer has it, or will */
     s->total += body;
     s->nours++;
     return 0;
@@ -194,13 +199,12 @@ static struct mbr__buf *take_slot(struct mbr__lending *s, uint64_t slot_size)
     return NULL;
 }
 
-/* Takes RETURN records that lie at the front of the ring, since the program may not pop from this
- * pipe at all. */
-static void take_returns(struct mbr__pipe *p)
+void mbr__lend_take_returns(struct mbr__pipe *p)
 {
     struct mbr__record rec;
 
-    while (!p->peeked && mbr__pipe_peek(p, &rec) > 0 && rec.kind == MBR__REC_RETURN) {
+    while (p->lending != NULL && p->attached && !p->place.shown &&
+           mbr__ring_peek(&p->rx, &rec) > 0 && rec.kind == MBR__REC_RETURN) {
         if (mbr__lend_record(p, NULL, &rec) < 0) {
             mbr__pipe_fault(p, EPROTO);
             return;
@@ -225,11 +229,11 @@ int mbr__lend_alloc(struct mbr__pipe *p, size_t size, struct mbr__buf **out)
     struct mbr__buf *buf = take_slot(s, slot);
 
     if (buf == NULL) {
-        take_returns(p);
+        mbr__lend_take_returns(p);
         buf = take_slot(s, slot);
     }
     if (buf == NULL) {
-        int r = p->fault != 0 ? -p->fault : add_region(s, slot);
+        int r = p->fault != 0 ? -p->fault : add_region(p, s, slot);
 
         if (r < 0)
             return r;
@@ -255,12 +259,11 @@ bool mbr__lend_push(struct mbr__pipe *p, struct mbr__op *op)
         .region = o->id,
         .offset = (uint64_t)(op->data - mbr__region_body(&o->mem)),
         .len = op->len,
-        .fd = o->mem.fd,
-        .size = o->mem.body,
     };
     mbr__buf_ref(op->buf); /* the peer's */
     o->out[(uint32_t)op->buf->cookie]++;
     mbr__ring_commit(&p->tx, sizeof(*rec), MBR__REC_LENT);
+    p->pushed = true;
     mbr__pipe_publish(p);
     return true;
 }
@@ -284,34 +287,29 @@ static int came_back(struct mbr__lending *s, const struct mbr__lent_shm *where)
 
 /* ---- the peer's memory ---- */
 
-static int map_view(struct mbr__pipe *p, struct mbr__lending *s, const struct mbr__lent_shm *w)
+void mbr__lend_view(struct mbr__pipe *p, uint64_t id, uint64_t size, int fd)
 {
+    struct mbr__lending *s = lending(p);
+
+    if (s == NULL || s->nviews == MBR__LEND_REGIONS || size == 0 || size > MBR__LEND_MAX ||
+        size % 4096 != 0)
+        return;
     struct view *v = &s->views[s->nviews];
-    int fd = -1;
 
-    if (s->nviews == MBR__LEND_REGIONS || w->size == 0 || w->size > MBR__LEND_MAX ||
-        w->size % 4096 != 0)
-        return -EPROTO;
-    int r = mbr__proc_open_fd(&p->peer->proc, w->fd, 'm', O_RDONLY, &fd);
-
-    if (r < 0)
-        return r == -EMFILE || r == -ENFILE ? -ENOMEM : r;
-    r = mbr__region_attach(fd, 4096, w->size, &v->mem);
-    close(fd);
-    if (r < 0)
-        return r;
+    if (mbr__region_attach(fd, 4096, size, &v->mem) < 0)
+        return;
     const struct mbr__lend_head_shm *h =
         (const struct mbr__lend_head_shm *)(const void *)v->mem.base;
 
-    if (mbr_load_relaxed(&h->magic) != MBR__LEND_MAGIC || mbr_load_relaxed(&h->id) != w->region) {
+    if (mbr_load_relaxed(&h->magic) != MBR__LEND_MAGIC || mbr_load_relaxed(&h->id) != id) {
         mbr__region_release(&v->mem);
-        return -EPROTO;
+        return;
     }
-    v->id = w->region;
+    v->id = id;
     s->nviews++;
-    return 0;
 }
 
+/* Where a lent message lies: -EPROTO it lies nowhere we may look. */
 static int find_view(struct mbr__pipe *p, const struct mbr__lent_shm *w, const uint8_t **data)
 {
     struct mbr__lending *s = lending(p);
@@ -329,10 +327,7 @@ static int find_view(struct mbr__pipe *p, const struct mbr__lent_shm *w, const u
             *data = mbr__region_body(&v->mem) + w->offset;
             return 0;
         }
-        int r = map_view(p, s, w);
-
-        if (r < 0)
-            return r;
+        mbr__hello_read(p->l); /* the region was posted before its first message was pushed */
     }
     return -EPROTO;
 }
@@ -360,7 +355,7 @@ void mbr__lend_flush(struct mbr__pipe *p)
         struct loan *loan = mbr__container_of(buf, struct loan, buf);
 
         /* Not into the middle of a record that the program is filling. */
-        if (gone || (p->reserved == 0 && send_return(p, &loan->where))) {
+        if (gone || (p->place.reserved == 0 && send_return(p, &loan->where))) {
             mbr__slab_free(&s->loans, loan);
         } else {
             push_freed(&s->freed_theirs, buf);
@@ -404,56 +399,104 @@ static int give_in_place(struct mbr__pipe *p, struct mbr__op *op, const struct m
     mbr_fetch_add(&s->refs, 1);
     op->buf = &loan->buf;
     op->data = data;
+    op->len = w->len;
     return 0;
 }
 
-static int give_copy(struct mbr__pipe *p, struct mbr__op *op, const struct mbr__lent_shm *w,
-                     const uint8_t *data)
+/* It goes back like any other, when there is room. */
+static int give_back(struct mbr__pipe *p, const struct mbr__lent_shm *w)
 {
     struct mbr__lending *s = p->lending;
-    struct loan *loan =
-        mbr__slab_alloc(&s->loans); /* it goes back like any other, when there is room */
+    struct loan *loan = mbr__slab_alloc(&s->loans);
 
-    op->buf = loan == NULL ? NULL : mbr__buf_alloc(w->len);
-    if (op->buf == NULL) {
-        mbr__slab_free(&s->loans, loan);
+    if (loan == NULL)
         return -ENOMEM;
-    }
-    memcpy(op->buf->data, data, w->len);
-    op->data = op->buf->data;
     *loan = (struct loan){.where = *w};
     push_freed(&s->freed_theirs, &loan->buf);
     mbr__lend_flush(p);
     return 0;
 }
 
-int mbr__lend_record(struct mbr__pipe *p, struct mbr__op *op, const struct mbr__record *rec)
+/* The message arrives in p->in as if it had been copied through the ring. */
+static int take_copy(struct mbr__pipe *p, const struct mbr__lent_shm *w, const uint8_t *data)
+{
+    struct mbr__buf *buf = mbr__buf_alloc(w->len);
+
+    if (buf == NULL)
+        return -ENOMEM;
+    memcpy(buf->data, data, w->len);
+    int r = give_back(p, w); /* only now: its lender may use it again at once */
+
+    if (r < 0) {
+        mbr__buf_unref(buf);
+        return r;
+    }
+    p->in = (struct mbr__partial){.buf = buf, .total = w->len, .got = w->len};
+    return 0;
+}
+
+int mbr__lend_peek(struct mbr__pipe *p, const struct mbr__record *rec, const void **data,
+                   uint32_t *len)
 {
     struct mbr__lent_shm w;
-    const uint8_t *data = NULL;
-    int r;
+    const uint8_t *at = NULL;
 
     if (rec->len != sizeof(w))
         return -EPROTO;
     memcpy(&w, rec->data, sizeof(w)); /* once */
-    if (rec->kind == MBR__REC_RETURN) {
-        r = came_back(p->lending, &w);
-    } else if (rec->kind != MBR__REC_LENT || op == NULL || p->in.buf != NULL ||
-               w.len > MBR_MESSAGE_MAX) {
-        return -EPROTO;
-    } else {
-        r = find_view(p, &w, &data);
-        if (r == 0)
-            r = op->in_place ? give_in_place(p, op, &w, data) : give_copy(p, op, &w, data);
-        op->len = w.len;
+    int r = find_view(p, &w, &at);
+
+    if (r == 0) {
+        *data = at;
+        *len = w.len;
     }
+    return r;
+}
+
+int mbr__lend_done(struct mbr__pipe *p, const struct mbr__record *rec)
+{
+    struct mbr__lent_shm w;
+
+    memcpy(&w, rec->data, sizeof(w)); /* a peer that changes it now gets something else back */
+    return give_back(p, &w);
+}
+
+static int take_lent(struct mbr__pipe *p, struct mbr__op *op, const struct mbr__lent_shm *w)
+{
+    const uint8_t *data = NULL;
+
+    if (op == NULL || p->in.buf != NULL || w->len > MBR_MESSAGE_MAX)
+        return -EPROTO;
+    int r = find_view(p, w, &data);
+
+    if (r == 0)
+        r = op->in_place ? give_in_place(p, op, w, data) : take_copy(p, w, data);
+    return r;
+}
+
+int mbr__lend_record(struct mbr__pipe *p, struct mbr__op *op, const struct mbr__record *rec)
+{
+    struct mbr__lent_shm w;
+    int r = -EPROTO;
+
+    if (rec->len != sizeof(w))
+        return -EPROTO;
+    memcpy(&w, rec->data, sizeof(w)); /* once */
+    if (rec->kind == MBR__REC_RETURN)
+        r = came_back(p->lending, &w);
+    else if (rec->kind == MBR__REC_LENT)
+        r = take_lent(p, op, &w);
     if (r < 0)
-        return r == -ENOMEM ? r : -EPROTO;
+        return r;
     mbr__ring_release(&p->rx, rec);
     mbr__pipe_retire(p);
     if (rec->kind == MBR__REC_RETURN)
         return 0;
-    mbr__op_complete(p->l, op, DEMI_OPC_POP, 0);
+    p->popped = true;
+    if (op->in_place)
+        mbr__op_complete(p->l, op, DEMI_OPC_POP, 0);
+    else
+        mbr__pipe_give(p, op);
     return 1;
 }
 

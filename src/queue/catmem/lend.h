@@ -33,8 +33,7 @@ struct mbr__lent_shm {
     uint64_t region; /* random identity of the lending region */
     uint64_t offset; /* of the message in its body, a multiple of 64 */
     uint32_t len;    /* bytes of the message */
-    int32_t fd;      /* LENT: the region's descriptor in the lender */
-    uint64_t size;   /* LENT: bytes of the region's body */
+    uint32_t reserved;
 };
 
 /* Start of a lending region: written by the lender before it is lent, read once by the reader,
@@ -44,8 +43,7 @@ struct mbr__lend_head_shm {
     uint64_t id;
 };
 
-static_assert(sizeof(struct mbr__lent_shm) == 32 && offsetof(struct mbr__lent_shm, fd) == 20 &&
-                  offsetof(struct mbr__lent_shm, size) == 24,
+static_assert(sizeof(struct mbr__lent_shm) == 24 && offsetof(struct mbr__lent_shm, len) == 16,
               "layout version 1");
 
 /* A buffer of lending memory. -EAGAIN all that may be lent is out or in use; -ENOTCONN no peer;
@@ -55,6 +53,18 @@ int mbr__lend_alloc(struct mbr__pipe *p, size_t size, struct mbr__buf **out);
 /* Handles a LENT or RETURN record; op is NULL if only RETURN may be handled. 1: op completed with
  * the message, 0: a RETURN was taken, -ENOMEM, -EPROTO, ... */
 int mbr__lend_record(struct mbr__pipe *p, struct mbr__op *op, const struct mbr__record *rec);
+
+/* A region of the peer's that came through our mailbox; what is no lending region is ignored. */
+void mbr__lend_view(struct mbr__pipe *p, uint64_t id, uint64_t size, int fd);
+
+/* For a LENT record that is looked at in place: where its message lies (-EPROTO, -ENOMEM), and
+ * giving it back before the record is released (-ENOMEM). */
+int mbr__lend_peek(struct mbr__pipe *p, const struct mbr__record *rec, const void **data,
+                   uint32_t *len);
+int mbr__lend_done(struct mbr__pipe *p, const struct mbr__record *rec);
+
+/* Takes RETURN records that lie at the front of the ring. */
+void mbr__lend_take_returns(struct mbr__pipe *p);
 
 /* Whether the buffer lies in a region lent to this very peer. */
 bool mbr__lend_is_ours(const struct mbr__pipe *p, const struct mbr__buf *buf);

@@ -38,7 +38,8 @@ static struct mbr__peer *find(struct mbr_libos *l, const struct mbr__proc *proc,
     mbr__list_for_each (node, &l->peers) {
         struct mbr__peer *peer = mbr__container_of(node, struct mbr__peer, node);
 
-        if (peer->inst == inst && peer->proc.pid == proc->pid && peer->proc.start == proc->start)
+        if (peer->inst == inst && peer->proc.pid == proc->pid && peer->proc.start == proc->start &&
+            peer->proc.ns == proc->ns)
             return peer;
     }
     return NULL;

@@ -130,17 +130,19 @@ void mbr__pipe_watch_tx(struct mbr__pipe *p)
 /* ---- popping ---- */
 
 /* An opener that closes without ever having pushed leaves no end of file behind. */
-static bool left_silently(const struct mbr__pipe *p)
+static bool left_silently(struct mbr__pipe *p)
 {
-    return p->creator && p->rx.head == 0 && ((p->rx.flags | p->tx.flags) & MBR__RING_LEFT) != 0 &&
-           !mbr__ring_has_record(&p->rx);
+    if (!p->creator || p->popped || ((p->rx.flags | p->tx.flags) & MBR__RING_LEFT) == 0)
+        return false;
+    mbr__lend_take_returns(p); /* what came back is no message */
+    return !mbr__ring_has_record(&p->rx);
 }
 
 /* The ring is empty and its producer is done with it. -ENODATA, 0 if the pipe goes on without it,
  * or the fault. */
 static int end_of_session(struct mbr__pipe *p)
 {
-    if (p->in.buf != NULL && p->in.got < p->in.total) {
+    if ((p->in.buf != NULL && p->in.got < p->in.total) || p->place.left > 0) {
         mbr__pipe_fault(p, ECONNRESET); /* in the middle of a message */
         return -ECONNRESET;
     }
@@ -166,8 +168,9 @@ int mbr__pipe_peek(struct mbr__pipe *p, struct mbr__record *rec)
 {
     if (p->fault != 0)
         return -p->fault;
-    if (!p->attached)
-        return 0;
+    /* What we take must be known to the creator: it cannot use the room again otherwise. */
+    if (!p->attached || (!p->creator && !p->announced && mbr__hello_announce(p) < 0))
+        return -p->fault;
     /* Asked before we look: what a process published before it died is then seen by the look. */
     bool dead = p->peer != NULL && p->peer->dead;
     int r = mbr__ring_peek(&p->rx, rec);
@@ -185,7 +188,7 @@ int mbr__pipe_peek(struct mbr__pipe *p, struct mbr__record *rec)
 
 /* Gives up to op->max bytes of the message that has arrived in `in`, or all of it without copying.
  */
-static void give(struct mbr__pipe *p, struct mbr__op *op)
+void mbr__pipe_give(struct mbr__pipe *p, struct mbr__op *op)
 {
     struct mbr__partial *in = &p->in;
     uint64_t left = in->total - in->given;
@@ -222,10 +225,10 @@ static int begin_message(struct mbr__pipe *p, uint64_t total, const void *data, 
 {
     if (p->in.buf != NULL || total == 0 || total > MBR_MESSAGE_MAX)
         return -EPROTO;
-    p->in.buf = mbr__buf_alloc(total);
+    p->in = (struct mbr__partial){.buf = mbr__buf_alloc(total), .total = total};
     if (p->in.buf == NULL)
         return -ENOMEM;
-    p->in.total = total;
+    p->popped = true;
     return take_piece(p, data, len);
 }
 
@@ -293,7 +296,7 @@ static bool try_pop(struct mbr__pipe *p, struct mbr__op *op)
     if (p->ended)
         return pop_failed(p, op, -EBADF);
     if (p->in.buf != NULL && p->in.got == p->in.total) {
-        give(p, op);
+        mbr__pipe_give(p, op);
         return true;
     }
     for (;;) {
@@ -313,7 +316,7 @@ static bool try_pop(struct mbr__pipe *p, struct mbr__op *op)
             break;
         mbr__pipe_retire(p);
         if (r > 0) {
-            give(p, op);
+            mbr__pipe_give(p, op);
             return true;
         }
     }
@@ -341,6 +344,8 @@ int mbr__pop_begin(struct mbr__pipe *p, size_t max, bool in_place, demi_qtoken_t
 {
     if (!p->can_recv || p->closing)
         return -EBADF;
+    if (p->place.shown || p->place.left > 0)
+        return -EBUSY;
     struct mbr__op *op = mbr__op_new(p->l, p, DEMI_OPC_POP);
 
     if (op == NULL)
@@ -348,12 +353,9 @@ int mbr__pop_begin(struct mbr__pipe *p, size_t max, bool in_place, demi_qtoken_t
     op->max = max;
     op->in_place = in_place;
     *qt = op->token;
-    if (mbr__list_empty(&p->pops) && !p->peeked && try_pop(p, op))
+    if (mbr__list_empty(&p->pops) && try_pop(p, op))
         return 0;
     mbr__list_push_back(&p->pops, &op->node);
-    /* Before we may sleep on this pipe its creator must know us, or it could not wake us. */
-    if (!p->announced && !p->creator)
-        (void)mbr__hello_announce(p);
     mbr__pipe_watch_rx(p);
     return 0;
 }
@@ -402,6 +404,7 @@ static bool push_piece(struct mbr__pipe *p, struct mbr__op *op)
         memcpy(to, &total, sizeof(total));
     memcpy(to + extra, op->data + op->sent, n);
     mbr__ring_commit(&p->tx, n + (uint32_t)extra, first ? MBR__REC_FIRST : MBR__REC_NEXT);
+    p->pushed = true;
     op->sent += n;
     mbr__pipe_publish(p);
     return true;
@@ -415,6 +418,7 @@ static bool push_whole(struct mbr__pipe *p, const void *data, uint32_t len)
         return false;
     memcpy(to, data, len);
     mbr__ring_commit(&p->tx, len, MBR__REC_WHOLE);
+    p->pushed = true;
     mbr__pipe_publish(p);
     return true;
 }
@@ -493,6 +497,8 @@ int mbr__push_begin(struct mbr__pipe *p, const demi_sgarray_t *sga, demi_qtoken_
         return r;
     if (!p->can_send || p->closing)
         return -EBADF;
+    if (p->place.reserved != 0)
+        return -EBUSY;
     struct mbr__op *op = mbr__op_new(p->l, p, DEMI_OPC_PUSH);
 
     if (op == NULL)
@@ -535,7 +541,7 @@ void mbr__pipe_progress(struct mbr__pipe *p)
     progress_pops(p);
     /* Nobody pops: still notice a departure or a death, so that pushes end and the next opener can
      * come. */
-    if (p->attached && p->pops.next == &p->pops && p->fault == 0 && p->can_recv && !p->peeked)
+    if (p->attached && p->pops.next == &p->pops && p->fault == 0 && p->can_recv && !p->place.shown)
         (void)mbr__pipe_peek(p, &rec);
 }
 

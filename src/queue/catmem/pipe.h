@@ -40,6 +40,15 @@ struct mbr__partial {
     uint64_t given; /* bytes that sized pops have taken */
 };
 
+/* What a program is shown of the ring itself. */
+struct mbr__place {
+    bool shown;             /* a record is peeked at and not released */
+    struct mbr__record rec; /* that record, in the ring */
+    uint64_t after;         /* bytes of its message that follow what is shown */
+    uint64_t left;          /* bytes still to come of a message of which pieces were released */
+    uint32_t reserved;      /* bytes the program may fill and commit; 0 none */
+};
+
 struct mbr__pipe {
     struct mbr_libos *l;
     struct mbr__task task;
@@ -49,6 +58,8 @@ struct mbr__pipe {
     bool attached;           /* rx and the peer's words may be used */
     bool hello_sent;
     bool announced; /* opener: the creator knows us (our hello is in its mailbox) */
+    bool pushed;    /* opener: a message of ours is in the ring */
+    bool popped;    /* a message of the session's peer was taken */
     bool ended;     /* end of file was given to a pop */
     bool closing;   /* asynchronous close under way */
     int fault;      /* 0, or the positive errno that ended the pipe */
@@ -70,16 +81,9 @@ struct mbr__pipe {
     struct mbr__note
         *next_hello; /* creator: an opener that came before the last one's departure was seen */
     struct mbr__timer retry; /* opener: when the creator's mailbox was full */
-    bool peeked;             /* a record is lent to the program */
-    struct mbr__record lent;
+    struct mbr__place place;
     struct mbr__lending *lending;
-    uint32_t reserved; /* bytes the program may commit */
 };
-
-static inline struct mbr_libos *mbr__pipe_libos(struct mbr__pipe *p)
-{
-    return p->l;
-}
 
 /* ---- pipe.c ---- */
 
@@ -95,6 +99,8 @@ void mbr__pipe_fail(struct mbr__pipe *p, struct mbr__list *ops, int error);
 void mbr__pipe_ring(struct mbr__pipe *p);
 /* Whether a push could begin: 0, -EAGAIN not yet, or the negative errno it would fail with. */
 int mbr__pipe_may_push(struct mbr__pipe *p);
+/* Completes a pop with the message that has arrived in p->in, or as much of it as it wants. */
+void mbr__pipe_give(struct mbr__pipe *p, struct mbr__op *op);
 /* Looks for a record: 1, 0 none now, -ENODATA end of file, or the negative errno of the fault. */
 int mbr__pipe_peek(struct mbr__pipe *p, struct mbr__record *rec);
 /* Makes room visible to the peer. */
@@ -108,6 +114,8 @@ void mbr__pipe_watch_tx(struct mbr__pipe *p);
  * cut. */
 uint64_t mbr__pipe_piece(const struct mbr__pipe *p);
 
+/* Enters the libOS and finds the pipe; on failure nothing is entered: -EBADF or why not. */
+int mbr__pipe_enter(struct mbr_libos *l, int qd, struct mbr__pipe **out);
 /* Starts a push or a pop; tried at once. */
 int mbr__push_begin(struct mbr__pipe *p, const demi_sgarray_t *sga, demi_qtoken_t *qt);
 int mbr__pop_begin(struct mbr__pipe *p, size_t max, bool in_place, demi_qtoken_t *qt);
@@ -135,6 +143,9 @@ void mbr__hello_init(struct mbr__pipe *p);
 int mbr__hello_announce(struct mbr__pipe *p);
 /* Mailbox: takes all notes that have come. */
 void mbr__hello_read(struct mbr_libos *l);
+/* Hands a lending region to the peer's mailbox, where it outlives us. Errors as mbr__post_send().
+ */
+int mbr__hello_lend(struct mbr__pipe *p, uint64_t region, uint64_t size, int fd);
 /* Creator: attaches an opener whose note was put aside. */
 void mbr__hello_next(struct mbr__pipe *p);
 void mbr__hello_forget(struct mbr__pipe *p);

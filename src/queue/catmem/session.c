@@ -6,11 +6,12 @@
  * the pipe. NAME.b belongs to the opener; both are read and changed under the directory's lock
  * only. State of NAME.b:
  *
- *   o  open: its owner has the second end but the creator does not know it; if it dies, the next
- * opener takes over x  known: its hello is in the creator's mailbox; if it dies, the creator is
- * told (ECONNRESET), nobody takes over l  left without having pushed; `value` is where the next
- * opener goes on reading d  done: it had pushed and has closed; the creator reads to the end and
- * nobody else may open
+ * - o, open: its owner has the second end but the creator does not know it; if it dies, the next
+ *   opener takes over.
+ * - x, known: its hello is in the creator's mailbox; if it dies, the creator is told (ECONNRESET)
+ *   and nobody takes over.
+ * - l, left without having pushed; `value` is where the next opener goes on reading.
+ * - d, done: it had pushed and has closed; the creator reads to the end, nobody else may open.
  *
  * A crash at any point leaves one of these states behind, with a dead owner; tests/model walks
  * through all of them.
@@ -133,6 +134,7 @@ void mbr__session_detach(struct mbr__pipe *p)
     mbr__ring_tx_detach(&p->tx);
     mbr__region_release(&p->theirs);
     p->attached = false;
+    p->popped = false;
     p->other = NULL;
 }
 
@@ -401,7 +403,8 @@ bool mbr__session_died_silent(struct mbr__pipe *p)
 {
     struct mbr__link b;
 
-    if (p->rx.head != 0 || mbr__ring_has_record(&p->rx) ||
+    mbr__lend_take_returns(p);
+    if (p->popped || mbr__ring_has_record(&p->rx) ||
         mbr__names_read(&p->l->names, link_name(p->name, 'b').text, &b) < 0)
         return false;
     /* Still 'o': it died between its hello and its first use. Somebody else's: that one has taken
@@ -461,9 +464,7 @@ static void leave_link(struct mbr__pipe *p)
     if (mbr__names_lock(n, MBR__LOCK_NS) < 0)
         return; /* the link dangles once we are dead */
     if (mbr__names_read(n, file.text, &b) == 0 && same_id(b.id, p->id)) {
-        bool pushed = p->announced && p->tx.tail != 0;
-
-        b.state = pushed ? 'd' : 'l';
+        b.state = p->pushed ? 'd' : 'l';
         b.value = p->rx.head;
         (void)mbr__names_write(n, file.text, &b);
     }

@@ -53,6 +53,10 @@ int demi_init(const struct demi_args *args)
     struct mbr_libos *l = NULL;
 
     (void)args; /* as upstream: the environment configures us */
+    if (instance != NULL && mbr_libos_adopt(instance) == -EPERM) {
+        mbr_libos_close(instance); /* inherited by a fork: dead here, and no obstacle */
+        instance = NULL;
+    }
     if (instance != NULL)
         return EEXIST;
     if (pthread_once(&once, make_key) != 0 || once_error != 0)

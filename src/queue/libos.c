@@ -19,7 +19,8 @@
 #include "queue/catmem/pipe.h"
 #include "shm/proc.h"
 
-static _Thread_local char this_thread; /* its address names the thread */
+/* Its address names the thread. Initial-exec: one instruction instead of a call. */
+static _Thread_local char this_thread __attribute__((tls_model("initial-exec")));
 
 uintptr_t mbr__this_thread(void)
 {

@@ -19,12 +19,21 @@ struct mbr__op *mbr__op_new(struct mbr_libos *l, struct mbr__pipe *p, int opcode
 
     if (op == NULL)
         return NULL;
-    *op = (struct mbr__op){
-        .token = mbr__slab_handle(&l->ops, op),
-        .pipe = p,
-        .qd = p->qd,
-        .opcode = (uint8_t)opcode,
-    };
+    /* Field by field: to clear the whole would cost more than all the rest of a push. */
+    op->token = mbr__slab_handle(&l->ops, op);
+    op->pipe = p;
+    op->qd = p->qd;
+    op->opcode = (uint8_t)opcode;
+    op->done = false;
+    op->in_place = false;
+    op->error = 0;
+    op->epoch = 0;
+    op->offset = 0;
+    op->buf = NULL;
+    op->data = NULL;
+    op->len = 0;
+    op->sent = 0;
+    op->max = 0;
     return op;
 }
 

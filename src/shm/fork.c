@@ -17,7 +17,7 @@
  * so a child inherits a value no less than any mark that an ancestor has been given before the fork
  * (a mark is counted first and only then put into the page) and takes a higher one itself.
  */
-static uint32_t *mark_page; /* NULL not decided, &by_pid the kernel cannot wipe pages */
+uint32_t *mbr__fork_page; /* NULL not decided, &by_pid the kernel cannot wipe pages */
 static uint32_t mark_count;
 static uint32_t by_pid; /* stays 0 */
 
@@ -31,14 +31,14 @@ static uint32_t *mark_page_new(void)
     if (page == MAP_FAILED || madvise(page, size, MADV_WIPEONFORK) < 0)
         mine = &by_pid;
     /* Decided once: marks from the two sources must never be compared with each other. */
-    if (mbr_cas(&mark_page, &seen, mine))
+    if (mbr_cas(&mbr__fork_page, &seen, mine))
         seen = mine;
     if (page != MAP_FAILED && seen != page)
         munmap(page, size);
     return seen;
 }
 
-static uint32_t fork_mark_slow(uint32_t *page)
+uint32_t mbr__fork_mark_slow(uint32_t *page)
 {
     uint32_t seen = 0;
     uint32_t mine;
@@ -51,13 +51,4 @@ static uint32_t fork_mark_slow(uint32_t *page)
         mine = mbr_fetch_add(&mark_count, 1) + 1;
     } while (mine == 0);
     return mbr_cas(page, &seen, mine) ? mine : seen;
-}
-
-uint32_t mbr__fork_mark(void)
-{
-    /* Pair A with the compare-and-swap in mark_page_new(): the page was set up before. */
-    uint32_t *page = mbr_load_acquire(&mark_page);
-    uint32_t mark = page != NULL ? mbr_load_relaxed(page) : 0;
-
-    return __builtin_expect(mark != 0, 1) ? mark : fork_mark_slow(page);
 }

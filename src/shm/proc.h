@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/atomic.h"
+
 #define MBR__PID_MAX (1 << 22) /* the kernel's own limit (PID_MAX_LIMIT) */
 
 struct mbr__proc {
@@ -66,6 +68,10 @@ bool mbr__pidfd_dead(int pidfd);
  */
 int mbr__proc_open_fd(const struct mbr__proc *p, int fd, char want, int accmode, int *out);
 
+/* Private to the function below: the wiped page, and finding the mark where it reads 0. */
+extern uint32_t *mbr__fork_page;
+uint32_t mbr__fork_mark_slow(uint32_t *page);
+
 /*
  * Tells a process from those it was forked from: a number, never 0, that stays the same while a
  * process lives and differs from that of all its ancestors. A handle that remembers the value knows
@@ -73,7 +79,14 @@ int mbr__proc_open_fd(const struct mbr__proc *p, int fd, char want, int accmode,
  * (MADV_WIPEONFORK, madvise(2), Linux 4.14; without it the pid). A child of vfork() that has not
  * called exec yet counts as its parent. Thread-safe, cannot fail.
  */
-uint32_t mbr__fork_mark(void);
+static inline uint32_t mbr__fork_mark(void)
+{
+    /* Pair A with the compare-and-swap in fork.c: the page was set up before. */
+    uint32_t *page = mbr_load_acquire(&mbr__fork_page);
+    uint32_t mark = page != NULL ? mbr_load_relaxed(page) : 0;
+
+    return __builtin_expect(mark != 0, 1) ? mark : mbr__fork_mark_slow(page);
+}
 
 /* Whether the process's numbers mean the same to us: false only if both namespaces are known and
  * differ. */

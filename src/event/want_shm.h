@@ -27,14 +27,16 @@ struct mbr__want_shm {
     uint32_t space;
     uint32_t bell;
     uint32_t cpu;
-    uint8_t pad[112];
+    uint32_t done;
+    uint8_t pad[108];
 };
 
 static_assert(sizeof(struct mbr__want_shm) == 128, "two cache lines");
 static_assert(offsetof(struct mbr__want_shm, data) == 0 &&
                   offsetof(struct mbr__want_shm, space) == 4 &&
                   offsetof(struct mbr__want_shm, bell) == 8 &&
-                  offsetof(struct mbr__want_shm, cpu) == 12,
+                  offsetof(struct mbr__want_shm, cpu) == 12 &&
+                  offsetof(struct mbr__want_shm, done) == 16,
               "layout version 1");
 
 #endif

@@ -60,6 +60,7 @@ struct mbr_libos {
     struct mbr__list done; /* results nobody has waited for yet, oldest first */
     uint64_t epoch;        /* of the wait under way */
     struct mbr__op *hit;   /* the first of its operations that completed */
+    uint32_t pending;      /* operations that are not done */
     uint32_t waits;        /* counts calls, for the occasional look at the kernel */
     bool named;            /* names and mailbox are open */
     struct mbr__names names;

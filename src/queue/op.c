@@ -34,17 +34,20 @@ struct mbr__op *mbr__op_new(struct mbr_libos *l, struct mbr__pipe *p, int opcode
     op->len = 0;
     op->sent = 0;
     op->max = 0;
+    l->pending++;
     return op;
 }
 
 void mbr__op_drop(struct mbr_libos *l, struct mbr__op *op)
 {
+    l->pending--;
     mbr__buf_unref(op->buf);
     mbr__slab_free(&l->ops, op);
 }
 
 void mbr__op_complete(struct mbr_libos *l, struct mbr__op *op, int opcode, int error)
 {
+    l->pending--;
     op->done = true;
     op->pipe = NULL;
     op->opcode = (uint8_t)opcode;
@@ -105,7 +108,7 @@ static void begin_wait(struct mbr_libos *l)
     /* A program that is always served at once must still hear of new openers and of deaths. */
     if (__builtin_expect(++l->waits >= KERNEL_EVERY, 0)) {
         l->waits = 0;
-        if (mbr__slab_count(&l->pipes) > 1)
+        if (l->pending > 1)
             mbr__waitset_poll(&l->ws, true);
     }
 }

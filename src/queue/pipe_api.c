@@ -95,12 +95,18 @@ int mbr__pipe_enter(struct mbr_libos *l, int qd, struct mbr__pipe **out)
 
 int mbr_push(struct mbr_libos *l, int qd, const demi_sgarray_t *sga, demi_qtoken_t *qt)
 {
-    struct mbr__pipe *p = NULL;
-    int r = mbr__pipe_enter(l, qd, &p);
+    struct mbr__buf *buf = NULL;
+    int r = mbr__libos_enter(l);
 
     if (r < 0)
         return r;
-    r = qt == NULL ? -EINVAL : mbr__push_begin(p, sga, qt);
+    /* The array before the descriptor: the order of Demikernel's checks. */
+    r = qt == NULL ? -EINVAL : mbr__push_check(sga, &buf);
+    if (r == 0) {
+        struct mbr__pipe *p = mbr__libos_pipe(l, qd);
+
+        r = p == NULL ? -EBADF : mbr__push_begin(p, buf, &sga->sga_segs[0], qt);
+    }
     mbr__libos_leave(l);
     return r;
 }
@@ -147,6 +153,7 @@ int mbr_message_left(struct mbr_libos *l, int qd, uint64_t *bytes)
 static void end_sending(struct mbr__pipe *p)
 {
     p->can_send = false;
+    p->sent_end = true;
     mbr__pipe_fail(p, &p->pushes, EBADF);
     if (mbr__ring_end(&p->tx, MBR__RING_END) != 0 && p->attached)
         mbr__pipe_ring(p);
@@ -156,7 +163,7 @@ static void end_receiving(struct mbr__pipe *p)
 {
     p->can_recv = false;
     mbr__pipe_fail(p, &p->pops, EBADF);
-    if (p->attached && mbr__ring_refuse(&p->rx, MBR__RING_END) != 0)
+    if (p->attached && mbr__ring_refuse(&p->rx, &p->self->want, MBR__RING_END) != 0)
         mbr__pipe_ring(p);
 }
 
@@ -216,7 +223,7 @@ int mbr_close_async(struct mbr_libos *l, int qd, demi_qtoken_t *qt)
         *qt = op->token;
         p->closing = true;
         p->close_op = op;
-        mbr__pipe_fail(p, &p->pops, EBADF);
+        end_receiving(p);          /* or two ends that close would wait for each other for ever */
         mbr__sched_wake(&p->task); /* it closes once nothing is left to push */
     }
     mbr__libos_leave(l);

@@ -134,8 +134,6 @@ static int peek(struct mbr__pipe *p, const void **data, uint32_t *len, uint64_t 
         if (r == 0)
             r = mbr__pipe_peek(p, &p->place.rec);
     }
-    if (r == -ENODATA)
-        p->ended = true;
     if (r > 0)
         r = show(p, data, len);
     else if (r == 0)
@@ -204,36 +202,38 @@ struct awaiting {
     int ready;
 };
 
-static bool readable(struct mbr__pipe *p)
+/* 0 not yet, 1 yes, -1 there is an end or an error to be had. */
+static int readable(struct mbr__pipe *p)
 {
     struct mbr__record rec;
 
-    return p->place.shown || p->ended || !p->can_recv || mbr__pipe_peek(p, &rec) != 0;
+    if (p->place.shown)
+        return 1;
+    return p->ended || !p->can_recv ? -1 : mbr__pipe_peek(p, &rec);
 }
 
-static bool writable(struct mbr__pipe *p, uint32_t len)
+static int writable(struct mbr__pipe *p, uint32_t len)
 {
     int r = p->can_send ? mbr__pipe_may_push(p) : -EBADF;
 
-    if (r < 0)
-        return r != -EAGAIN;
-    if (mbr__ring_reserve(&p->tx, len) != NULL)
-        return true;
-    r = mbr__pipe_may_push(p); /* looking for room may have shown that there will never be any */
-    return r < 0 && r != -EAGAIN;
+    if (r == 0 && mbr__ring_reserve(&p->tx, len) != NULL)
+        return 1;
+    if (r == 0)
+        r = mbr__pipe_may_push(p); /* looking for room may have shown that none will come */
+    return r == -EAGAIN ? 0 : r;
 }
 
-/* Which of the wanted directions would not give -EAGAIN. */
+/* Which of the wanted directions would not give -EAGAIN; both, once anything has ended. */
 static bool pipe_ready(struct mbr_libos *l, void *arg)
 {
     struct awaiting *a = arg;
+    int in = (a->what & MBR_READABLE) != 0 ? readable(a->p) : 0;
+    int out = (a->what & MBR_WRITABLE) != 0 ? writable(a->p, a->len) : 0;
 
     (void)l;
-    a->ready = 0;
-    if ((a->what & MBR_READABLE) != 0 && readable(a->p))
-        a->ready |= MBR_READABLE;
-    if ((a->what & MBR_WRITABLE) != 0 && writable(a->p, a->len))
-        a->ready |= MBR_WRITABLE;
+    a->ready = (in > 0 ? MBR_READABLE : 0) | (out > 0 ? MBR_WRITABLE : 0);
+    if (in < 0 || out < 0)
+        a->ready = MBR_READABLE | MBR_WRITABLE;
     if (a->ready != 0)
         return true;
     if ((a->what & MBR_READABLE) != 0)

@@ -65,6 +65,7 @@ struct mbr__ring_rx {
     struct mbr__ring_rx_shm *shm;
     const struct mbr__want_shm *peer_want;
     uint64_t flags; /* MBR__RING_END: the producer will publish no more, LEFT: it has closed */
+    uint64_t said;  /* our own flags in shm->head */
     uint32_t rung;  /* the last want.space that was answered */
 };
 
@@ -93,8 +94,8 @@ void mbr__ring_rx_init(struct mbr__ring_rx *r, const void *data, uint64_t capaci
  * more flags; nothing may be committed afterwards. Returns the consumer's wish to be woken. */
 uint32_t mbr__ring_end(struct mbr__ring_tx *r, uint64_t flags);
 /* Retires what is released and says that nothing more will be read. Returns the producer's wish to
- * be woken. */
-uint32_t mbr__ring_refuse(struct mbr__ring_rx *r, uint64_t flags);
+ * be woken. `own` is our line. */
+uint32_t mbr__ring_refuse(struct mbr__ring_rx *r, struct mbr__want_shm *own, uint64_t flags);
 
 /* Whether a ring may have this capacity. */
 static inline bool mbr__ring_capacity_ok(uint64_t capacity)
@@ -118,6 +119,13 @@ static inline uint64_t mbr__ring_largest(uint64_t capacity)
 static inline uint64_t *mbr__ring_word(const struct mbr__ring_tx *r, uint64_t at)
 {
     return (uint64_t *)__builtin_assume_aligned(r->data + (at & r->mask), 8);
+}
+
+/* Whether the consumer says that it will read no more: then refresh tells how. No line of the
+ * consumer's is touched that publish does not look at. */
+static inline bool mbr__ring_done(const struct mbr__ring_tx *r)
+{
+    return r->peer_want != NULL && mbr_load_acquire(&r->peer_want->done) != 0;
 }
 
 /* The header that the consumer waits for; what a wait set watches. */
@@ -253,8 +261,8 @@ static inline void mbr__ring_release(struct mbr__ring_rx *r, const struct mbr__r
 /* Gives everything released back to the producer. Returns the producer's wish to be woken, or 0. */
 static inline uint32_t mbr__ring_retire(struct mbr__ring_rx *r)
 {
-    mbr_store_release(&r->shm->head, r->head); /* pair A with mbr__ring_refresh() */
-    mbr_fence_full();                          /* pair B: our head, then their wish for space */
+    mbr_store_release(&r->shm->head, r->head | r->said); /* pair A with mbr__ring_refresh() */
+    mbr_fence_full(); /* pair B: our head, then their wish for space */
     uint32_t want = mbr_load_relaxed(&r->peer_want->space);
 
     if (__builtin_expect(want == 0 || want == r->rung, 1))

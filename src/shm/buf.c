@@ -124,17 +124,18 @@ static struct mbr__buf_cache *get_cache(void)
 
 /* ---- allocating and freeing ------------------------------------------------------------------ */
 
-static inline struct mbr__buf *make_live(struct mbr__buf *b)
+static inline struct mbr__buf *make_live(struct mbr__buf *b, size_t size)
 {
     mbr__buf_unpoison(b);
-    b->release = NULL; /* its last user may have had one */
+    b->size = (uint32_t)size; /* at most 2^30 */
+    b->release = NULL;        /* its last user may have had one */
     b->magic = MBR__BUF_LIVE;
     mbr_store_relaxed(&b->refs, 1);
     return b;
 }
 
 /* The thread's list is empty: half of what it may hold comes from the depot. */
-static __attribute__((noinline)) struct mbr__buf *alloc_slow(unsigned c)
+static __attribute__((noinline)) struct mbr__buf *alloc_slow(unsigned c, size_t size)
 {
     struct mbr__buf_cache *cache;
     struct mbr__buf *b;
@@ -142,7 +143,7 @@ static __attribute__((noinline)) struct mbr__buf *alloc_slow(unsigned c)
 
     if (c >= MBR__BUF_SMALL) {
         b = mbr__depot_get_large(c);
-        return b != NULL ? make_live(b) : NULL;
+        return b != NULL ? make_live(b, size) : NULL;
     }
     cache = get_cache();
     n = cache != NULL ? (mbr__buf_limit(c) + 1) / 2 : 1;
@@ -153,7 +154,7 @@ static __attribute__((noinline)) struct mbr__buf *alloc_slow(unsigned c)
         cache->slot[c].head = b->next;
         mbr_store_relaxed(&cache->slot[c].room, cache->slot[c].room - (n - 1));
     }
-    return make_live(b);
+    return make_live(b, size);
 }
 
 struct mbr__buf *mbr__buf_alloc(size_t size)
@@ -166,14 +167,14 @@ struct mbr__buf *mbr__buf_alloc(size_t size)
         return NULL;
     c = class_of(size);
     if (__builtin_expect(c >= MBR__BUF_SMALL, 0))
-        return alloc_slow(c);
+        return alloc_slow(c, size);
     slot = &my_cache->slot[c];
     b = slot->head;
     if (__builtin_expect(b == NULL, 0))
-        return alloc_slow(c);
+        return alloc_slow(c, size);
     slot->head = b->next;
     mbr_store_relaxed(&slot->room, slot->room + 1); /* read by mbr__buf_stat() */
-    return make_live(b);
+    return make_live(b, size);
 }
 
 void mbr__buf_ref(struct mbr__buf *b)

@@ -79,11 +79,26 @@ void mbr__hello_init(struct mbr__pipe *p)
     mbr__timer_init(&p->retry, retry_fired);
 }
 
-/* The creator knows us now: say so in our link, so that nobody takes over what is in use. */
-static int mark_known(struct mbr__pipe *p)
+static void retry_later(struct mbr__pipe *p)
 {
-    int r = mbr__names_lock(&p->l->names, MBR__LOCK_NS);
+    if (!mbr__timer_is_set(&p->retry))
+        (void)mbr__timer_add(&p->l->ws.timers, &p->retry, mbr__deadline_ns(RETRY_NS));
+}
 
+/*
+ * The creator knows us now: say so in our link, so that nobody takes over what is in use. While
+ * somebody keeps the lock we go on without: should we die just then, the creator sees by our half
+ * that we were active, and a taker-over reads from a pipe that is about to end.
+ */
+int mbr__hello_mark(struct mbr__pipe *p)
+{
+    int r = mbr__names_lock(&p->l->names, 0);
+
+    p->unmarked = r == -ETIMEDOUT;
+    if (p->unmarked) {
+        retry_later(p);
+        return 0;
+    }
     if (r < 0)
         return r;
     r = mbr__session_mark(p, 'x');
@@ -105,18 +120,20 @@ int mbr__hello_announce(struct mbr__pipe *p)
         p->hello_sent = r == 0;
     }
     if (r == 0)
-        r = mark_known(p);
+        r = mbr__hello_mark(p);
     if (r == -ENOENT || r == -ECONNREFUSED) {
-        mbr__pipe_fault(p, ECONNRESET); /* the creator has closed or died */
-        return -ECONNRESET;
+        /* The creator has closed or died. What it left can still be read. */
+        p->orphan = true;
+        r = 0;
     }
-    if (r < 0) { /* no descriptors, a full mailbox, a lock that is kept: none of it lasts */
-        if (!mbr__timer_is_set(&p->retry))
-            (void)mbr__timer_add(&p->l->ws.timers, &p->retry, mbr__deadline_ns(RETRY_NS));
+    if (r < 0) { /* no descriptors, a full mailbox: none of it lasts */
+        retry_later(p);
         return -EAGAIN;
     }
     p->announced = true;
     mbr__region_drop_fd(&p->own); /* the note holds it */
+    if (p->peer->inst == p->l->box.inst)
+        mbr__hello_read(p->l); /* both ends are ours: no reason to wait for a wait */
     return 0;
 }
 
@@ -283,6 +300,7 @@ static int attach_opener(struct mbr__pipe *p, const struct mbr__hello *h, struct
     }
     p->target[0] = h->id[0];
     p->target[1] = h->id[1];
+    p->start = h->start;
     mbr__sched_wake(&p->task);
     return 0;
 }

@@ -180,7 +180,7 @@ static int add_region(struct mbr__pipe *p, struct mbr__lending *s, uint64_t slot
     return 0;
 }
 
-static struct mbr__buf *take_slot(struct mbr__lending *s, uint64_t slot_size)
+static struct mbr__buf *take_slot(struct mbr__lending *s, uint64_t slot_size, size_t size)
 {
     reclaim_ours(s);
     for (uint32_t i = 0; i < s->nours; i++) {
@@ -191,6 +191,7 @@ static struct mbr__buf *take_slot(struct mbr__lending *s, uint64_t slot_size)
             o->free = buf->next;
             buf->magic = MBR__BUF_LIVE;
             buf->refs = 1;
+            buf->size = (uint32_t)size;
             buf->next = NULL;
             mbr_fetch_add(&s->refs, 1);
             return buf;
@@ -226,18 +227,18 @@ int mbr__lend_alloc(struct mbr__pipe *p, size_t size, struct mbr__buf **out)
         return -ENOMEM;
     while (slot < size)
         slot <<= 1;
-    struct mbr__buf *buf = take_slot(s, slot);
+    struct mbr__buf *buf = take_slot(s, slot, size);
 
     if (buf == NULL) {
         mbr__lend_take_returns(p);
-        buf = take_slot(s, slot);
+        buf = take_slot(s, slot, size);
     }
     if (buf == NULL) {
         int r = p->fault != 0 ? -p->fault : add_region(p, s, slot);
 
         if (r < 0)
             return r;
-        buf = take_slot(s, slot);
+        buf = take_slot(s, slot, size);
     }
     *out = buf;
     return 0;
@@ -348,7 +349,7 @@ void mbr__lend_flush(struct mbr__pipe *p)
 {
     struct mbr__lending *s = p->lending;
     struct mbr__buf *buf = s == NULL ? NULL : take_freed(&s->freed_theirs);
-    bool gone = p->fault != 0 || !p->attached || p->tx.flags != 0;
+    bool gone = p->fault != 0 || !p->attached || p->tx.flags != 0 || p->sent_end;
 
     while (buf != NULL) {
         struct mbr__buf *next = buf->next;
@@ -390,6 +391,7 @@ static int give_in_place(struct mbr__pipe *p, struct mbr__op *op, const struct m
     *loan = (struct loan){
         .buf = {.magic = MBR__BUF_LIVE,
                 .refs = 1,
+                .size = w->len,
                 .capacity = w->len,
                 .release = release_theirs,
                 .data = (void *)(uintptr_t)data,

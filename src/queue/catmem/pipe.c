@@ -70,8 +70,8 @@ void mbr__pipe_fault(struct mbr__pipe *p, int error)
     if (p->fault == 0)
         p->fault = error;
     if (p->attached) { /* the peer shall not wait for us */
-        uint32_t want =
-            mbr__ring_end(&p->tx, MBR__RING_FLAGS) | mbr__ring_refuse(&p->rx, MBR__RING_FLAGS);
+        uint32_t want = mbr__ring_end(&p->tx, MBR__RING_FLAGS) |
+                        mbr__ring_refuse(&p->rx, &p->self->want, MBR__RING_FLAGS);
 
         if (want != 0)
             mbr__pipe_ring(p);
@@ -142,10 +142,11 @@ static bool left_silently(struct mbr__pipe *p)
  * or the fault. */
 static int end_of_session(struct mbr__pipe *p)
 {
-    if ((p->in.buf != NULL && p->in.got < p->in.total) || p->place.left > 0) {
-        mbr__pipe_fault(p, ECONNRESET); /* in the middle of a message */
+    if (p->place.left > 0) { /* the program has seen the beginning of what never came */
+        mbr__pipe_fault(p, ECONNRESET);
         return -ECONNRESET;
     }
+    drop_partial(p); /* its push failed: none of it was pushed */
     if (left_silently(p)) {
         mbr__session_depart(p);
         return 0;
@@ -206,6 +207,7 @@ void mbr__pipe_give(struct mbr__pipe *p, struct mbr__op *op)
         op->len = (uint32_t)op->max;
         in->given += op->max;
     }
+    p->popped = true;
     mbr__op_complete(p->l, op, DEMI_OPC_POP, 0);
 }
 
@@ -228,7 +230,6 @@ static int begin_message(struct mbr__pipe *p, uint64_t total, const void *data, 
     p->in = (struct mbr__partial){.buf = mbr__buf_alloc(total), .total = total};
     if (p->in.buf == NULL)
         return -ENOMEM;
-    p->popped = true;
     return take_piece(p, data, len);
 }
 
@@ -364,7 +365,8 @@ int mbr__pop_begin(struct mbr__pipe *p, size_t max, bool in_place, demi_qtoken_t
 
 int mbr__pipe_may_push(struct mbr__pipe *p)
 {
-    if (p->ended)
+    /* Demikernel's word for a pipe whose end has been popped; one half-closed can still send. */
+    if (p->ended && ((p->rx.flags | p->tx.flags) & MBR__RING_LEFT) != 0)
         return -EBADF;
     if (p->fault != 0)
         return -p->fault;
@@ -378,6 +380,10 @@ int mbr__pipe_may_push(struct mbr__pipe *p)
         mbr__pipe_fault(p, EPROTO);
         return -EPROTO;
     }
+    if (p->orphan)
+        return -ECONNRESET;
+    if (__builtin_expect(mbr__ring_done(&p->tx), 0))
+        (void)mbr__ring_refresh(&p->tx);
     if (p->tx.flags == 0 && (p->peer == NULL || !p->peer->dead))
         return 0;
     /* The consumer is gone; one that was never heard of makes room for the next. */
@@ -404,8 +410,8 @@ static bool push_piece(struct mbr__pipe *p, struct mbr__op *op)
         memcpy(to, &total, sizeof(total));
     memcpy(to + extra, op->data + op->sent, n);
     mbr__ring_commit(&p->tx, n + (uint32_t)extra, first ? MBR__REC_FIRST : MBR__REC_NEXT);
-    p->pushed = true;
     op->sent += n;
+    p->pushed |= op->sent == op->len;
     mbr__pipe_publish(p);
     return true;
 }
@@ -470,8 +476,7 @@ static void progress_pushes(struct mbr__pipe *p)
         mbr__watch_end(&p->l->ws, &p->tx_watch);
 }
 
-/* Validates a program's array. *buf is the buffer behind it. */
-static int check_sga(const demi_sgarray_t *sga, struct mbr__buf **buf)
+int mbr__push_check(const demi_sgarray_t *sga, struct mbr__buf **buf)
 {
     if (sga == NULL || sga->sga_numsegs != 1)
         return -EINVAL;
@@ -482,19 +487,15 @@ static int check_sga(const demi_sgarray_t *sga, struct mbr__buf **buf)
         return -EINVAL;
     uintptr_t offset = (uintptr_t)sga->sga_segs[0].sgaseg_buf - (uintptr_t)b->data;
 
-    if (offset > b->capacity || len > b->capacity - offset || len > MBR_MESSAGE_MAX)
+    if (offset > b->size || len > b->size - offset || len > MBR_MESSAGE_MAX)
         return -EINVAL;
     *buf = b;
     return 0;
 }
 
-int mbr__push_begin(struct mbr__pipe *p, const demi_sgarray_t *sga, demi_qtoken_t *qt)
+int mbr__push_begin(struct mbr__pipe *p, struct mbr__buf *buf, const demi_sgaseg_t *seg,
+                    demi_qtoken_t *qt)
 {
-    struct mbr__buf *buf = NULL;
-    int r = check_sga(sga, &buf);
-
-    if (r < 0)
-        return r;
     if (!p->can_send || p->closing)
         return -EBADF;
     if (p->place.reserved != 0)
@@ -503,8 +504,8 @@ int mbr__push_begin(struct mbr__pipe *p, const demi_sgarray_t *sga, demi_qtoken_
 
     if (op == NULL)
         return -ENOMEM;
-    op->data = sga->sga_segs[0].sgaseg_buf;
-    op->len = sga->sga_segs[0].sgaseg_len;
+    op->data = seg->sgaseg_buf;
+    op->len = seg->sgaseg_len;
     *qt = op->token;
     /* Small and nothing before it: straight into the ring, without a reference. */
     if (mbr__list_empty(&p->pushes) && buf->release == NULL && op->len <= whole_max(p) &&
@@ -549,6 +550,8 @@ static enum mbr__task_result poll_pipe(struct mbr__task *task)
 {
     struct mbr__pipe *p = mbr__container_of(task, struct mbr__pipe, task);
 
+    if (p->unmarked)
+        (void)mbr__hello_mark(p);
     mbr__pipe_progress(p);
     if (p->close_op != NULL && mbr__list_empty(&p->pushes)) {
         finish_close(p);

@@ -57,16 +57,19 @@ struct mbr__pipe {
     bool can_send, can_recv; /* this end's directions: one-way pipes, and shutdown() */
     bool attached;           /* rx and the peer's words may be used */
     bool hello_sent;
+    bool unmarked;  /* opener: known, but its link does not say so yet */
+    bool orphan;    /* opener: the creator was gone before it could know us */
     bool announced; /* opener: the creator knows us (our hello is in its mailbox) */
     bool pushed;    /* opener: a message of ours is in the ring */
     bool popped;    /* a message of the session's peer was taken */
     bool ended;     /* end of file was given to a pop */
+    bool sent_end;  /* end of file is in our ring */
     bool closing;   /* asynchronous close under way */
     int fault;      /* 0, or the positive errno that ended the pipe */
     char name[MBR__NAME_MAX + 1];
     uint64_t id[2];     /* of our half */
     uint64_t target[2]; /* opener: of the creator's half */
-    uint64_t start;     /* opener: our consumer index at the beginning */
+    uint64_t start;     /* the opener's position in the creator's ring at the beginning */
     struct mbr__region own, theirs;
     struct mbr__half_shm *self;
     const struct mbr__half_shm *other; /* NULL while not attached */
@@ -116,8 +119,10 @@ uint64_t mbr__pipe_piece(const struct mbr__pipe *p);
 
 /* Enters the libOS and finds the pipe; on failure nothing is entered: -EBADF or why not. */
 int mbr__pipe_enter(struct mbr_libos *l, int qd, struct mbr__pipe **out);
-/* Starts a push or a pop; tried at once. */
-int mbr__push_begin(struct mbr__pipe *p, const demi_sgarray_t *sga, demi_qtoken_t *qt);
+/* Starts a push or a pop; tried at once. The array is checked first: -EINVAL, or its buffer. */
+int mbr__push_check(const demi_sgarray_t *sga, struct mbr__buf **buf);
+int mbr__push_begin(struct mbr__pipe *p, struct mbr__buf *buf, const demi_sgaseg_t *seg,
+                    demi_qtoken_t *qt);
 int mbr__pop_begin(struct mbr__pipe *p, size_t max, bool in_place, demi_qtoken_t *qt);
 
 /* ---- session.c ---- */
@@ -141,6 +146,8 @@ void mbr__hello_init(struct mbr__pipe *p);
 /* Opener: makes itself known to the creator before its first push or sleep. 0, -EAGAIN try again
  * later (a timer is set and will wake the task), else the pipe has ended: its fault negated. */
 int mbr__hello_announce(struct mbr__pipe *p);
+/* Opener: writes in its link that the creator knows it. 0 also when that must wait. */
+int mbr__hello_mark(struct mbr__pipe *p);
 /* Mailbox: takes all notes that have come. */
 void mbr__hello_read(struct mbr_libos *l);
 /* Hands a lending region to the peer's mailbox, where it outlives us. Errors as mbr__post_send().

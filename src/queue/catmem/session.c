@@ -120,6 +120,8 @@ int mbr__session_join(struct mbr__pipe *p, uint64_t capacity, uint64_t our_start
                       our_start);
     p->other = h;
     p->attached = true;
+    if (!p->can_recv) /* one-way, or shut down before anybody came */
+        (void)mbr__ring_refuse(&p->rx, &p->self->want, MBR__RING_END);
     return 0;
 }
 
@@ -336,11 +338,14 @@ static int open_locked(struct mbr__pipe *p, uint64_t capacity, struct mbr__link 
         return r;
     p->target[0] = a->id[0];
     p->target[1] = a->id[1];
-    if (w->memory < 0 && find_way(a, w) < 0) {
-        close_way(w);
-        return -EHOSTUNREACH;
-    }
-    r = attach_creator(p, a, w);
+    if (w->memory < 0)
+        r = find_way(a, w);
+    if (r == -EACCES || r == -EPERM || r == -ENOENT || r == -EXDEV || r == -ENOSYS)
+        return -EHOSTUNREACH; /* /proc does not serve */
+    if (r == 0)
+        r = attach_creator(p, a, w);
+    if (r == -ESRCH)
+        r = -ENOENT; /* it died this moment */
     if (r == 0)
         r = join_creator(p, capacity, start);
     fill_link(p, self, 'o', start, &mine);
@@ -361,9 +366,12 @@ static int open_pipe(struct mbr__pipe *p, uint64_t capacity, const struct mbr__p
         mbr__names_unlock(&p->l->names);
         if (r != -EHOSTUNREACH || attempt > 0)
             break;
+        close_way(&w);
         int fds[3];
 
         r = mbr__hello_request(p->l, &a, REQUEST_NS, fds);
+        if (r == -ECONNREFUSED || r == -ECONNRESET)
+            r = -ENOENT; /* it has closed or died this moment */
         if (r < 0)
             break;
         w = (struct way){fds[0], fds[1], fds[2]};
@@ -404,7 +412,8 @@ bool mbr__session_died_silent(struct mbr__pipe *p)
     struct mbr__link b;
 
     mbr__lend_take_returns(p);
-    if (p->popped || mbr__ring_has_record(&p->rx) ||
+    (void)mbr__ring_refresh(&p->tx);
+    if (p->tx.head != p->start || p->popped || mbr__ring_has_record(&p->rx) ||
         mbr__names_read(&p->l->names, link_name(p->name, 'b').text, &b) < 0)
         return false;
     /* Still 'o': it died between its hello and its first use. Somebody else's: that one has taken
@@ -490,7 +499,7 @@ static void tell_peer(struct mbr__pipe *p)
     uint32_t want = mbr__ring_end(&p->tx, MBR__RING_FLAGS);
 
     if (p->attached)
-        want |= mbr__ring_refuse(&p->rx, MBR__RING_FLAGS);
+        want |= mbr__ring_refuse(&p->rx, &p->self->want, MBR__RING_FLAGS);
     if (want != 0 && p->attached)
         mbr__pipe_ring(p);
 }

@@ -59,7 +59,7 @@ static int read_document(yaml_document_t *doc, struct demi_config *out)
 {
     const yaml_node_t *root = yaml_document_get_root_node(doc);
 
-    if (root == NULL || root->type != YAML_MAPPING_NODE)
+    if (root == NULL)
         return -EINVAL;
     const yaml_node_t *capacity = lookup(doc, lookup(doc, root, "catmem"), "capacity");
 

@@ -11,10 +11,10 @@ struct demi_config {
 };
 
 /*
- * Reads LIBOS and the file named by CONFIG_PATH: exactly one YAML document, a mapping of sections;
- * keys we do not know are ignored, as upstream does. Errors: -EINVAL LIBOS or CONFIG_PATH unset or
- * empty, no YAML, not one mapping, or a bad value of a known key; -ENOENT, -EACCES, ... as open()
- * says; -ENOMEM.
+ * Reads LIBOS and the file named by CONFIG_PATH: exactly one YAML document, normally a mapping of
+ * sections; keys we do not know are ignored, as upstream does. Errors: -EINVAL LIBOS or CONFIG_PATH
+ * unset or empty, no YAML, not one document, or a bad value of a known key; -ENOENT, -EACCES, ...
+ * as open() says; -ENOMEM.
  */
 int demi_config_read(struct demi_config *out);
 

@@ -70,7 +70,7 @@ MBR_API uint64_t mbr_count_read(const struct mbr_count *c);
  *
  * A system call is made only when somebody sleeps for one of the values passed (or did so, and gave
  * up or was killed: once more then). To wake a wait set of another process, its wake pipe is opened
- * through /proc, which takes tens of microseconds; when that is not possible (see
+ * through /proc, which takes ten microseconds and more; when that is not possible (see
  * mbr_watch_count()) a warning is logged, and the next advance tries again. Any thread; does not
  * wait for anybody. Not for signal handlers.
  */

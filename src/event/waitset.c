@@ -134,8 +134,6 @@ void mbr_watch_end(struct mbr_watch *public)
     if (w->kind == TIMER) {
         mbr__timer_cancel(&w->ws->set.timers, &w->timer);
     } else {
-        if (w->kind == COUNT && inherited(w->ws))
-            w->inner.armed = 0; /* it is the parent's wish that is shown */
         mbr__watch_end(&w->ws->set, &w->inner);
     }
     if (w->kind == COUNT && !inherited(w->ws))

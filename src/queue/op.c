@@ -92,6 +92,9 @@ int mbr__libos_drive(struct mbr_libos *l, uint64_t timeout_ns,
         if (r < 0)
             return r;
         r = mbr__waitset_wait(&l->ws, deadline);
+        /* What fired need not have brought us nearer to the end. */
+        if (r > 0 && deadline != MBR__NEVER && mbr__now_ns() >= deadline)
+            r = -ETIMEDOUT;
     }
 }
 

@@ -106,19 +106,27 @@ int mbr__hello_mark(struct mbr__pipe *p)
     return r;
 }
 
-int mbr__hello_announce(struct mbr__pipe *p)
+int mbr__hello_send(struct mbr__pipe *p)
 {
     struct mbr__note note;
+    int r = make_note(p, MBR__HELLO_OPEN, &note);
+
+    if (r == 0)
+        r = mbr__post_send(&p->l->names, p->peer->inst, &note, NULL);
+    p->hello_sent = r == 0;
+    if (p->hello_sent)
+        mbr__region_drop_fd(&p->own); /* the note holds it */
+    return r;
+}
+
+int mbr__hello_announce(struct mbr__pipe *p)
+{
     int r = p->fault != 0 ? -p->fault : 0;
 
     if (p->announced || r < 0)
         return r;
-    if (!p->hello_sent) {
-        r = make_note(p, MBR__HELLO_OPEN, &note);
-        if (r == 0)
-            r = mbr__post_send(&p->l->names, p->peer->inst, &note, NULL);
-        p->hello_sent = r == 0;
-    }
+    if (!p->hello_sent)
+        r = mbr__hello_send(p);
     if (r == 0)
         r = mbr__hello_mark(p);
     if (r == -ENOENT || r == -ECONNREFUSED) {
@@ -131,9 +139,6 @@ int mbr__hello_announce(struct mbr__pipe *p)
         return -EAGAIN;
     }
     p->announced = true;
-    mbr__region_drop_fd(&p->own); /* the note holds it */
-    if (p->peer->inst == p->l->box.inst)
-        mbr__hello_read(p->l); /* both ends are ours: no reason to wait for a wait */
     return 0;
 }
 
@@ -301,6 +306,9 @@ static int attach_opener(struct mbr__pipe *p, const struct mbr__hello *h, struct
     p->target[0] = h->id[0];
     p->target[1] = h->id[1];
     p->start = h->start;
+    mbr_fence_full(); /* pair B: it may have gone to sleep before we knew whom to wake */
+    if (mbr_load_relaxed(&p->other->want.data) != 0)
+        mbr__pipe_ring(p);
     mbr__sched_wake(&p->task);
     return 0;
 }
@@ -318,10 +326,13 @@ static void put_aside(struct mbr__pipe *p, struct mbr__note *note)
 /* A note that says OPEN. The note's descriptors are closed unless taken. */
 static void opened(struct mbr__pipe *p, const struct mbr__hello *h, struct mbr__note *note)
 {
+    struct mbr__record rec;
+
+    if (p->attached && !p->ended)
+        (void)mbr__pipe_peek(p, &rec); /* its predecessor has left, or it could not have opened */
     if (note->nfds != 3 || p->fault != 0 || p->ended) {
         mbr__note_close(note);
     } else if (p->attached) {
-        /* Its predecessor has left, or it could not have opened; our task will see that. */
         put_aside(p, note);
         mbr__sched_wake(&p->task);
     } else {

@@ -219,6 +219,10 @@ int mbr__lend_alloc(struct mbr__pipe *p, size_t size, struct mbr__buf **out)
 
     if (size == 0 || size > MBR__LEND_MAX)
         return -EINVAL;
+    int gone = mbr__pipe_may_push(p);
+
+    if (gone < 0 && gone != -EAGAIN)
+        return gone;
     if (!p->attached)
         return -ENOTCONN;
     struct mbr__lending *s = lending(p);

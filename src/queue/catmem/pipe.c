@@ -38,10 +38,20 @@ void mbr__pipe_ring(struct mbr__pipe *p)
         mbr__peer_ring(p->peer, mbr_load_relaxed(&p->other->want.bell));
 }
 
+/* An opener may be waiting already for what we publish before we have heard of it. Either its hello
+ * is in the mailbox now, or it will look at the ring after it has sent it. */
+static void publish_unattached(struct mbr__pipe *p)
+{
+    mbr_fence_full();
+    mbr__hello_read(p->l);
+}
+
 void mbr__pipe_publish(struct mbr__pipe *p)
 {
     if (__builtin_expect(mbr__ring_publish(&p->tx) != 0, 0))
         mbr__pipe_ring(p);
+    else if (__builtin_expect(!p->attached, 0) && p->fault == 0)
+        publish_unattached(p);
 }
 
 void mbr__pipe_retire(struct mbr__pipe *p)
@@ -105,7 +115,8 @@ void mbr__pipe_watch_rx(struct mbr__pipe *p)
     const uint64_t *word = mbr__ring_next(&p->rx);
     uint64_t seen = mbr__ring_seen(&p->rx);
 
-    if (!p->attached)
+    /* While the creator does not know us we may not take what is there; a timer will wake us. */
+    if (!p->attached || (!p->creator && !p->announced))
         return;
     if (mbr__watch_active(&p->rx_watch))
         mbr__watch_seen(&p->rx_watch, word, seen);

@@ -143,8 +143,11 @@ bool mbr__session_died_silent(struct mbr__pipe *p);
 /* ---- hello.c ---- */
 
 void mbr__hello_init(struct mbr__pipe *p);
-/* Opener: makes itself known to the creator before its first push or sleep. 0, -EAGAIN try again
- * later (a timer is set and will wake the task), else the pipe has ended: its fault negated. */
+/* Opener: posts its hello to the creator's mailbox. Errors as mbr__post_send(). */
+int mbr__hello_send(struct mbr__pipe *p);
+/* Opener that could not post its hello when it opened: does so before it uses the pipe. 0, -EAGAIN
+ * try again later (a timer is set and will wake the task), else the pipe has ended: its fault
+ * negated. */
 int mbr__hello_announce(struct mbr__pipe *p);
 /* Opener: writes in its link that the creator knows it. 0 also when that must wait. */
 int mbr__hello_mark(struct mbr__pipe *p);

@@ -6,7 +6,7 @@
  * the pipe. NAME.b belongs to the opener; both are read and changed under the directory's lock
  * only. State of NAME.b:
  *
- * - o, open: its owner has the second end but the creator does not know it; if it dies, the next
+ * - o, open: its owner has the second end but could not tell the creator yet; if it dies, the next
  *   opener takes over.
  * - x, known: its hello is in the creator's mailbox; if it dies, the creator is told (ECONNRESET)
  *   and nobody takes over.
@@ -228,6 +228,16 @@ int mbr__session_create(struct mbr_libos *l, const char *name, uint64_t capacity
     return 0;
 }
 
+static void tell_peer(struct mbr__pipe *p)
+{
+    uint32_t want = mbr__ring_end(&p->tx, MBR__RING_FLAGS);
+
+    if (p->attached)
+        want |= mbr__ring_refuse(&p->rx, &p->self->want, MBR__RING_FLAGS);
+    if (want != 0 && p->attached)
+        mbr__pipe_ring(p);
+}
+
 /* ---- opening ---- */
 
 /* Under the lock: the creator's link, if it lives. A dead one's links are removed. */
@@ -348,8 +358,17 @@ static int open_locked(struct mbr__pipe *p, uint64_t capacity, struct mbr__link 
         r = -ENOENT; /* it died this moment */
     if (r == 0)
         r = join_creator(p, capacity, start);
-    fill_link(p, self, 'o', start, &mine);
-    return r < 0 ? r : mbr__names_write(&p->l->names, link_name(p->name, 'b').text, &mine);
+    if (r < 0)
+        return r;
+    r = mbr__hello_send(p);
+    p->announced = r == 0;
+    if (r == -ECONNREFUSED)
+        return -ENOENT; /* the creator died this moment */
+    if (r < 0 && r != -EAGAIN && r != -ETOOMANYREFS)
+        return r;
+    /* A full mailbox is no reason to fail: the hello is sent before the pipe is used. */
+    fill_link(p, self, p->announced ? 'x' : 'o', start, &mine);
+    return mbr__names_write(&p->l->names, link_name(p->name, 'b').text, &mine);
 }
 
 static int open_pipe(struct mbr__pipe *p, uint64_t capacity, const struct mbr__proc *self)
@@ -398,9 +417,13 @@ int mbr__session_open(struct mbr_libos *l, const char *name, uint64_t capacity, 
         return -ENOMEM;
     r = open_pipe(p, capacity, &self);
     if (r < 0) {
+        if (p->announced)
+            tell_peer(p); /* it may have heard of us already */
         free_pipe(p);
         return r;
     }
+    if (p->peer->inst == l->box.inst)
+        mbr__hello_read(l); /* both ends are ours: no reason to wait for a wait */
     *out = p;
     return 0;
 }
@@ -492,16 +515,6 @@ static void withdraw_name(struct mbr__pipe *p)
         (void)mbr__names_remove(n, link_name(p->name, 'a').text);
     }
     mbr__names_unlock(n);
-}
-
-static void tell_peer(struct mbr__pipe *p)
-{
-    uint32_t want = mbr__ring_end(&p->tx, MBR__RING_FLAGS);
-
-    if (p->attached)
-        want |= mbr__ring_refuse(&p->rx, &p->self->want, MBR__RING_FLAGS);
-    if (want != 0 && p->attached)
-        mbr__pipe_ring(p);
 }
 
 void mbr__session_close(struct mbr__pipe *p)

@@ -310,7 +310,7 @@ static bool arm_hot(struct mbr__waitset *ws)
         if (ready(watch_of(node)))
             return true;
     }
-    return ws->sweep;
+    return ws->sweep && ws->ncold > 0;
 }
 
 /* Shows the wishes, sleeps until the bell, a descriptor, a timer or the deadline, and takes the
@@ -360,7 +360,7 @@ int mbr__waitset_wait(struct mbr__waitset *ws, uint64_t deadline)
         int fired = poll_words(ws) + poll_timers(ws);
 
         if (fired == 0 && deadline == 0)
-            fired = mbr__waitset_collect(ws, 0);
+            fired = mbr__waitset_collect(ws, 0) + poll_words(ws); /* a bell may have named words */
         if (fired == 0 && deadline != 0)
             fired = spin_then_park(ws, deadline);
         if (fired > 0)

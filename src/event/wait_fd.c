@@ -138,7 +138,7 @@ static void hear_bells(struct mbr__waitset *ws)
     ssize_t n = read(ws->bell, bells, sizeof(bells));
 
     if (n <= 0) /* somebody rang and somebody else has read it */
-        ws->sweep = true;
+        ws->sweep = ws->ncold > 0;
     for (; n > 0; n = n == (ssize_t)sizeof(bells) ? read(ws->bell, bells, sizeof(bells)) : 0) {
         for (ssize_t i = 0; i + (ssize_t)sizeof(bells[0]) <= n; i += (ssize_t)sizeof(bells[0])) {
             uint32_t bell = bells[(size_t)i / sizeof(bells[0])];
@@ -146,7 +146,7 @@ static void hear_bells(struct mbr__waitset *ws)
             if (bell != 0 && ws->rang != NULL)
                 ws->rang(ws, bell);
             else if (bell != 0)
-                ws->sweep = true;
+                ws->sweep = ws->ncold > 0;
         }
     }
 }
@@ -154,7 +154,7 @@ static void hear_bells(struct mbr__waitset *ws)
 static void bell_event(struct mbr__waitset *ws, uint32_t events)
 {
     if ((events & EPOLLOUT) == 0) {
-        ws->sweep = true; /* rings may have been lost on the full pipe */
+        ws->sweep = ws->ncold > 0; /* rings may have been lost on the full pipe */
         hear_bells(ws);
     } else if (ws->ncold > 0) {
         hear_bells(ws);

@@ -212,8 +212,8 @@ static inline int mbr__ring_none(struct mbr__ring_rx *r, uint64_t header)
         __builtin_prefetch((const uint8_t *)mbr__ring_next(r) + MBR_CACHELINE);
         return 0;
     }
-    if (header >> 32 != MBR__RECORD_END || (uint32_t)header > MBR__RING_FLAGS)
-        return -EPROTO;
+    if (header >> 32 != MBR__RECORD_END || (uint32_t)header - 1 >= MBR__RING_FLAGS)
+        return -EPROTO; /* also an end without flags: it would be news at every look */
     r->flags |= header & MBR__RING_FLAGS;
     return 0;
 }

@@ -37,8 +37,8 @@ struct mbr__buf {
     uint32_t magic; /* MBR__BUF_LIVE while allocated: catches the program's double frees */
     uint32_t refs;
     uint32_t size_class; /* the pool's; not used in foreign ones */
-    uint32_t size;     /* bytes that were asked for, <= capacity */
-    uint64_t capacity; /* bytes of data that the memory has room for, >= what was asked */
+    uint32_t size;       /* bytes that were asked for, <= capacity */
+    uint64_t capacity;   /* bytes of data that the memory has room for, >= what was asked */
     /* NULL: back to the pool; else the owner of foreign memory is told. It runs in the thread that
      * drops the last reference; magic is MBR__BUF_DEAD by then. */
     void (*release)(struct mbr__buf *buf);

@@ -29,6 +29,7 @@
 #include "shm/proc.h"
 
 #define REQUEST_NS UINT64_C(5000000000) /* patience with an owner that only its mailbox reaches */
+#define MEND_NS    UINT64_C(100000000)  /* patience with the lock in the midst of a wait */
 
 struct link_name {
     char text[MBR__NAME_MAX + 3];
@@ -232,6 +233,9 @@ static void tell_peer(struct mbr__pipe *p)
 {
     uint32_t want = mbr__ring_end(&p->tx, MBR__RING_FLAGS);
 
+    /* An opener we have not heard of yet may be asleep. As in publish_unattached(). */
+    if (!p->attached && p->creator && p->fault == 0)
+        mbr__hello_read(p->l);
     if (p->attached)
         want |= mbr__ring_refuse(&p->rx, &p->self->want, MBR__RING_FLAGS);
     if (want != 0 && p->attached)
@@ -313,6 +317,8 @@ static int attach_creator(struct mbr__pipe *p, const struct mbr__link *a, struct
     }
     if (r < 0)
         return r;
+    close(w->memory); /* mapped; the less is open, the later a limit is met */
+    w->memory = -1;
     mbr__peer_join(peer, p);
     return 0;
 }
@@ -444,15 +450,19 @@ bool mbr__session_died_silent(struct mbr__pipe *p)
     return b.state == 'o' || !same_id(b.id, p->target);
 }
 
-/* The opener died in its close, after the rings and before the link: we finish that for it. */
+/*
+ * The opener has left its rings but, as far as we see, not yet its link: it is about to, or died
+ * before it could. We do it for it, so that the next one can open; what it writes itself is the
+ * same.
+ */
 static void mend_link(struct mbr__pipe *p, uint64_t head)
 {
     struct mbr__names *n = &p->l->names;
     struct link_name file = link_name(p->name, 'b');
     struct mbr__link b;
 
-    if (mbr__names_read(n, file.text, &b) < 0 || !same_id(b.id, p->target) || b.state != 'x' ||
-        mbr__proc_alive(&b.owner) != 0 || mbr__names_lock(n, MBR__LOCK_NS) < 0)
+    if (mbr__names_read(n, file.text, &b) < 0 || b.state != 'x' || !same_id(b.id, p->target) ||
+        mbr__names_lock(n, MEND_NS) < 0)
         return;
     if (mbr__names_read(n, file.text, &b) == 0 && same_id(b.id, p->target) && b.state == 'x') {
         b.state = 'l';

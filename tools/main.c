@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * membrane: one program with verbs. This file finds the verb and hands over; what there is stands
+ * in verbs.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exits.h"
+#include "help.h"
+#include "say.h"
+#include "suggest.h"
+#include "verbs.h"
+
+/*
+ * Descriptors 0 to 2 must not be taken by pipes and sockets, or a message would go into one of
+ * them. Each closed one is opened in the direction it is not used in, so that its use fails as
+ * before.
+ */
+static int guard_standard_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+            return -1;
+    }
+    return 0;
+}
+
+static int unknown_verb(const char *name)
+{
+    struct tool_suggestion search = {.typed = name};
+
+    for (const struct tool_verb *verb = tool_verbs; verb->name != NULL; verb++)
+        tool_suggest(&search, verb->name);
+    return tool_error(TOOL_EXIT_USAGE, search.best != NULL ? search.best : "membrane help",
+                      "%.100s: no such %s", name, name[0] == '-' ? "option" : "verb");
+}
+
+static int run_verb(const struct tool_verb *verb, int argc, char **argv)
+{
+    struct tool_args args;
+    int code;
+
+    tool_say_verb(verb->name);
+    code = tool_parse(verb, argc, argv, &args);
+    if (code != TOOL_EXIT_OK)
+        return code;
+    if (tool_given(&args, OPT_HELP)) {
+        tool_help_verb(verb, stdout);
+        return TOOL_EXIT_OK;
+    }
+    if (tool_given(&args, OPT_QUIET))
+        tool_say_quiet();
+    return verb->run(&args);
+}
+
+static int run(int argc, char **argv)
+{
+    static char version[] = "version";
+    static char help[] = "help";
+    const struct tool_verb *verb;
+
+    if (argc < 2)
+        return tool_error(TOOL_EXIT_USAGE, "membrane help", "no verb was given");
+    if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)
+        argv[1] = help;
+    else if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0)
+        argv[1] = version;
+    verb = tool_verb_find(argv[1]);
+    if (verb == NULL)
+        return unknown_verb(argv[1]);
+    return run_verb(verb, argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    if (guard_standard_streams() != 0)
+        return TOOL_EXIT_LIMIT;
+    return tool_finish_stdout(run(argc, argv));
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shape of the option table (verbs.c holds the table itself) and the parser that follows it.
+ * Help, usage errors, the man page and the shell completions are all made from the same rows.
+ *
+ * Not here: what verbs do; printing of help (help.h, docs.h).
+ */
+#ifndef TOOLS_OPTIONS_H
+#define TOOLS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One for each long option; an option means the same in every verb that has it. */
+enum tool_option_id {
+    OPT_HELP,
+    OPT_VERSION,
+    OPT_CAPACITY,
+    OPT_MESSAGE,
+    OPT_TIMEOUT,
+    OPT_PROGRESS,
+    OPT_COLOR,
+    OPT_JSON,
+    OPT_QUIET,
+    OPT_VERBOSE,
+    OPT_DEMO,
+    OPT_RUNS,
+    OPT_SIZE,
+    OPT_DRY_RUN,
+    OPT_COMPLETION,
+    OPT_MAN,
+    OPT_NAMES,
+    OPT_COUNT
+};
+
+struct tool_option {
+    enum tool_option_id id;
+    char letter;          /* 0: it has no short form */
+    bool hidden;          /* for the build and for completions, not for people */
+    const char *name;     /* without dashes; NULL ends the table */
+    const char *argument; /* "SIZE"; NULL: it takes none */
+    const char *choices;  /* the words it takes, "auto always never"; NULL: anything */
+    const char *brief;    /* one line, in --help */
+    const char *detail;   /* the paragraph in the man page */
+};
+
+struct tool_example {
+    const char *command; /* NULL ends the table */
+    const char *about;
+};
+
+struct tool_args;
+
+#define TOOL_WORDS_MAX 2
+
+struct tool_verb {
+    const char *name;     /* NULL ends the table */
+    const char *synopsis; /* its arguments: "NAME [FILE]" */
+    const char *brief;
+    const char *detail; /* paragraphs separated by empty lines */
+    const struct tool_example *examples;
+    const struct tool_option *options;
+    int words_min;
+    /* Kinds of its arguments, for completions: "pipe", "file", "verb"; NULL: no more. */
+    const char *words[TOOL_WORDS_MAX];
+    int (*run)(const struct tool_args *args); /* returns the exit code */
+};
+
+/* A verb's command line, taken apart. */
+struct tool_args {
+    const struct tool_verb *verb;
+    const char *value[OPT_COUNT]; /* NULL: not given; "" for an option without argument */
+    const char *word[TOOL_WORDS_MAX];
+    int words;
+};
+
+/*
+ * Takes argv[1...] apart as `verb` says (argv[0] is the verb). 0, or an exit code after an error
+ * message. With --help among the options nothing else is checked.
+ */
+int tool_parse(const struct tool_verb *verb, int argc, char **argv, struct tool_args *out);
+
+static inline bool tool_given(const struct tool_args *args, enum tool_option_id id)
+{
+    return args->value[id] != NULL;
+}
+
+/* Values of options, with the given value where the option is absent. 0, or an exit code after an
+ * error message, *out untouched. */
+
+/* Bytes: a decimal number, with K, M or G for powers of 1024; within [min, max]. */
+int tool_size(const struct tool_args *args, enum tool_option_id id, uint64_t otherwise,
+              uint64_t min, uint64_t max, uint64_t *out);
+/* A whole number within [min, max]. */
+int tool_number(const struct tool_args *args, enum tool_option_id id, uint64_t otherwise,
+                uint64_t min, uint64_t max, uint64_t *out);
+/* Seconds, with decimals, to nanoseconds; from 0 to a thousand million seconds. */
+int tool_duration(const struct tool_args *args, enum tool_option_id id, uint64_t otherwise,
+                  uint64_t *out);
+
+/* The option's name as the user knows it. */
+const char *tool_option_name(const struct tool_verb *verb, enum tool_option_id id);
+
+#endif

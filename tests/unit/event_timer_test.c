@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "base/list.h"
+#include "event/timer.h"
 #include "failalloc.h"
 #include "prop.h"
-#include "event/timer.h"
 
 #define ALARMS 100
 

@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The example programs, as somebody else would build them: strict C99, all warnings, -ldemikernel and
+# nothing else. Then each is run to success, those for two processes in both orders of starting.
+# Arguments: the source tree, the directory of the libraries, the compiler, the sanitizers if any.
+set -eu
+src=$1
+lib=$2
+cc=$3
+sanitize=${4-}
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/mbr-test.XXXXXX")
+pids=
+cleanup() {
+    # Only what this script has started.
+    for pid in $pids; do kill "$pid" 2>/dev/null || :; done
+    rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 1' HUP INT TERM
+
+# A program that uses an instrumented library has to be instrumented as well.
+flags='-std=c99 -Werror -Wall -Wextra -O3'
+[ -z "$sanitize" ] || flags="$flags -fsanitize=$sanitize"
+for c in "$src"/examples/demi/*.c; do
+    # $flags are words.
+    # shellcheck disable=SC2086
+    "$cc" $flags -I "$src/include" -o "$work/$(basename "$c" .c)" "$c" -L "$lib" -ldemikernel
+done
+
+echo 'catmem: {}' >"$work/config.yaml"
+export LIBOS=catmem CONFIG_PATH="$work/config.yaml" MEMBRANE_DIR="$work/names" LD_LIBRARY_PATH="$lib"
+
+"$work/sizes"
+"$work/syscalls"
+"$work/wait-any-invalid" 1000
+
+# both PROGRAM FIRST SECOND ARGUMENT...: FIRST in the background, SECOND beside it.
+number=0
+both() {
+    program=$1 first=$2 second=$3
+    shift 3
+    number=$((number + 1))
+    timeout 50 "$work/$program" "$first" "n$number" "$@" &
+    pid=$!
+    pids=$pid
+    timeout 50 "$work/$program" "$second" "n$number" "$@"
+    wait "$pid"
+    pids=
+}
+
+for program in pipe-ping-pong pipe-push-pop; do
+    for size in 1 64 8192 8193 100000; do
+        both "$program" --server --client "$size" 200
+        both "$program" --client --server "$size" 200
+    done
+done
+
+# They all closed what they had opened.
+left=$(find "$work/names" -mindepth 1)
+if [ -n "$left" ]; then
+    echo "left behind: $left" >&2
+    exit 1
+fi

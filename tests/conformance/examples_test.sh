@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The example programs, as somebody else would build them: strict C99, all warnings, -ldemikernel and
-# nothing else. Then each is run to success, those for two processes in both orders of starting.
+# The example programs, as somebody else would build them: strict C99, all warnings, -ldemikernel
+# and nothing else. Then each is run to success, those for two processes in both orders of starting.
 # Arguments: the source tree, the directory of the libraries, the compiler, the sanitizers if any.
 set -eu
 src=$1
@@ -29,7 +29,8 @@ for c in "$src"/examples/demi/*.c; do
 done
 
 echo 'catmem: {}' >"$work/config.yaml"
-export LIBOS=catmem CONFIG_PATH="$work/config.yaml" MEMBRANE_DIR="$work/names" LD_LIBRARY_PATH="$lib"
+export LIBOS=catmem CONFIG_PATH="$work/config.yaml"
+export MEMBRANE_DIR="$work/names" LD_LIBRARY_PATH="$lib"
 
 "$work/sizes"
 "$work/syscalls"

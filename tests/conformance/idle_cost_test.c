@@ -20,7 +20,7 @@
 #include <cmocka.h>
 
 #define IDLE  1000
-#define TRIPS 20
+#define TRIPS 5
 
 struct load {
     int idle;       /* pops that stay pending, each on a pipe of its own */

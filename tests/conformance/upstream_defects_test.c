@@ -687,7 +687,7 @@ static void opener_is_gone_before_the_creator_looked(void **state)
 
 static void errors_of_init(struct stage_actor *parent, void *arg)
 {
-    const char *config = strdup(getenv("CONFIG_PATH"));
+    char *config = strdup(getenv("CONFIG_PATH"));
 
     unsetenv("CONFIG_PATH");
     CHECK_INT(demi_init(NULL), EINVAL);
@@ -698,6 +698,7 @@ static void errors_of_init(struct stage_actor *parent, void *arg)
     CHECK_INT(demi_init(NULL), EINVAL);
     unsetenv("LIBOS");
     CHECK_INT(demi_init(NULL), EINVAL);
+    free(config);
 }
 
 static void errors_of_init_are_negative_or_abort(void **state)

@@ -635,6 +635,19 @@ struct tally {
     uint64_t rounds, scribbled, met, ended, fds;
 };
 
+/* What has leaked, for whoever has to find out why. */
+static void print_descriptors(pid_t pid)
+{
+    char path[400], link[PATH_MAX];
+
+    for (int fd = 0; fd < 100; fd++) {
+        snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
+        ssize_t n = readlink(path, link, sizeof(link) - 1);
+        if (n > 0)
+            print_error("descriptor %d: %.*s\n", fd, (int)n, link);
+    }
+}
+
 static void play_round(struct stage_actor *victim, uint64_t index, struct tally *tally)
 {
     struct stage_actor attacker;
@@ -655,7 +668,10 @@ static void play_round(struct stage_actor *victim, uint64_t index, struct tally 
     }
     (void)stage_join(&attacker); /* however it ended */
     stage_say(victim, 1);
-    CHECK_INT(stage_hear(victim), tally->fds);
+    uint64_t fds = stage_hear(victim);
+    if (fds != tally->fds)
+        print_descriptors(victim->pid);
+    CHECK_INT(fds, tally->fds);
     tally->rounds++;
 }
 

@@ -157,7 +157,8 @@ static int end_of_session(struct mbr__pipe *p)
         mbr__pipe_fault(p, ECONNRESET);
         return -ECONNRESET;
     }
-    drop_partial(p); /* its push failed: none of it was pushed */
+    if (p->in.got < p->in.total)
+        drop_partial(p); /* its push failed: none of it was pushed */
     if (left_silently(p)) {
         mbr__session_depart(p);
         return 0;
@@ -287,16 +288,13 @@ static void give_end(struct mbr__pipe *p, struct mbr__op *op)
     mbr__op_complete(p->l, op, DEMI_OPC_POP, 0);
 }
 
-/* A pop could not go on: completes it unless it must wait. Returns whether it was completed. */
-static bool pop_failed(struct mbr__pipe *p, struct mbr__op *op, int r)
+/* A pop could not go on: end of file, or the negative errno it fails with. */
+static void pop_failed(struct mbr__pipe *p, struct mbr__op *op, int r)
 {
     if (r == -ENODATA)
         give_end(p, op);
-    else if (r == -ENOMEM)
-        mbr__op_complete(p->l, op, DEMI_OPC_FAILED, ENOMEM);
     else
         mbr__op_complete(p->l, op, DEMI_OPC_FAILED, -r);
-    return true;
 }
 
 /* Tries one pop, which is in no list. True if it completed. */
@@ -305,8 +303,10 @@ static bool try_pop(struct mbr__pipe *p, struct mbr__op *op)
     struct mbr__record rec;
     int r = 0;
 
-    if (p->ended)
-        return pop_failed(p, op, -EBADF);
+    if (p->ended) {
+        pop_failed(p, op, -EBADF);
+        return true;
+    }
     if (p->in.buf != NULL && p->in.got == p->in.total) {
         mbr__pipe_give(p, op);
         return true;
@@ -334,7 +334,9 @@ static bool try_pop(struct mbr__pipe *p, struct mbr__op *op)
     }
     if (r == -EPROTO)
         mbr__pipe_fault(p, EPROTO);
-    return r != 0 && pop_failed(p, op, r);
+    if (r != 0)
+        pop_failed(p, op, r);
+    return r != 0;
 }
 
 static void progress_pops(struct mbr__pipe *p)

@@ -64,6 +64,7 @@ void mbr__op_complete(struct mbr_libos *l, struct mbr__op *op, int opcode, int e
 /* Hands the result over and forgets the operation. */
 static void deliver(struct mbr_libos *l, struct mbr__op *op, demi_qresult_t *qr)
 {
+    MBR_ASSERT(op != NULL && op->done);
     memset(qr, 0, sizeof(*qr));
     qr->qr_opcode = (enum demi_opcode)op->opcode;
     qr->qr_qd = op->qd;

@@ -113,7 +113,7 @@ static inline uint64_t mbr__record_size(uint64_t len)
 /* The largest record that a ring of this capacity can ever hold. */
 static inline uint64_t mbr__ring_largest(uint64_t capacity)
 {
-    return capacity - 2 * MBR__RECORD_HEADER;
+    return capacity - MBR__RECORD_HEADER - MBR__RECORD_HEADER;
 }
 
 static inline uint64_t *mbr__ring_word(const struct mbr__ring_tx *r, uint64_t at)

@@ -54,11 +54,12 @@ static bool creator_lives(struct sweep *s, const char *file)
 {
     char a[MBR__NAME_MAX + 3];
     struct mbr__link l;
+    size_t len = strlen(file);
 
-    if (strlen(file) >= sizeof(a))
+    if (len >= sizeof(a))
         return false;
-    strcpy(a, file);
-    a[strlen(a) - 1] = 'a';
+    memcpy(a, file, len + 1);
+    a[len - 1] = 'a';
     return mbr__names_read(s->n, a, &l) == 0 && mbr__proc_alive(&l.owner) != 0;
 }
 
@@ -143,10 +144,12 @@ int mbr_names_path(char *path, size_t size)
 
     if (r < 0)
         return r;
-    if (strlen(n.path) >= size)
+    size_t len = strlen(n.path);
+
+    if (len >= size)
         r = -ENAMETOOLONG;
     else
-        strcpy(path, n.path);
+        memcpy(path, n.path, len + 1);
     mbr__names_close(&n);
     return r;
 }

@@ -27,7 +27,7 @@ static uint64_t whole_max(const struct mbr__pipe *p)
 
 uint64_t mbr__pipe_piece(const struct mbr__pipe *p)
 {
-    return (p->tx.mask + 1) / PIECE_SHARE - 2 * MBR__RECORD_HEADER;
+    return (p->tx.mask + 1) / PIECE_SHARE - MBR__RECORD_HEADER - sizeof(uint64_t);
 }
 
 /* ---- the peer ---- */
@@ -300,7 +300,7 @@ static void pop_failed(struct mbr__pipe *p, struct mbr__op *op, int r)
 /* Tries one pop, which is in no list. True if it completed. */
 static bool try_pop(struct mbr__pipe *p, struct mbr__op *op)
 {
-    struct mbr__record rec;
+    struct mbr__record rec = {0};
     int r = 0;
 
     if (p->ended) {

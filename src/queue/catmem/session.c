@@ -57,7 +57,7 @@ static struct mbr__pipe *pipe_new(struct mbr_libos *l, const char *name, unsigne
     p->can_send = flags != MBR_PIPE_RECV;
     p->can_recv = flags != MBR_PIPE_SEND;
     p->own.fd = -1;
-    strcpy(p->name, name); /* its length was checked */
+    memcpy(p->name, name, strlen(name) + 1); /* its length was checked */
     mbr__pipe_init(p);
     mbr__hello_init(p);
     if (mbr__sched_add(&l->sched, &p->task) < 0) {

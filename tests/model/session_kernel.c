@@ -32,13 +32,17 @@
 #endif
 #ifdef KERNEL_ASAN
 #include <sanitizer/asan_interface.h>
+#define guard(p, n) ASAN_POISON_MEMORY_REGION((p), (n))
 #else
+#define guard(p, n)                       ((void)(p), (void)(n))
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+/* Whoever uses it all the same shall notice. */
+#define ASAN_POISON_MEMORY_REGION(p, n)   memset((p), 0xdb, (n) < 256 ? (n) : 256)
 #endif
 
 struct knobs knobs;
 
-/* ---- memory: a bump arena, empty again before each schedule -----------------------------------
+/* ---- memory: a bump arena, emptied before each schedule ---------------------------------------
  */
 
 struct block {
@@ -78,9 +82,11 @@ void *__wrap_malloc(size_t size)
 
     if (a == NULL)
         return __real_malloc(size);
-    struct block *b = arena_alloc(64 + size);
+    struct block *b = arena_alloc(64 + size + 64);
 
     *b = (struct block){.size = size, .owner = a};
+    guard((uint8_t *)b + sizeof(*b), 64 - sizeof(*b));
+    guard((uint8_t *)b + 64 + size, 64);
     a->live_allocations++;
     return (uint8_t *)b + 64;
 }
@@ -109,7 +115,7 @@ void __wrap_free(void *p)
         return;
     }
     block_of(p)->owner->live_allocations--;
-    memset(p, 0xdb, block_of(p)->size < 256 ? block_of(p)->size : 256);
+    ASAN_POISON_MEMORY_REGION(p, block_of(p)->size);
 }
 
 void *__wrap_realloc(void *p, size_t size)

@@ -51,6 +51,8 @@
       "Check the arguments against the documentation of the call.") \
     X(ENFILE, "too many files open in the system", \
       "Close some, or raise fs.file-max.") \
+    X(ETOOMANYREFS, "too many descriptors on their way between processes", \
+      "Let the other side read its mailbox, or raise the limit (ulimit -n).") \
     X(EMFILE, "too many descriptors open in this process", \
       "Close some, or raise the limit (ulimit -n).") \
     X(ENOTTY, "wrong kind of descriptor", \

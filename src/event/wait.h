@@ -12,7 +12,7 @@
  * are awake elsewhere.
  *
  * epoll, edge-triggered on the bell and without reading it, was measured beside futex_waitv: it
- * wakes as fast as a bare futex (2.85 us a round trip on one CPU beside 2.8, futex_waitv 3.1),
+ * wakes as fast as a bare futex (2.86 us a round trip on one CPU beside 2.8, futex_waitv 3.1),
  * takes any number of words, and mixes with descriptors; so it is the only way we park
  * (docs/performance.md).
  *

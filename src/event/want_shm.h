@@ -20,7 +20,8 @@
  * (pair B of base/atomic.h). Hostile: any value; costs the reader at most one wake-up per change.
  * bell: what to say when waking, so that the sleeper knows who rang; written once, before the
  * region is published. cpu: where the writer last parked, UINT32_MAX unknown; a hint for whether
- * spinning can help, nothing else.
+ * spinning can help, nothing else. done: not 0 once the writer will read no more; a hint that lies
+ * on a line which a producer looks at anyway and spares it that of the head, where the truth is.
  */
 struct mbr__want_shm {
     uint32_t data;

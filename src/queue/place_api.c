@@ -216,6 +216,8 @@ static int writable(struct mbr__pipe *p, uint32_t len)
 {
     int r = p->can_send ? mbr__pipe_may_push(p) : -EBADF;
 
+    if (r == 0 && !mbr__list_empty(&p->pushes))
+        return 0; /* they go first */
     if (r == 0 && mbr__ring_reserve(&p->tx, len) != NULL)
         return 1;
     if (r == 0)

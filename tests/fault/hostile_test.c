@@ -669,9 +669,10 @@ static void play_round(struct stage_actor *victim, uint64_t index, struct tally 
     (void)stage_join(&attacker); /* however it ended */
     stage_say(victim, 1);
     uint64_t fds = stage_hear(victim);
-    if (fds != tally->fds)
+    /* One more may be the honest peer's bell, which is opened when it is first rung. */
+    if (fds > tally->fds + 1)
         print_descriptors(victim->pid);
-    CHECK_INT(fds, tally->fds);
+    CHECK(fds <= tally->fds + 1);
     tally->rounds++;
 }
 

@@ -3,9 +3,8 @@
  * Layout of a half: the region that one end of a pipe writes and the other reads.
  *
  * A half is one page of control words followed by the ring's data. Two halves make a pipe: each has
- * its owner's producer index (tail of the ring whose data follows) and its owner's consumer index
- * (head of the other half's ring). Only the owner can write any of it; the peer has it mapped
- * read-only, sealed (shm/region.h).
+ * its owner's records and its owner's consumer index (head) of the other half's ring. Only the
+ * owner can write any of it; the peer has it mapped read-only, sealed (shm/region.h).
  */
 #ifndef MBR_CATMEM_HALF_SHM_H
 #define MBR_CATMEM_HALF_SHM_H

@@ -17,7 +17,8 @@ enum mbr__hello_kind {
         1, /* with our half's memory, our bell and our pidfd: we have opened your pipe */
     MBR__HELLO_REQUEST = 2, /* send me your half's memory, your bell and your pidfd */
     MBR__HELLO_ANSWER = 3,  /* here they are */
-    MBR__HELLO_LEND = 4,    /* with a lending region: start is its identity, capacity its size */
+    MBR__HELLO_LEND =
+        4, /* with the memory of a lending region: start is its identity, capacity its size */
 };
 
 struct mbr__hello {

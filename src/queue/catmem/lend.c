@@ -219,6 +219,8 @@ int mbr__lend_alloc(struct mbr__pipe *p, size_t size, struct mbr__buf **out)
 
     if (size == 0 || size > MBR__LEND_MAX)
         return -EINVAL;
+    if (!p->can_send || p->closing)
+        return -EBADF;
     int gone = mbr__pipe_may_push(p);
 
     if (gone < 0 && gone != -EAGAIN)

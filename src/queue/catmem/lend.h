@@ -31,7 +31,7 @@
  */
 struct mbr__lent_shm {
     uint64_t region; /* random identity of the lending region */
-    uint64_t offset; /* of the message in its body, a multiple of 64 */
+    uint64_t offset; /* of the message in its body */
     uint32_t len;    /* bytes of the message */
     uint32_t reserved;
 };

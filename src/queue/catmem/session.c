@@ -133,6 +133,7 @@ void mbr__session_detach(struct mbr__pipe *p)
     if (mbr__watch_active(&p->tx_watch))
         mbr__watch_end(&p->l->ws, &p->tx_watch);
     mbr__lend_reset(p);
+    mbr__lend_close(p); /* what was lent to this peer is nobody else's */
     mbr__peer_leave(p);
     mbr__ring_tx_detach(&p->tx);
     mbr__region_release(&p->theirs);
@@ -147,7 +148,6 @@ static void free_pipe(struct mbr__pipe *p)
 
     mbr__hello_forget(p);
     mbr__session_detach(p);
-    mbr__lend_close(p);
     mbr__timer_cancel(&l->ws.timers, &p->retry);
     mbr__buf_unref(p->in.buf);
     mbr__region_release(&p->own);
@@ -445,7 +445,7 @@ bool mbr__session_died_silent(struct mbr__pipe *p)
     if (p->tx.head != p->start || p->popped || mbr__ring_has_record(&p->rx) ||
         mbr__names_read(&p->l->names, link_name(p->name, 'b').text, &b) < 0)
         return false;
-    /* Still 'o': it died between its hello and its first use. Somebody else's: that one has taken
+    /* Still 'o': it died between its hello and its link. Somebody else's: that one has taken
      * over. */
     return b.state == 'o' || !same_id(b.id, p->target);
 }

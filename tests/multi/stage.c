@@ -215,6 +215,33 @@ int stage_main(unsigned int seconds, int argc, char **argv, int (*body)(int argc
 
 /* ---- actors ---- */
 
+/* The ends of lines that this process holds. An actor must not keep those of its siblings, who
+ * would not notice their being closed. */
+#define LINES_MAX 512
+
+static int lines[LINES_MAX];
+static int line_count;
+
+static void forget_line(int fd)
+{
+    for (int i = 0; i < line_count; i++) {
+        if (lines[i] == fd)
+            lines[i--] = lines[--line_count];
+    }
+}
+
+static void close_line(int fd)
+{
+    close(fd);
+    forget_line(fd);
+}
+
+static void close_siblings_lines(void)
+{
+    while (line_count > 0)
+        close(lines[--line_count]);
+}
+
 static void make_lines(int down[2], int up[2])
 {
     CHECK(pipe2(down, O_CLOEXEC) == 0);
@@ -223,7 +250,9 @@ static void make_lines(int down[2], int up[2])
 
 static void keep_lines(struct stage_actor *actor, pid_t pid, int down[2], int up[2])
 {
-    CHECK(pid > 0);
+    CHECK(pid > 0 && line_count + 2 <= LINES_MAX);
+    lines[line_count++] = down[1];
+    lines[line_count++] = up[0];
     close(down[0]);
     close(up[1]);
     actor->pid = pid;
@@ -236,6 +265,7 @@ static void become_actor(pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
+    close_siblings_lines();
     signal(SIGPIPE, SIG_IGN);
     alarm(ACTOR_SECONDS * stage_slowness());
 }
@@ -331,12 +361,12 @@ int stage_join(struct stage_actor *actor)
     int status = -1;
     pid_t pid;
 
-    close(actor->to);
+    close_line(actor->to);
     do
         pid = waitpid(actor->pid, &status, 0);
     while (pid < 0 && errno == EINTR);
     CHECK(pid == actor->pid);
-    close(actor->from);
+    close_line(actor->from);
     return status;
 }
 

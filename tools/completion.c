@@ -293,6 +293,8 @@ static void print_fish(FILE *out)
 
 int tool_docs_completion(const char *shell, FILE *out)
 {
+    if (tool_program.verbless)
+        return tool_docs_completion_plain(shell, out);
     if (strcmp(shell, "bash") == 0)
         print_bash(out);
     else if (strcmp(shell, "zsh") == 0)

@@ -50,20 +50,30 @@ static void print_option(FILE *out, const struct tool_option *option)
     fputs("\n\n", out);
 }
 
+static void print_options(FILE *out, const struct tool_verb *verb)
+{
+    for (const struct tool_option *o = verb->options; o->name != NULL; o++)
+        print_option(out, o);
+}
+
 static void print_verb(FILE *out, const struct tool_verb *verb)
 {
     print_heading(out, verb);
     print_plain(out, verb->detail);
     fputs("\n\n", out);
-    for (const struct tool_option *o = verb->options; o->name != NULL; o++)
-        print_option(out, o);
+    print_options(out, verb);
 }
 
 int tool_docs_man(FILE *out)
 {
-    fputs("# VERBS\n\n", out);
-    for (const struct tool_verb *verb = tool_verbs; verb->name != NULL; verb++)
-        print_verb(out, verb);
+    if (tool_program.verbless) {
+        fputs("# OPTIONS\n\n", out);
+        print_options(out, tool_verbs);
+    } else {
+        fputs("# VERBS\n\n", out);
+        for (const struct tool_verb *verb = tool_verbs; verb->name != NULL; verb++)
+            print_verb(out, verb);
+    }
     fputs("# EXIT STATUS\n\n", out);
     for (const struct tool_exit_row *row = tool_exit_table; row->text != NULL; row++) {
         fprintf(out, "*%d*\n\t", row->code);

@@ -8,11 +8,14 @@
 
 #include <stdio.h>
 
-/* The sections VERBS and EXIT STATUS of membrane(1) in scdoc(5). */
+/* The sections VERBS (OPTIONS of a program without verbs) and EXIT STATUS in scdoc(5). */
 int tool_docs_man(FILE *out);
 
 /* The completion script for "bash", "zsh" or "fish". */
 int tool_docs_completion(const char *shell, FILE *out);
+
+/* The same for a program without verbs. */
+int tool_docs_completion_plain(const char *shell, FILE *out);
 
 /* The names that pipes have now, one a line; dead ones too, since looking costs a lock. */
 int tool_docs_names(FILE *out);

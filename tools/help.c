@@ -73,7 +73,8 @@ static void print_exits(FILE *out)
 void tool_help_verb(const struct tool_verb *verb, FILE *out)
 {
     print_examples(out, verb->examples);
-    fprintf(out, "Usage: membrane %s [OPTION...]%s%s\n\n", verb->name,
+    fprintf(out, "Usage: %s%s%s [OPTION...]%s%s\n\n", tool_program.name,
+            tool_program.verbless ? "" : " ", tool_program.verbless ? "" : verb->name,
             verb->synopsis[0] != '\0' ? " " : "", verb->synopsis);
     print_wrapped(out, verb->detail, 0);
     fputs("\nOptions:\n", out);

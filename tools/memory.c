@@ -103,7 +103,7 @@ static void check_names(struct doctor *d)
     }
     finding_value(&f, "%s (owner %u, mode %04o)", path, (unsigned)st.st_uid,
                   (unsigned)(st.st_mode & 07777));
-    if (st.st_uid != geteuid() || (st.st_mode & 07777) != 0700)
+    if (st.st_uid != geteuid() || ((st.st_mode & 07777) != 0700 && (st.st_mode & 07777) != 0711))
         f.verdict = VERDICT_FAIL;
     doctor_add(d, &f);
     check_names_file_system(d, path);

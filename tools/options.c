@@ -57,6 +57,15 @@ static const struct tool_option *find_option(const struct tool_verb *verb, int v
     return o->name != NULL ? o : NULL;
 }
 
+const struct tool_verb *tool_verb_find(const char *name)
+{
+    const struct tool_verb *verb = tool_verbs;
+
+    while (verb->name != NULL && strcmp(verb->name, name) != 0)
+        verb++;
+    return verb->name != NULL ? verb : NULL;
+}
+
 const char *tool_option_name(const struct tool_verb *verb, enum tool_option_id id)
 {
     const struct tool_option *o = find_option(verb, LONG_BASE + (int)id);
@@ -68,7 +77,10 @@ static int wrong_usage(const struct tool_verb *verb, const char *hint, const cha
 {
     char help[64];
 
-    (void)snprintf(help, sizeof(help), "membrane help %s", verb->name);
+    if (tool_program.verbless)
+        (void)snprintf(help, sizeof(help), "%s --help", tool_program.name);
+    else
+        (void)snprintf(help, sizeof(help), "%s help %s", tool_program.name, verb->name);
     return tool_error(TOOL_EXIT_USAGE, hint != NULL ? hint : help, "%s", what);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The shape of the option table (verbs.c holds the table itself) and the parser that follows it.
- * Help, usage errors, the man page and the shell completions are all made from the same rows.
+ * Help, usage errors, the man page and the shell completions are all made from the same rows. Two
+ * programs are described so: membrane, with verbs, and membraned, without (daemon/options.c).
  *
  * Not here: what verbs do; printing of help (help.h, docs.h).
  */
@@ -31,6 +32,13 @@ enum tool_option_id {
     OPT_COMPLETION,
     OPT_MAN,
     OPT_NAMES,
+    OPT_CONFIG,
+    OPT_SOCKET,
+    OPT_STATE,
+    OPT_LOG_LEVEL,
+    OPT_DUMP_CONFIG,
+    OPT_TAKE_OVER,
+    OPT_TRY_STATE,
     OPT_COUNT
 };
 
@@ -44,6 +52,14 @@ struct tool_option {
     const char *brief;    /* one line, in --help */
     const char *detail;   /* the paragraph in the man page */
 };
+
+/* The program that the table describes; defined beside it. */
+struct tool_program {
+    const char *name;
+    bool verbless; /* the table has one row, which is not typed */
+};
+
+extern const struct tool_program tool_program;
 
 struct tool_example {
     const char *command; /* NULL ends the table */
@@ -66,6 +82,12 @@ struct tool_verb {
     const char *words[TOOL_WORDS_MAX];
     int (*run)(const struct tool_args *args); /* returns the exit code */
 };
+
+/* The rows, ended by one without name; what membrane without verb does is help's affair. */
+extern const struct tool_verb tool_verbs[];
+
+/* The row of this name, or NULL. */
+const struct tool_verb *tool_verb_find(const char *name);
 
 /* A verb's command line, taken apart. */
 struct tool_args {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "exits.h"
+#include "options.h"
 
 #include <membrane/base.h>
 
@@ -58,7 +59,7 @@ static void print(const char *message, const char *hint)
 {
     if (say.before != NULL)
         say.before();
-    fprintf(stderr, "membrane: %s%s%s", say.verb != NULL ? say.verb : "",
+    fprintf(stderr, "%s: %s%s%s", tool_program.name, say.verb != NULL ? say.verb : "",
             say.verb != NULL ? ": " : "", message);
     if (hint[0] != '\0')
         fprintf(stderr, " (try: %s)", hint);

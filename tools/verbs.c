@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <string.h>
 
+const struct tool_program tool_program = {.name = "membrane"};
+
 /* clang-format off */
 
 #define OPTIONS_END {.name = NULL}
@@ -248,12 +250,3 @@ const struct tool_verb tool_verbs[] = {
 };
 
 /* clang-format on */
-
-const struct tool_verb *tool_verb_find(const char *name)
-{
-    const struct tool_verb *verb = tool_verbs;
-
-    while (verb->name != NULL && strcmp(verb->name, name) != 0)
-        verb++;
-    return verb->name != NULL ? verb : NULL;
-}

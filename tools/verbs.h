@@ -7,12 +7,6 @@
 
 #include "options.h"
 
-/* All verbs, ended by one without name. */
-extern const struct tool_verb tool_verbs[];
-
-/* The verb with this name, or NULL. */
-const struct tool_verb *tool_verb_find(const char *name);
-
 /* What they do; each returns the exit code. */
 int tool_send(const struct tool_args *args);
 int tool_recv(const struct tool_args *args);

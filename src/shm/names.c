@@ -89,14 +89,18 @@ static int choose_path(char *out)
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* Set-group-ID is inherited from the parent on some systems and harmless here. */
+/* Set-group-ID is inherited from the parent on some systems and harmless here. 0711 lets others
+ * through to what they know the name of, which is how they reach membraned's socket in
+ * /run/membrane; they can neither list nor change what is there. */
 static int verify_directory(int dir)
 {
     struct stat st;
 
     if (fstat(dir, &st) < 0)
         return -errno;
-    return st.st_uid == geteuid() && (st.st_mode & 0777) == 0700 ? 0 : -EPERM;
+    if (st.st_uid != geteuid() || ((st.st_mode & 0777) != 0700 && (st.st_mode & 0777) != 0711))
+        return -EPERM;
+    return 0;
 }
 
 /* Opens the directory without making it. */

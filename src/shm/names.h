@@ -60,7 +60,7 @@ struct mbr__link {
  *   else /dev/shm/membrane-UID.
  * Programs that run with more rights than their caller ignore the environment (secure_getenv(3)).
  * The last component is never followed through a symbolic link; it must be a directory, its owner
- * the effective uid and its permissions 0700 exactly, else -EPERM (somebody squats on the name).
+ * the effective uid and its permissions 0700 or 0711, else -EPERM (somebody squats on the name).
  * The umask does not matter, unless it keeps us from opening what we have just made: -EACCES, and
  * the directory is removed again. Other errors: -EINVAL the last component is "." or ".."; -ENOENT,
  * -ENOTDIR, -EACCES, -ENAMETOOLONG, -EMFILE, -ENFILE, -EROFS, -ENOSPC as open and mkdir say.

@@ -12,8 +12,8 @@
 
 #include <membrane/base.h>
 
-/* Reports FILE:LINE and the formatted state of the object, then aborts. */
-void mbr__panic(const char *file, int line, const char *format, ...) MBR_PRINTF(3, 4)
+/* Reports FILE:LINE and the formatted state of the object, then aborts. Exported as mbr__log is. */
+MBR_API void mbr__panic(const char *file, int line, const char *format, ...) MBR_PRINTF(3, 4)
     __attribute__((noreturn, cold));
 
 /* Kept in release builds. */

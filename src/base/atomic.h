@@ -29,7 +29,7 @@
 #if !defined(mbr_load_relaxed) || !defined(mbr_store_relaxed) || !defined(mbr_load_acquire) || \
     !defined(mbr_store_release) || !defined(mbr_fence_full) || !defined(mbr_fetch_add) ||      \
     !defined(mbr_fetch_or) || !defined(mbr_fetch_and) || !defined(mbr_exchange) ||             \
-    !defined(mbr_cas) || !defined(mbr_cpu_relax)
+    !defined(mbr_cas) || !defined(mbr_cpu_relax) || !defined(mbr_cpu_gap)
 #error "the header named by MBR_ATOMIC_MODEL must define every macro of base/atomic.h"
 #endif
 
@@ -90,6 +90,15 @@ static_assert(__atomic_always_lock_free(sizeof(void *), 0), "pointer atomics nee
 /* Inside a spin loop: lets the other hardware thread run and saves power. Orders nothing. */
 #define mbr_cpu_relax() mbr__cpu_relax()
 
+/*
+ * Between two looks at what another CPU is about to write: gives P back, but some 20 ns later, so
+ * that a look through it cannot come earlier. Each look takes the line from its writer, who must
+ * fetch it back to write: looking back to back delays what one waits for (a round trip of 170 ns
+ * became one of 120, docs/performance.md). A pause would do, but takes from 10 to 140 cycles, by
+ * processor. Orders nothing.
+ */
+#define mbr_cpu_gap(p)  ((__typeof__(p))(void *)((char *)(uintptr_t)(p) + mbr__cpu_gap()))
+
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define MBR__TSAN 1
@@ -127,6 +136,21 @@ static inline void mbr__cpu_relax(void)
 #else
     __asm__ volatile("" ::: "memory");
 #endif
+}
+
+/* Multiplications that wait for each other: three cycles each on all processors in use today, and
+ * next to nothing taken from the core's other thread. */
+#define MBR__GAP_STEPS 20
+
+/* Zero, which neither the compiler nor the processor knows before it is computed. */
+static inline uint64_t mbr__cpu_gap(void)
+{
+    uint64_t zero = 0;
+
+    __asm__ volatile("" : "+r"(zero));
+    for (int i = 0; i < MBR__GAP_STEPS; i++)
+        zero *= zero;
+    return zero;
 }
 
 #endif /* MBR_ATOMIC_MODEL */

@@ -25,7 +25,8 @@ static void goes_to_the_model(void **state)
     assert_true(mbr_cas(&word, &expected, 5u));
     assert_int_equal(mbr_fetch_add(&word, 2u), 5);
     mbr_cpu_relax();
-    assert_int_equal(model_steps, 7);
+    assert_ptr_equal(mbr_cpu_gap(&word), &word);
+    assert_int_equal(model_steps, 8);
     assert_int_equal(MBR_CACHELINE, 64);
 }
 

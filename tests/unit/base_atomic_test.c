@@ -69,6 +69,7 @@ static void pointers(void **state)
     assert_ptr_equal(expected, &a);
     assert_true(mbr_cas(&word, &expected, &b));
     mbr_cpu_relax();
+    assert_ptr_equal(mbr_cpu_gap(word), &b);
 }
 
 static uint64_t published;

@@ -42,7 +42,6 @@ int mbr__slab_init(struct mbr__slab *slab, size_t object_size, uint32_t limit)
         .stride = (sizeof(struct mbr__slab_slot) + object_size + align - 1) / align * align,
         .object_size = object_size,
         .limit = limit,
-        .free_head = MBR__SLAB_NONE,
         .index_bits = 32 - (uint32_t)__builtin_clz(limit),
     };
     return 0;
@@ -52,26 +51,7 @@ void mbr__slab_fini(struct mbr__slab *slab)
 {
     for (uint32_t i = 0; i < slab->chunk_count; i++)
         free(slab->chunks[i]);
-    *slab = (struct mbr__slab){.free_head = MBR__SLAB_NONE};
-}
-
-/* The chunks before number k hold (FIRST << k) - FIRST slots: the top bit of index + FIRST tells k,
- * and what is below it is the place in the chunk. */
-static struct mbr__slab_slot *slot_at(const struct mbr__slab *slab, uint32_t index)
-{
-    uint64_t biased = (uint64_t)index + FIRST_SLOTS;
-    uint32_t top = 63 - (uint32_t)__builtin_clzll(biased);
-    uint64_t offset = biased - (1ull << top);
-
-    return (struct mbr__slab_slot *)(void *)(slab->chunks[top - MBR__SLAB_FIRST_BITS] +
-                                             offset * slab->stride);
-}
-
-static struct mbr__slab_slot *slot_of(const void *object)
-{
-    uintptr_t address = (uintptr_t)object - offsetof(struct mbr__slab_slot, object);
-
-    return (struct mbr__slab_slot *)address;
+    *slab = (struct mbr__slab){0};
 }
 
 static uint64_t last_generation(const struct mbr__slab *slab)
@@ -79,15 +59,9 @@ static uint64_t last_generation(const struct mbr__slab *slab)
     return UINT64_MAX >> slab->index_bits;
 }
 
-/* Index numbers that fit in a handle, without the one whose bits are all set. */
-static uint32_t max_slots(const struct mbr__slab *slab)
-{
-    return (uint32_t)((1ull << slab->index_bits) - 1);
-}
-
 static bool grow(struct mbr__slab *slab)
 {
-    uint32_t room = max_slots(slab) - slab->slots;
+    uint32_t room = mbr__slab_max_slots(slab) - slab->slots;
     uint32_t count;
     unsigned char *chunk;
 
@@ -127,22 +101,22 @@ int mbr__slab_reserve(struct mbr__slab *slab, uint32_t count)
 static struct mbr__slab_slot *make_slot(struct mbr__slab *slab)
 {
     uint32_t index = slab->made++;
-    struct mbr__slab_slot *slot = slot_at(slab, index);
+    struct mbr__slab_slot *slot = mbr__slab_slot_at(slab, index);
 
     ASAN_UNPOISON_MEMORY_REGION(slot, sizeof(*slot));
     slot->index = index;
     return slot;
 }
 
-void *mbr__slab_alloc(struct mbr__slab *slab)
+void *mbr__slab_alloc_slow(struct mbr__slab *slab)
 {
     struct mbr__slab_slot *slot;
 
     if (slab->used == slab->limit)
         return NULL;
-    if (slab->free_head != MBR__SLAB_NONE) {
-        slot = slot_at(slab, slab->free_head);
-        slab->free_head = slot->next_free;
+    if (slab->free_slot != NULL) {
+        slot = slab->free_slot;
+        slab->free_slot = slot->next_free;
     } else {
         if (slab->made == slab->slots && !grow(slab))
             return NULL;
@@ -157,16 +131,17 @@ void *mbr__slab_alloc(struct mbr__slab *slab)
 /* Whether OBJECT is one of ours and in use; reads its header, so it must be some slab's object. */
 static bool is_live(const struct mbr__slab *slab, const struct mbr__slab_slot *slot)
 {
-    return slot->index < slab->made && slot_at(slab, slot->index) == slot && (slot->generation & 1);
+    return slot->index < slab->made && mbr__slab_slot_at(slab, slot->index) == slot &&
+           (slot->generation & 1);
 }
 
-void mbr__slab_free(struct mbr__slab *slab, void *object)
+void mbr__slab_free_slow(struct mbr__slab *slab, void *object)
 {
     struct mbr__slab_slot *slot;
 
     if (!object)
         return;
-    slot = slot_of(object);
+    slot = mbr__slab_slot_of(object);
     MBR_ASSERT_STATE(is_live(slab, slot), "slot %u of %u, generation %llu", slot->index, slab->made,
                      (unsigned long long)slot->generation);
     slab->used--;
@@ -178,43 +153,8 @@ void mbr__slab_free(struct mbr__slab *slab, void *object)
         return;
     }
     slot->generation++;
-    slot->next_free = slab->free_head;
-    slab->free_head = slot->index;
-}
-
-uint64_t mbr__slab_handle(const struct mbr__slab *slab, const void *object)
-{
-    const struct mbr__slab_slot *slot = slot_of(object);
-
-    return slot->generation << slab->index_bits | slot->index;
-}
-
-void *mbr__slab_from_handle(const struct mbr__slab *slab, uint64_t handle)
-{
-    uint64_t generation = handle >> slab->index_bits;
-    uint32_t index = (uint32_t)(handle & max_slots(slab));
-    struct mbr__slab_slot *slot;
-
-    /* Even generations are those of free slots: nobody was ever given such a handle. */
-    if (index >= slab->made || !(generation & 1))
-        return NULL;
-    slot = slot_at(slab, index);
-    return slot->generation == generation ? slot->object : NULL;
-}
-
-uint32_t mbr__slab_index(const void *object)
-{
-    return slot_of(object)->index;
-}
-
-void *mbr__slab_at(const struct mbr__slab *slab, uint32_t index)
-{
-    struct mbr__slab_slot *slot;
-
-    if (index >= slab->made)
-        return NULL;
-    slot = slot_at(slab, index);
-    return slot->generation & 1 ? slot->object : NULL;
+    slot->next_free = slab->free_slot;
+    slab->free_slot = slot;
 }
 
 void *mbr__slab_next(const struct mbr__slab *slab, uint32_t *cursor)

@@ -7,11 +7,12 @@
  * CPU. */
 #define SOON_NS       15000u
 #define VAIN_LIMIT    3u
-#define PENANCE_PARKS 1000u
+#define PENANCE_FIRST 16u /* parks without a spin after the first time, doubled each time ... */
+#define PENANCE_MOST  1024u
 
 void mbr__spin_init(struct mbr__spin *s)
 {
-    *s = (struct mbr__spin){.budget = MBR__SPIN_FIRST_NS};
+    *s = (struct mbr__spin){.budget = MBR__SPIN_FIRST_NS, .sentence = PENANCE_FIRST};
 }
 
 static uint64_t clamp(uint64_t ns)
@@ -24,6 +25,7 @@ static uint64_t clamp(uint64_t ns)
 void mbr__spin_won(struct mbr__spin *s, uint64_t ns)
 {
     s->in_vain = 0;
+    s->sentence = PENANCE_FIRST; /* ... until a spin has helped again */
     /* Four times what it took leaves room for variation without paying for silence. */
     if (s->budget < 4 * ns || s->budget < MBR__SPIN_FIRST_NS)
         s->budget = clamp(4 * ns > MBR__SPIN_FIRST_NS ? 4 * ns : MBR__SPIN_FIRST_NS);
@@ -38,7 +40,9 @@ void mbr__spin_lost(struct mbr__spin *s, uint64_t spun, uint64_t parked)
     if (parked < SOON_NS && spun > SOON_NS && ++s->in_vain >= VAIN_LIMIT) {
         s->budget = 0;
         s->in_vain = 0;
-        s->penance = PENANCE_PARKS;
+        s->penance = s->sentence;
+        if (s->sentence < PENANCE_MOST)
+            s->sentence *= 2;
         return;
     }
     /* Parked for less than the longest spin: spinning on would have caught it. */

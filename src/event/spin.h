@@ -19,10 +19,11 @@
 #define MBR__SPIN_LEAST_NS 2000u   /* below this parking is as good */
 
 struct mbr__spin {
-    uint64_t budget;  /* ns; 0 park at once */
-    uint32_t in_vain; /* spins in a row that failed although the message came right after we had
-                         parked */
-    uint32_t penance; /* parks still to do before spinning is tried again */
+    uint64_t budget;   /* ns; 0 park at once */
+    uint32_t in_vain;  /* spins in a row that failed although the message came right after we had
+                          parked */
+    uint32_t penance;  /* parks still to do before spinning is tried again */
+    uint32_t sentence; /* the next penance */
 };
 
 void mbr__spin_init(struct mbr__spin *s);

@@ -20,7 +20,12 @@
 #include "event/wait_fd.h"
 #include "shm/proc.h"
 
-#define MISSES_TO_COLD   128u /* rounds in vain after which a word is looked at in turn only */
+/* Looks in vain, at all hot words together, after which one is looked at in turn only: some 20 us.
+ */
+#define LOOKS_TO_COLD 16384u
+/* Rounds of the first microsecond or two, in which most answers of a peer who is awake come:
+ * without a look at the clock. */
+#define EAGER_ROUNDS     64u
 #define HOT_ALWAYS       2u /* so few words are never demoted: looking at them is cheaper than arming */
 #define ROUNDS_PER_CLOCK 16u
 
@@ -179,8 +184,12 @@ static int poll_hot(struct mbr__waitset *ws)
             w->misses = 0;
             fired++;
             w->fire(w, 0);
-        } else if (++w->misses >= MISSES_TO_COLD && ws->nhot > HOT_ALWAYS) {
-            chill(ws, w);
+        } else {
+            /* A record begins with its word and goes on in the next line: both shall be on their
+             * way when it comes. */
+            __builtin_prefetch((const uint8_t *)w->word + MBR_CACHELINE);
+            if (++w->misses * ws->nhot >= LOOKS_TO_COLD && ws->nhot > HOT_ALWAYS)
+                chill(ws, w);
         }
     }
     ws->walk = NULL;
@@ -265,15 +274,41 @@ static bool spin_can_help(struct mbr__waitset *ws)
     return false;
 }
 
+bool mbr__waitset_may_glance(struct mbr__waitset *ws, const struct mbr__want_shm *peer)
+{
+    if (ws->spin.budget == 0 || ws->nhot > HOT_ALWAYS ||
+        mbr__timers_next_ns(&ws->timers) != MBR__NEVER || mbr_load_relaxed(&ws->interrupted) != 0)
+        return false;
+    uint32_t theirs = mbr_load_relaxed(&peer->cpu);
+
+    return theirs == UINT32_MAX || theirs != (uint32_t)sched_getcpu();
+}
+
+int mbr__waitset_look(struct mbr__waitset *ws)
+{
+    int fired = poll_words(ws);
+
+    for (uint32_t i = 0; i < EAGER_ROUNDS && fired == 0; i++)
+        fired = poll_words(mbr_cpu_gap(ws));
+    /* What it bought cost too little to be accounted for. */
+    if (fired > 0)
+        ws->spin.in_vain = 0;
+    return fired;
+}
+
 /* Spins until something fires (its number) or the budget or the deadline is used up (0). *spun is
  * the time it took. */
 static int spin(struct mbr__waitset *ws, uint64_t deadline, uint64_t *spun)
 {
+    int fired = mbr__waitset_look(ws);
+
+    *spun = 0;
+    if (fired > 0)
+        return fired;
     uint64_t start = mbr__ticks();
     uint64_t limit = ws->spin.budget;
     uint64_t now = deadline == MBR__NEVER ? 0 : mbr__now_ns();
     uint64_t ns = 0;
-    int fired = 0;
 
     if (deadline != MBR__NEVER)
         limit = deadline <= now ? 0 : (deadline - now < limit ? deadline - now : limit);

@@ -142,6 +142,13 @@ int mbr__waitset_poll(struct mbr__waitset *ws, bool kernel);
  * next). */
 int mbr__waitset_wait(struct mbr__waitset *ws, uint64_t deadline);
 
+/* Whether a caller who waits for one word only may look at it by itself for a moment before it
+ * begins a wait: nothing else is to be looked at as often, and spinning can help. */
+bool mbr__waitset_may_glance(struct mbr__waitset *ws, const struct mbr__want_shm *peer);
+
+/* Looks at the words for a microsecond or two, without clock or kernel. Returns how many fired. */
+int mbr__waitset_look(struct mbr__waitset *ws);
+
 /* Ends a wait from another thread or a signal handler. */
 void mbr__waitset_interrupt(struct mbr__waitset *ws);
 

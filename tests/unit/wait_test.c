@@ -412,13 +412,14 @@ static int crowd_teardown(void **state)
     return teardown(state);
 }
 
-/* Silent words cost nothing: they are out of the rounds, and their wish is shown for good. */
+/* Silent words cost nothing: they are out of the rounds, and their wish is shown for good. The fewer
+ * are left, the longer they may stay: after a thousand rounds a few. */
 static void silent_words_go_cold(void **state)
 {
     uint32_t shown = 0;
 
     assert_int_equal(set.nhot + set.ncold, CROWD);
-    assert_true(set.nhot <= 2);
+    assert_true(set.nhot <= 20);
     assert_int_equal(crowd[0].calls, 1000);
     assert_int_equal(crowd[0].want.data, 0);
     for (uint32_t i = 1; i < CROWD; i++)

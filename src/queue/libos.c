@@ -20,29 +20,16 @@
 #include "shm/proc.h"
 
 /* Its address names the thread. Initial-exec: one instruction instead of a call. */
-static _Thread_local char this_thread __attribute__((tls_model("initial-exec")));
+_Thread_local char mbr__thread_here __attribute__((tls_model("initial-exec")));
 
 uintptr_t mbr__this_thread(void)
 {
-    return (uintptr_t)&this_thread;
+    return (uintptr_t)&mbr__thread_here;
 }
 
 /* All instances, so that those of the thread that ends the process are closed in order. */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct mbr__list registry = {&registry, &registry};
-
-int mbr__libos_enter(struct mbr_libos *l)
-{
-    if (l == NULL)
-        return -EINVAL;
-    if (__builtin_expect(l->thread != (uintptr_t)&this_thread || l->fork_mark != mbr__fork_mark(),
-                         0))
-        return -EPERM;
-    if (__builtin_expect(l->inside, 0))
-        return -EBUSY;
-    l->inside = true;
-    return 0;
-}
 
 /* "64K", "1M", "2G" or plain bytes; 0 when it is no such thing. */
 static uint64_t parse_size(const char *text)
@@ -140,7 +127,7 @@ int mbr_libos_open(const char *kind, const struct mbr_libos_options *options,
     }
     l->ws.rang = rang;
     l->capacity = capacity;
-    l->thread = (uintptr_t)&this_thread;
+    l->thread = (uintptr_t)&mbr__thread_here;
     l->fork_mark = mbr__fork_mark();
     l->self_pidfd = -1;
     l->spare_fd = -1;
@@ -182,11 +169,6 @@ int mbr__libos_name(struct mbr_libos *l)
             fcntl(l->ws.bell, F_DUPFD_CLOEXEC, 0); /* without it we only lose the reserve */
     l->named = r == 0;
     return r;
-}
-
-struct mbr__pipe *mbr__libos_pipe(struct mbr_libos *l, int qd)
-{
-    return qd < MBR__QD_BASE ? NULL : mbr__slab_at(&l->pipes, (uint32_t)(qd - MBR__QD_BASE));
 }
 
 static void drop_results(struct mbr_libos *l)
@@ -237,7 +219,7 @@ int mbr_libos_adopt(struct mbr_libos *l)
         return -EINVAL;
     if (l->fork_mark != mbr__fork_mark())
         return -EPERM;
-    l->thread = (uintptr_t)&this_thread;
+    l->thread = (uintptr_t)&mbr__thread_here;
     return 0;
 }
 
@@ -251,7 +233,7 @@ __attribute__((destructor)) static void close_at_exit(void)
         struct mbr_libos *l = mbr__container_of(node, struct mbr_libos, registry);
         struct mbr__list *next = mbr__list_next(&registry, node);
 
-        if (l->thread == (uintptr_t)&this_thread && l->fork_mark == mbr__fork_mark())
+        if (l->thread == (uintptr_t)&mbr__thread_here && l->fork_mark == mbr__fork_mark())
             mbr_libos_close(l);
         node = next;
     }

@@ -10,6 +10,7 @@
 #ifndef MBR_QUEUE_LIBOS_H
 #define MBR_QUEUE_LIBOS_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@
 #include "shm/buf.h"
 #include "shm/names.h"
 #include "shm/post.h"
+#include "shm/proc.h"
 
 #define MBR__QD_BASE    500 /* the first queue descriptor, as Demikernel counts */
 #define MBR__QUEUES_MAX 65536u
@@ -59,8 +61,10 @@ struct mbr_libos {
     struct mbr__slab pipes;
     struct mbr__list done; /* results nobody has waited for yet, oldest first */
     uint64_t epoch;        /* of the wait under way */
+    int last_offset;       /* where the last wait for any of many had its hit */
     struct mbr__op *hit;   /* the first of its operations that completed */
     uint32_t pending;      /* operations that are not done */
+    uint32_t taken;        /* messages taken since one was sent */
     uint32_t waits;        /* counts calls, for the occasional look at the kernel */
     bool named;            /* names and mailbox are open */
     struct mbr__names names;
@@ -74,28 +78,61 @@ struct mbr_libos {
 
 /* A number that names the calling thread among those that live. */
 uintptr_t mbr__this_thread(void);
+extern _Thread_local char mbr__thread_here __attribute__((tls_model("initial-exec")));
 
 /* Every public call begins with this: -EINVAL NULL, -EPERM wrong thread or forked child, -EBUSY
  * from within a call. */
-int mbr__libos_enter(struct mbr_libos *l);
+static inline int mbr__libos_enter(struct mbr_libos *l)
+{
+    if (l == NULL)
+        return -EINVAL;
+    if (__builtin_expect(
+            l->thread != (uintptr_t)&mbr__thread_here || l->fork_mark != mbr__fork_mark(), 0))
+        return -EPERM;
+    if (__builtin_expect(l->inside, 0))
+        return -EBUSY;
+    l->inside = true;
+    return 0;
+}
+
 static inline void mbr__libos_leave(struct mbr_libos *l)
 {
     l->inside = false;
 }
 
 /* The pipe with this descriptor, or NULL. */
-struct mbr__pipe *mbr__libos_pipe(struct mbr_libos *l, int qd);
+static inline struct mbr__pipe *mbr__libos_pipe(struct mbr_libos *l, int qd)
+{
+    return qd < MBR__QD_BASE ? NULL : mbr__slab_at(&l->pipes, (uint32_t)(qd - MBR__QD_BASE));
+}
 
 /* Opens names and mailbox if they are not open. */
 int mbr__libos_name(struct mbr_libos *l);
 
-/* A new pending operation, in no list; NULL no memory or too many. */
-struct mbr__op *mbr__op_new(struct mbr_libos *l, struct mbr__pipe *p, int opcode);
 /* For an operation that was never shown to anybody. */
 void mbr__op_drop(struct mbr_libos *l, struct mbr__op *op);
 /* Ends a pending operation (which must be in no list): how, and with which positive errno if
  * FAILED. */
-void mbr__op_complete(struct mbr_libos *l, struct mbr__op *op, int opcode, int error);
+static inline void mbr__op_complete(struct mbr_libos *l, struct mbr__op *op, int opcode, int error)
+{
+    l->pending--;
+    op->done = true;
+    op->pipe = NULL;
+    op->opcode = (uint8_t)opcode;
+    op->error = error;
+    if (opcode != DEMI_OPC_POP && op->buf != NULL) {
+        mbr__buf_unref(op->buf);
+        op->buf = NULL;
+    }
+    mbr__list_push_back(&l->done, &op->node);
+    if (op->epoch == l->epoch && l->hit == NULL)
+        l->hit = op;
+}
+
+/* Counts a wait and now and then looks at the kernel, unless the caller is `alone`, with nothing
+ * else going on: a program that is always served at once must still hear of new openers and of
+ * deaths. */
+void mbr__libos_count_wait(struct mbr_libos *l, bool alone);
 
 /* Runs ready tasks and waits until `until` returns true (0), or -ETIMEDOUT, or -EINTR. */
 int mbr__libos_drive(struct mbr_libos *l, uint64_t timeout_ns,

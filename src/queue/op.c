@@ -13,31 +13,6 @@
 #define KERNEL_EVERY \
     256u /* waits that never slept, between looks at the kernel while something is cold */
 
-struct mbr__op *mbr__op_new(struct mbr_libos *l, struct mbr__pipe *p, int opcode)
-{
-    struct mbr__op *op = mbr__slab_alloc(&l->ops);
-
-    if (op == NULL)
-        return NULL;
-    /* Field by field: to clear the whole would cost more than all the rest of a push. */
-    op->token = mbr__slab_handle(&l->ops, op);
-    op->pipe = p;
-    op->qd = p->qd;
-    op->opcode = (uint8_t)opcode;
-    op->done = false;
-    op->in_place = false;
-    op->error = 0;
-    op->epoch = 0;
-    op->offset = 0;
-    op->buf = NULL;
-    op->data = NULL;
-    op->len = 0;
-    op->sent = 0;
-    op->max = 0;
-    l->pending++;
-    return op;
-}
-
 void mbr__op_drop(struct mbr_libos *l, struct mbr__op *op)
 {
     l->pending--;
@@ -45,24 +20,8 @@ void mbr__op_drop(struct mbr_libos *l, struct mbr__op *op)
     mbr__slab_free(&l->ops, op);
 }
 
-void mbr__op_complete(struct mbr_libos *l, struct mbr__op *op, int opcode, int error)
-{
-    l->pending--;
-    op->done = true;
-    op->pipe = NULL;
-    op->opcode = (uint8_t)opcode;
-    op->error = error;
-    if (opcode != DEMI_OPC_POP) {
-        mbr__buf_unref(op->buf);
-        op->buf = NULL;
-    }
-    mbr__list_push_back(&l->done, &op->node);
-    if (op->epoch == l->epoch && l->hit == NULL)
-        l->hit = op;
-}
-
 /* Hands the result over and forgets the operation. */
-static void deliver(struct mbr_libos *l, struct mbr__op *op, demi_qresult_t *qr)
+static inline void deliver(struct mbr_libos *l, struct mbr__op *op, demi_qresult_t *qr)
 {
     MBR_ASSERT(op != NULL && op->done);
     memset(qr, 0, sizeof(*qr));
@@ -105,15 +64,31 @@ static bool was_hit(struct mbr_libos *l, void *arg)
     return l->hit != NULL;
 }
 
+void mbr__libos_count_wait(struct mbr_libos *l, bool alone)
+{
+    if (__builtin_expect(++l->waits >= KERNEL_EVERY, 0)) {
+        l->waits = 0;
+        if (!alone)
+            mbr__waitset_poll(&l->ws, true);
+    }
+}
+
 static void begin_wait(struct mbr_libos *l)
 {
     l->epoch++;
     l->hit = NULL;
-    /* A program that is always served at once must still hear of new openers and of deaths. */
-    if (__builtin_expect(++l->waits >= KERNEL_EVERY, 0)) {
-        l->waits = 0;
-        if (l->pending > 1)
-            mbr__waitset_poll(&l->ws, true);
+    mbr__libos_count_wait(l, l->pending <= 1);
+}
+
+/* A pop that is the next one of its pipe needs no look at anything else. */
+static void glance_for(struct mbr_libos *l, struct mbr__op *op)
+{
+    struct mbr__pipe *p = op->pipe;
+
+    if (op->opcode == DEMI_OPC_POP && p->pops.next == &op->node && mbr__pipe_glance(p)) {
+        mbr__pipe_progress_pops(p);
+        if (op->done)
+            l->hit = op;
     }
 }
 
@@ -130,7 +105,10 @@ int mbr_wait(struct mbr_libos *l, demi_qtoken_t qt, uint64_t timeout_ns, demi_qr
     } else if (!op->done) {
         begin_wait(l);
         op->epoch = l->epoch;
-        r = mbr__libos_drive(l, timeout_ns, was_hit, NULL);
+        if (timeout_ns != 0)
+            glance_for(l, op);
+        if (l->hit == NULL)
+            r = mbr__libos_drive(l, timeout_ns, was_hit, NULL);
     }
     if (r == 0)
         deliver(l, op, qr);
@@ -156,6 +134,58 @@ static int mark_all(struct mbr_libos *l, const demi_qtoken_t *qts, int n, struct
     return 0;
 }
 
+#define MANY_TOKENS 32 /* so many are not looked at before a wait that may end at once */
+#define FEW_RESULTS 8  /* results that are compared with the tokens instead */
+
+/* Where a completed operation stands in the array, or -1. Programs keep their arrays and replace
+ * the token that they have waited for, so its place is nearly always one of two. */
+static int find_offset(const struct mbr_libos *l, const demi_qtoken_t *qts, int n,
+                       const struct mbr__op *op)
+{
+    if (op->offset < n && qts[op->offset] == op->token)
+        return op->offset;
+    if (l->last_offset < n && qts[l->last_offset] == op->token)
+        return l->last_offset;
+    for (int i = 0; i < n; i++) {
+        if (qts[i] == op->token)
+            return i;
+    }
+    return -1;
+}
+
+/* One of the oldest results that the array names, or NULL. */
+static struct mbr__op *find_result(struct mbr_libos *l, const demi_qtoken_t *qts, int n)
+{
+    struct mbr__list *node;
+    int looked = 0;
+
+    mbr__list_for_each (node, &l->done) {
+        struct mbr__op *op = mbr__container_of(node, struct mbr__op, node);
+        int offset = find_offset(l, qts, n, op);
+
+        if (offset >= 0) {
+            op->offset = offset;
+            return op;
+        }
+        if (++looked == FEW_RESULTS)
+            break;
+    }
+    return NULL;
+}
+
+/* Looks for a result without a look at the tokens of what is pending, of which there may be
+ * thousands. A wrong token among so many is then found out by a later wait. */
+static struct mbr__op *find_soon(struct mbr_libos *l, const demi_qtoken_t *qts, int n,
+                                 uint64_t timeout_ns)
+{
+    /* Of several results the first in the array counts, and of wrong tokens those before it. */
+    if (n < MANY_TOKENS || timeout_ns == 0 || !mbr__list_empty(&l->done) ||
+        l->ws.spin.budget == 0 || mbr__waitset_look(&l->ws) == 0)
+        return NULL;
+    mbr__sched_run(&l->sched, MBR__SCHED_MAX);
+    return find_result(l, qts, n);
+}
+
 int mbr_wait_any(struct mbr_libos *l, const demi_qtoken_t *qts, int n, uint64_t timeout_ns,
                  demi_qresult_t *qr, int *offset)
 {
@@ -163,20 +193,21 @@ int mbr_wait_any(struct mbr_libos *l, const demi_qtoken_t *qts, int n, uint64_t 
 
     if (r < 0)
         return r;
-    struct mbr__op *op = NULL;
-
     if (qts == NULL || n < 0 || qr == NULL || offset == NULL) {
-        r = -EINVAL;
-    } else {
-        begin_wait(l);
-        r = mark_all(l, qts, n, &op);
+        mbr__libos_leave(l);
+        return -EINVAL;
     }
-    if (r == 0) {
+    begin_wait(l);
+    struct mbr__op *op = find_soon(l, qts, n, timeout_ns);
+
+    if (op == NULL)
+        r = mark_all(l, qts, n, &op);
+    if (op == NULL && r == 0) {
         r = mbr__libos_drive(l, timeout_ns, was_hit, NULL);
         op = l->hit;
     }
     if (r >= 0) {
-        *offset = op->offset;
+        *offset = l->last_offset = op->offset;
         deliver(l, op, qr);
         r = 0;
     }

@@ -80,19 +80,6 @@ int mbr_pipe_open(struct mbr_libos *l, const char *name, const struct mbr_pipe_o
 
 /* ---- operations ---- */
 
-int mbr__pipe_enter(struct mbr_libos *l, int qd, struct mbr__pipe **out)
-{
-    int r = mbr__libos_enter(l);
-
-    if (r < 0)
-        return r;
-    *out = mbr__libos_pipe(l, qd);
-    if (*out != NULL)
-        return 0;
-    mbr__libos_leave(l);
-    return -EBADF;
-}
-
 int mbr_push(struct mbr_libos *l, int qd, const demi_sgarray_t *sga, demi_qtoken_t *qt)
 {
     struct mbr__buf *buf = NULL;

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "demi_util.h"
@@ -280,6 +281,56 @@ static void wait_any_among_many(void **state)
     }
 }
 
+/* The loop of a server: tokens keep their places, but for one that moves into a gap. */
+static void wait_any_on_many_pipes(void **state)
+{
+    enum { COUNT = 64, ROUNDS = 1000 };
+    int made[COUNT], opened[COUNT], order[COUNT];
+    demi_qtoken_t qts[COUNT];
+    demi_qresult_t qr;
+    int offset;
+
+    for (int i = 0; i < COUNT; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "many-%d", i);
+        order[i] = i;
+        made[i] = create_pipe(name);
+        opened[i] = open_pipe(name);
+        qts[i] = start_pop(made[i]);
+    }
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        int at = (int)(i * 37u % COUNT), last = COUNT - 1, pipe = order[at];
+
+        push_message(opened[pipe], 8, i);
+        CHECK_INT(demi_wait_any(&qr, &offset, qts, COUNT, NULL), 0);
+        CHECK_INT(offset, at);
+        CHECK(qr.qr_qt == qts[at]);
+        expect_message(&qr, made[pipe], 8, i);
+        qts[at] = qts[last];
+        order[at] = order[last];
+        qts[last] = start_pop(made[pipe]);
+        order[last] = pipe;
+    }
+    /* Several at once: each is given once. */
+    for (int i = 0; i < COUNT; i++)
+        push_message(opened[order[i]], 8, (uint64_t)i);
+    for (int left = COUNT; left > 0; left--) {
+        CHECK_INT(demi_wait_any(&qr, &offset, qts, left, NULL), 0);
+        CHECK(offset >= 0 && offset < left && qr.qr_qt == qts[offset]);
+        CHECK_INT(demi_sgafree(&qr.qr_value.sga), 0);
+        qts[offset] = qts[left - 1];
+    }
+    /* All are used up: among many tokens a wrong one is found, too. */
+    qts[0] = start_pop(made[0]);
+    CHECK_INT(demi_wait_any(&qr, &offset, qts, COUNT, NULL), EINVAL);
+    for (int i = 0; i < COUNT; i++) {
+        CHECK_INT(demi_close(opened[i]), 0);
+        CHECK_INT(demi_close(made[i]), 0);
+    }
+    CHECK_INT(demi_wait(&qr, qts[0], NULL), 0); /* failed with its pipe */
+}
+
 static void wait_next_n_invalid_numbers(void **state)
 {
     demi_qtoken_t qt = start_push(ends.made, 1, 0);
@@ -444,6 +495,7 @@ static int run(int argc, char **argv)
         WITH_ENDS(wait_any_keeps_the_others),
         WITH_ENDS(wait_any_only_reads_the_tokens),
         WITH_ENDS(wait_any_among_many),
+        cmocka_unit_test(wait_any_on_many_pipes),
         WITH_ENDS(wait_next_n_invalid_numbers),
         WITH_ENDS(wait_next_n_with_a_timeout),
         WITH_ENDS(wait_next_n_stops_at_n),

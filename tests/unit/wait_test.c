@@ -412,8 +412,8 @@ static int crowd_teardown(void **state)
     return teardown(state);
 }
 
-/* Silent words cost nothing: they are out of the rounds, and their wish is shown for good. The fewer
- * are left, the longer they may stay: after a thousand rounds a few. */
+/* Silent words cost nothing: they are out of the rounds, and their wish is shown for good. The
+ * fewer are left, the longer they may stay: after a thousand rounds a few. */
 static void silent_words_go_cold(void **state)
 {
     uint32_t shown = 0;

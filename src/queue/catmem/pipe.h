@@ -86,7 +86,34 @@ struct mbr__pipe {
     struct mbr__timer retry; /* opener: when the creator's mailbox was full */
     struct mbr__place place;
     struct mbr__lending *lending;
+    uint32_t looks; /* in vain, of the last glance */
 };
+
+/* A new pending operation, in no list; NULL no memory or too many. */
+static inline struct mbr__op *mbr__op_new(struct mbr_libos *l, struct mbr__pipe *p, int opcode)
+{
+    struct mbr__op *op = mbr__slab_alloc(&l->ops);
+
+    if (op == NULL)
+        return NULL;
+    /* Field by field: to clear the whole would cost more than all the rest of a push. */
+    op->token = mbr__slab_handle(&l->ops, op);
+    op->pipe = p;
+    op->qd = p->qd;
+    op->opcode = (uint8_t)opcode;
+    op->done = false;
+    op->in_place = false;
+    op->error = 0;
+    op->epoch = 0;
+    op->offset = 0;
+    op->buf = NULL;
+    op->data = NULL;
+    op->len = 0;
+    op->sent = 0;
+    op->max = 0;
+    l->pending++;
+    return op;
+}
 
 /* ---- pipe.c ---- */
 
@@ -101,15 +128,48 @@ void mbr__pipe_fail(struct mbr__pipe *p, struct mbr__list *ops, int error);
 /* Wakes the peer, which has shown the wish. */
 void mbr__pipe_ring(struct mbr__pipe *p);
 /* Whether a push could begin: 0, -EAGAIN not yet, or the negative errno it would fail with. */
-int mbr__pipe_may_push(struct mbr__pipe *p);
+int mbr__pipe_may_push_slow(struct mbr__pipe *p);
+static inline int mbr__pipe_may_push(struct mbr__pipe *p)
+{
+    if (__builtin_expect(!p->ended && p->fault == 0 && (p->creator || p->announced) && !p->orphan &&
+                             !p->tx.broken && p->tx.flags == 0 && !mbr__ring_done(&p->tx) &&
+                             (p->peer == NULL || !p->peer->dead),
+                         1))
+        return 0;
+    return mbr__pipe_may_push_slow(p);
+}
 /* Completes a pop with the message that has arrived in p->in, or as much of it as it wants. */
 void mbr__pipe_give(struct mbr__pipe *p, struct mbr__op *op);
 /* Looks for a record: 1, 0 none now, -ENODATA end of file, or the negative errno of the fault. */
-int mbr__pipe_peek(struct mbr__pipe *p, struct mbr__record *rec);
+int mbr__pipe_peek_slow(struct mbr__pipe *p, struct mbr__record *rec);
+static inline int mbr__pipe_peek(struct mbr__pipe *p, struct mbr__record *rec)
+{
+    if (__builtin_expect(p->fault == 0 && p->attached && (p->creator || p->announced), 1)) {
+        bool dead = p->peer != NULL && p->peer->dead; /* before we look */
+        int r = mbr__ring_peek(&p->rx, rec);
+
+        if (r > 0 || (r == 0 && !dead && (p->rx.flags & MBR__RING_END) == 0))
+            return r;
+    }
+    return mbr__pipe_peek_slow(p, rec);
+}
 /* Makes room visible to the peer. */
-void mbr__pipe_retire(struct mbr__pipe *p);
+static inline void mbr__pipe_retire(struct mbr__pipe *p)
+{
+    if (__builtin_expect(mbr__ring_retire(&p->rx) != 0, 0))
+        mbr__pipe_ring(p);
+}
 /* Makes committed records visible to the peer. */
-void mbr__pipe_publish(struct mbr__pipe *p);
+void mbr__pipe_publish_unattached(struct mbr__pipe *p);
+static inline void mbr__pipe_publish(struct mbr__pipe *p)
+{
+    if (__builtin_expect(p->attached, 1))
+        __builtin_prefetch(mbr__ring_next(&p->rx));
+    if (__builtin_expect(mbr__ring_publish(&p->tx) != 0, 0))
+        mbr__pipe_ring(p);
+    else if (__builtin_expect(!p->attached, 0) && p->fault == 0)
+        mbr__pipe_publish_unattached(p);
+}
 /* Has the wait set look at the ring for this direction. */
 void mbr__pipe_watch_rx(struct mbr__pipe *p);
 void mbr__pipe_watch_tx(struct mbr__pipe *p);
@@ -118,12 +178,29 @@ void mbr__pipe_watch_tx(struct mbr__pipe *p);
 uint64_t mbr__pipe_piece(const struct mbr__pipe *p);
 
 /* Enters the libOS and finds the pipe; on failure nothing is entered: -EBADF or why not. */
-int mbr__pipe_enter(struct mbr_libos *l, int qd, struct mbr__pipe **out);
+static inline int mbr__pipe_enter(struct mbr_libos *l, int qd, struct mbr__pipe **out)
+{
+    int r = mbr__libos_enter(l);
+
+    if (r < 0)
+        return r;
+    *out = mbr__libos_pipe(l, qd);
+    if (__builtin_expect(*out != NULL, 1))
+        return 0;
+    mbr__libos_leave(l);
+    return -EBADF;
+}
 /* Starts a push or a pop; tried at once. The array is checked first: -EINVAL, or its buffer. */
 int mbr__push_check(const demi_sgarray_t *sga, struct mbr__buf **buf);
 int mbr__push_begin(struct mbr__pipe *p, struct mbr__buf *buf, const demi_sgaseg_t *seg,
                     demi_qtoken_t *qt);
 int mbr__pop_begin(struct mbr__pipe *p, size_t max, bool in_place, demi_qtoken_t *qt);
+
+/* Completes what pops can be completed. */
+void mbr__pipe_progress_pops(struct mbr__pipe *p);
+/* Looks at the ring alone for about a microsecond, without the wait set and the task: true when
+ * something is there. Most answers of a peer who is awake come within that time. */
+bool mbr__pipe_glance(struct mbr__pipe *p);
 
 /* ---- session.c ---- */
 

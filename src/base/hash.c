@@ -75,13 +75,34 @@ static void place(struct mbr__hash *hash, struct mbr__hash_entry entry)
 
 void mbr__hash_init(struct mbr__hash *hash)
 {
-    *hash = (struct mbr__hash){.entries = NULL};
+    mbr__hash_init_in(hash, NULL);
+}
+
+void mbr__hash_init_in(struct mbr__hash *hash, const struct mbr__hash_memory *memory)
+{
+    *hash = (struct mbr__hash){.memory = memory};
+}
+
+static void free_entries(struct mbr__hash *hash)
+{
+    if (hash->memory)
+        hash->memory->free(hash->memory->self, hash->entries);
+    else
+        free(hash->entries);
+}
+
+static void *new_entries(const struct mbr__hash *hash)
+{
+    size_t size = sizeof(*hash->entries);
+
+    return hash->memory ? hash->memory->zalloc(hash->memory->self, hash->capacity, size)
+                        : calloc(hash->capacity, size);
 }
 
 void mbr__hash_fini(struct mbr__hash *hash)
 {
-    free(hash->entries);
-    mbr__hash_init(hash);
+    free_entries(hash);
+    mbr__hash_init_in(hash, hash->memory);
 }
 
 static size_t load_limit(size_t capacity)
@@ -92,7 +113,8 @@ static size_t load_limit(size_t capacity)
 int mbr__hash_reserve(struct mbr__hash *hash, size_t count)
 {
     struct mbr__hash grown = {.capacity = hash->capacity ? hash->capacity : FIRST_CAPACITY,
-                              .count = hash->count};
+                              .count = hash->count,
+                              .memory = hash->memory};
 
     if (count <= load_limit(hash->capacity))
         return 0;
@@ -101,13 +123,13 @@ int mbr__hash_reserve(struct mbr__hash *hash, size_t count)
             return -ENOMEM;
         grown.capacity *= 2;
     }
-    grown.entries = calloc(grown.capacity, sizeof(*grown.entries));
+    grown.entries = new_entries(&grown);
     if (!grown.entries)
         return -ENOMEM;
     for (size_t i = 0; i < hash->capacity; i++)
         if (hash->entries[i].value)
             place(&grown, hash->entries[i]);
-    free(hash->entries);
+    free_entries(hash);
     *hash = grown;
     return 0;
 }
@@ -264,8 +286,15 @@ static void make_secret(void)
 void mbr__bytes_map_init(struct mbr__bytes_map *map,
                          const void *(*key_of)(const void *value, size_t *length))
 {
+    mbr__bytes_map_init_in(map, key_of, NULL);
+}
+
+void mbr__bytes_map_init_in(struct mbr__bytes_map *map,
+                            const void *(*key_of)(const void *value, size_t *length),
+                            const struct mbr__hash_memory *memory)
+{
     MBR_ASSERT(pthread_once(&secret_once, make_secret) == 0);
-    mbr__hash_init(&map->hash);
+    mbr__hash_init_in(&map->hash, memory);
     map->key_of = key_of;
 }
 

@@ -22,14 +22,25 @@ struct mbr__hash_entry {
     void *value;  /* NULL in an empty place */
 };
 
+/* Where a map's array comes from, if not from calloc and free. */
+struct mbr__hash_memory {
+    void *(*zalloc)(void *self, size_t count, size_t size); /* zeroed; NULL if there is none */
+    void (*free)(void *self, void *block);                  /* BLOCK may be NULL */
+    void *self;
+};
+
 struct mbr__hash {
     struct mbr__hash_entry *entries; /* NULL while the capacity is 0 */
     size_t capacity;                 /* 0 or a power of two */
     size_t count;
+    const struct mbr__hash_memory *memory; /* NULL: calloc and free */
 };
 
 /* An empty map; allocates nothing. */
 void mbr__hash_init(struct mbr__hash *hash);
+
+/* The same, with an array from MEMORY, which must outlive the map. */
+void mbr__hash_init_in(struct mbr__hash *hash, const struct mbr__hash_memory *memory);
 
 /* Frees the map, not the values; it is then empty and usable again. */
 void mbr__hash_fini(struct mbr__hash *hash);
@@ -63,6 +74,9 @@ struct mbr__bytes_map {
 /* As the functions above; mbr__bytes_map_put takes the key from VALUE. */
 void mbr__bytes_map_init(struct mbr__bytes_map *map,
                          const void *(*key_of)(const void *value, size_t *length));
+void mbr__bytes_map_init_in(struct mbr__bytes_map *map,
+                            const void *(*key_of)(const void *value, size_t *length),
+                            const struct mbr__hash_memory *memory);
 void mbr__bytes_map_fini(struct mbr__bytes_map *map);
 int mbr__bytes_map_reserve(struct mbr__bytes_map *map, size_t count);
 int mbr__bytes_map_put(struct mbr__bytes_map *map, void *value);

@@ -187,6 +187,51 @@ static void siphash_gives_the_published_value(void **state)
     assert_true(mbr__siphash(key, input, sizeof(input)) == 0xa129ca6149be45e5u);
 }
 
+struct source {
+    int blocks;
+    bool empty;
+};
+
+static void *source_zalloc(void *self, size_t count, size_t size)
+{
+    struct source *source = self;
+
+    if (source->empty)
+        return NULL;
+    source->blocks++;
+    return calloc(count, size);
+}
+
+static void source_free(void *self, void *block)
+{
+    struct source *source = self;
+
+    source->blocks -= block != NULL;
+    free(block);
+}
+
+static void takes_its_array_from_where_it_is_told(void **state)
+{
+    struct source source = {0};
+    const struct mbr__hash_memory memory = {source_zalloc, source_free, &source};
+    struct named names[KEYS];
+    struct mbr__bytes_map map;
+
+    make_names(names);
+    mbr__bytes_map_init_in(&map, name_of, &memory);
+    source.empty = true;
+    assert_int_equal(mbr__bytes_map_put(&map, &names[1]), -ENOMEM);
+    source.empty = false;
+    for (int i = 0; i < KEYS; i++)
+        assert_int_equal(mbr__bytes_map_put(&map, &names[i]), 0);
+    assert_int_equal(source.blocks, 1);
+    mbr__bytes_map_fini(&map);
+    assert_int_equal(source.blocks, 0);
+    assert_int_equal(mbr__bytes_map_put(&map, &names[1]), 0);
+    assert_int_equal(source.blocks, 1);
+    mbr__bytes_map_fini(&map);
+}
+
 static void survives_without_memory(void **state)
 {
     static char objects[1000];
@@ -239,6 +284,7 @@ int main(void)
         cmocka_unit_test(names_behave_like_their_model),
         cmocka_unit_test(tells_names_with_one_hash_apart),
         cmocka_unit_test(siphash_gives_the_published_value),
+        cmocka_unit_test(takes_its_array_from_where_it_is_told),
         cmocka_unit_test(survives_without_memory),
         cmocka_unit_test(reserves),
     };

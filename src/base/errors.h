@@ -153,6 +153,8 @@
       "Wait for it to end.") \
     X(ESTALE, "no longer what it was", \
       "It was replaced or reused; look it up again.") \
+    X(ENOTUNIQ, "not unique", \
+      "Something else has this name or code; give it another.") \
     X(EDQUOT, "quota exceeded", \
       "Free what this domain holds, or ask for a larger quota.") \
     X(ECANCELED, "canceled", \

@@ -29,7 +29,8 @@
 #if !defined(mbr_load_relaxed) || !defined(mbr_store_relaxed) || !defined(mbr_load_acquire) || \
     !defined(mbr_store_release) || !defined(mbr_fence_full) || !defined(mbr_fetch_add) ||      \
     !defined(mbr_fetch_or) || !defined(mbr_fetch_and) || !defined(mbr_exchange) ||             \
-    !defined(mbr_cas) || !defined(mbr_cpu_relax) || !defined(mbr_cpu_gap)
+    !defined(mbr_cas) || !defined(mbr_cpu_relax) || !defined(mbr_cpu_gap) ||                   \
+    !defined(mbr_prefetch_write)
 #error "the header named by MBR_ATOMIC_MODEL must define every macro of base/atomic.h"
 #endif
 
@@ -87,8 +88,11 @@ static_assert(__atomic_always_lock_free(sizeof(void *), 0), "pointer atomics nee
     __atomic_compare_exchange_n(MBR__ATOMIC_WORD(p), (expected), (desired), false, \
                                 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 
+/* Asks for the line at P, to be written soon; harmless for any address. Orders nothing. */
+#define mbr_prefetch_write(p) mbr__prefetch_write(p)
+
 /* Inside a spin loop: lets the other hardware thread run and saves power. Orders nothing. */
-#define mbr_cpu_relax() mbr__cpu_relax()
+#define mbr_cpu_relax()       mbr__cpu_relax()
 
 /*
  * Between two looks at what another CPU is about to write: gives P back, but some 20 ns later, so
@@ -97,7 +101,7 @@ static_assert(__atomic_always_lock_free(sizeof(void *), 0), "pointer atomics nee
  * became one of 120, docs/performance.md). A pause would do, but takes from 10 to 140 cycles, by
  * processor. Orders nothing.
  */
-#define mbr_cpu_gap(p)  ((__typeof__(p))(void *)((char *)(uintptr_t)(p) + mbr__cpu_gap()))
+#define mbr_cpu_gap(p)        ((__typeof__(p))(void *)((char *)(uintptr_t)(p) + mbr__cpu_gap()))
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -135,6 +139,17 @@ static inline void mbr__cpu_relax(void)
     __asm__ volatile("yield" ::: "memory");
 #else
     __asm__ volatile("" ::: "memory");
+#endif
+}
+
+static inline void mbr__prefetch_write(const void *p)
+{
+#if defined(__x86_64__)
+    /* The compiler takes it for one to read unless told that every processor has it, which is so
+     * since 2014; older ones take it for no operation. */
+    __asm__ volatile("prefetchw %0" ::"m"(*(const char *)p));
+#else
+    __builtin_prefetch(p, 1);
 #endif
 }
 

@@ -39,6 +39,10 @@
 #include "event/want_shm.h"
 #include "ring/ring_shm.h"
 
+/* A batch asks for the lines that it will write so far ahead: they are still the consumer's. One
+ * record does not, since its publication would have to wait for them. */
+#define MBR__RING_AHEAD 1024u
+
 #define MBR__RING_MIN UINT64_C(4096)      /* bytes of capacity: a page ... */
 #define MBR__RING_MAX (UINT64_C(1) << 30) /* ... to 1 GiB, a power of two */
 
@@ -181,6 +185,7 @@ static inline void mbr__ring_commit(struct mbr__ring_tx *r, uint32_t len, uint8_
         r->held = header;
     } else {
         mbr_store_relaxed(mbr__ring_word(r, r->tail), header); /* behind the first: unseen */
+        mbr_prefetch_write(mbr__ring_word(r, r->tail + MBR__RING_AHEAD));
     }
     r->tail += mbr__record_size(len);
 }

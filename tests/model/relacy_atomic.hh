@@ -176,6 +176,7 @@ static uint64_t payload_read(const void *p)
     model::word_at(p).exchange((uint64_t)(v), model::order(rl::mo_acq_rel, __func__, "exchange"), $)
 #define mbr_cas(p, e, d) model::cas((p), (e), (uint64_t)(d))
 #define mbr_cpu_relax()  rl::yield(1, $)
+#define mbr_prefetch_write(p) ((void)(p))
 #define mbr_cpu_gap(p)   (rl::yield(1, $), (p))
 
 #endif

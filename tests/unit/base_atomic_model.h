@@ -34,6 +34,7 @@ static inline bool model_cas(uint32_t *word, uint32_t *expected, uint32_t desire
 #define mbr_exchange(p, v)      (model_steps++, *(p) = (v))
 #define mbr_cas(p, e, d)        model_cas(p, e, d)
 #define mbr_cpu_relax()         ((void)model_steps++)
+#define mbr_prefetch_write(p)   ((void)(p))
 #define mbr_cpu_gap(p)          (model_steps++, (p))
 
 #endif

@@ -129,7 +129,7 @@ void mbr__pipe_watch_tx(struct mbr__pipe *p)
 
 #define STREAM_POPS 64u /* messages taken since one was sent: a stream, nobody waits for us */
 #define SOON_LOOKS  16u /* the last one came within some 400 ns */
-#define STREAM_GAPS 25u /* so leave the ring alone for some 500 ns */
+#define STREAM_GAPS 60u /* so leave the ring alone for some 500 ns */
 
 /* A consumer of a stream that is faster than its producer would take each line from it as soon as
  * it is written, and the next one, too: both then wait for each other's caches at every message (4

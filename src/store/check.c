@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looks through everything and counts it again. What is wrong here is a defect of the engine,
+ * whoever did what before.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/domain.h"
+#include "store/job.h"
+#include "store/lifecycle.h"
+
+struct count {
+    uint64_t nodes;
+    uint64_t memory;
+};
+
+/* What domain 0 to 0xffff really hold. */
+struct recount {
+    struct count of[UINT16_MAX + 1];
+    uint64_t nodes;
+};
+
+static const char *wrong(char *text, size_t size, const char *what, uint64_t is, uint64_t should)
+{
+    snprintf(text, size, "%s: %llu, should be %llu", what, (unsigned long long)is,
+             (unsigned long long)should);
+    return text;
+}
+
+static void count_node(struct mbr__store *store, struct recount *r, const struct mbr__st_node *node)
+{
+    const struct mbr__st_domain *owner = mbr__st_owner(store, node->perms);
+
+    r->nodes++;
+    if (!owner)
+        return;
+    r->of[owner->domid].nodes++;
+    r->of[owner->domid].memory += mbr__st_node_cost(node);
+}
+
+/* NODE beneath PARENT: can it be found, is its hint known above, does it come after it? */
+static const char *check_node(struct mbr__store *store, const struct mbr__st_node *node,
+                              const struct mbr__st_node *parent, char *text, size_t size)
+{
+    uint64_t hint = mbr__st_perms_domains(node->perms);
+
+    if (mbr__st_node_child(&store->tree.heap, parent, node->name, node->name_len) != node)
+        return wrong(text, size, "a node that is not found by its name", node->id, 0);
+    if (node->refs < 2)
+        return wrong(text, size, "references of a node", node->refs, 2);
+    if ((node->domains & hint) != hint || (parent->domains & node->domains) != node->domains)
+        return wrong(text, size, "hint of a node's domains", parent->domains, node->domains);
+    if (node->id <= parent->id || node->id >= store->tree.next_id)
+        return wrong(text, size, "id of a node", node->id, parent->id + 1);
+    return NULL;
+}
+
+static const char *check_tree(struct mbr__store *store, struct recount *r, char *text, size_t size)
+{
+    struct mbr__st_walker *walker = &store->count_walker;
+    struct mbr__st_node *node = store->tree.root;
+    const char *bad = NULL;
+
+    count_node(store, r, node);
+    mbr__st_walker_start(walker, node);
+    while (!bad && (node = mbr__st_walker_next(walker, UINT64_MAX))) {
+        count_node(store, r, node);
+        bad = check_node(store, node, walker->step[walker->depth - 2].node, text, size);
+    }
+    if (!bad && r->nodes != store->tree.count)
+        bad = wrong(text, size, "number of nodes", store->tree.count, r->nodes);
+    return bad;
+}
+
+/* What a connection holds beside nodes. */
+static const char *check_conn(struct mbr__store *store, struct recount *r,
+                              struct mbr__store_conn *conn, char *text, size_t size)
+{
+    uint64_t *memory = &r->of[conn->domain->domid].memory;
+    uint32_t watches = 0, transactions = 0;
+    struct mbr__list *at;
+
+    if (!conn->domain->known)
+        return NULL;
+    mbr__list_for_each (at, &conn->watches) {
+        const struct mbr__st_watch *watch = mbr__container_of(at, struct mbr__st_watch, of_conn);
+        size_t len = sizeof(uint64_t) + sizeof(watch->at) + watch->token_len;
+
+        if (mbr__bytes_map_get(&store->watches, &watch->conn_id, len) != watch)
+            return wrong(text, size, "a watch that is not found", watch->number, 0);
+        watches++;
+        *memory += watch->cost;
+    }
+    mbr__list_for_each (at, &conn->transactions) {
+        transactions++;
+        *memory += mbr__container_of(at, struct mbr__st_tx, of_conn)->cost;
+    }
+    if (!conn->privileged)
+        *memory += conn->out.tail - conn->out.head;
+    if (watches != conn->watch_count)
+        return wrong(text, size, "watches of a connection", conn->watch_count, watches);
+    if (transactions != conn->tx_count)
+        return wrong(text, size, "transactions of a connection", conn->tx_count, transactions);
+    return NULL;
+}
+
+static const char *check_domain(const struct recount *r, const struct mbr__st_domain *domain,
+                                char *text, size_t size)
+{
+    uint64_t watches = 0, transactions = 0;
+    struct mbr__list *at;
+
+    mbr__list_for_each (at, &domain->conns) {
+        const struct mbr__store_conn *conn =
+            mbr__container_of(at, struct mbr__store_conn, of_domain);
+
+        watches += conn->watch_count;
+        transactions += conn->tx_count;
+    }
+    if (domain->used[MBR__STORE_QUOTA_WATCHES] != watches)
+        return wrong(text, size, "watches of a domain", domain->used[MBR__STORE_QUOTA_WATCHES],
+                     watches);
+    if (domain->used[MBR__STORE_QUOTA_TRANSACTIONS] != transactions)
+        return wrong(text, size, "transactions of a domain",
+                     domain->used[MBR__STORE_QUOTA_TRANSACTIONS], transactions);
+    if (domain->used[MBR__STORE_QUOTA_NODES] != r->of[domain->domid].nodes)
+        return wrong(text, size, "nodes of a domain", domain->used[MBR__STORE_QUOTA_NODES],
+                     r->of[domain->domid].nodes);
+    if (domain->used[MBR__STORE_QUOTA_MEMORY] != r->of[domain->domid].memory)
+        return wrong(text, size, "memory of a domain", domain->used[MBR__STORE_QUOTA_MEMORY],
+                     r->of[domain->domid].memory);
+    return NULL;
+}
+
+/* Every name that is watched has a reason to be there, and every watch hangs on one. */
+static const char *check_watches(struct mbr__store *store, char *text, size_t size)
+{
+    struct mbr__st_name *root = store->watch_names.root;
+    uint64_t names = 0, watches = 0;
+    struct mbr__list *at;
+
+    for (struct mbr__st_name *name = root; name; name = mbr__st_names_next(root, name)) {
+        names++;
+        if (mbr__list_empty(&name->items) && mbr__list_empty(&name->children))
+            return wrong(text, size, "a name that nobody watches", name->len, 0);
+        mbr__list_for_each (at, &name->items)
+            watches++;
+    }
+    if (root && names != store->watch_names.map.hash.count + 1)
+        return wrong(text, size, "names in the index of watches", names,
+                     store->watch_names.map.hash.count + 1);
+    if (watches != store->stats.watches || watches != store->watches.hash.count)
+        return wrong(text, size, "watches", store->stats.watches, watches);
+    return NULL;
+}
+
+static const char *check_all(struct mbr__store *store, struct recount *r, char *text, size_t size)
+{
+    const char *bad = check_tree(store, r, text, size);
+    struct mbr__store_conn *conn;
+    struct mbr__st_domain *domain;
+    size_t cursor = 0;
+
+    while (!bad && (conn = mbr__store_conn_next(store, &cursor)))
+        bad = check_conn(store, r, conn, text, size);
+    if (!bad)
+        bad = check_domain(r, store->dom0, text, size);
+    cursor = 0;
+    while (!bad && (domain = mbr__hash_next(&store->domains, &cursor)))
+        bad = check_domain(r, domain, text, size);
+    return bad ? bad : check_watches(store, text, size);
+}
+
+const char *mbr__st_check(struct mbr__store *store, char *text, size_t size)
+{
+    struct recount *r = calloc(1, sizeof(*r));
+    const char *bad;
+
+    if (!r)
+        return NULL; /* cannot be told; not a reason to say that something is wrong */
+    mbr__st_jobs_settle(store);
+    bad = check_all(store, r, text, size);
+    free(r);
+    return bad;
+}

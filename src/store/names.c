@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sets of paths. The key of a name is its parent's address and its text, which lie side by side.
+ */
+#include "store/names.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+#define KEY_MAX (sizeof(struct mbr__st_name *) + MBR__STORE_PAYLOAD_MAX)
+
+static_assert(offsetof(struct mbr__st_name, text) ==
+                  offsetof(struct mbr__st_name, parent) + sizeof(struct mbr__st_name *),
+              "the key is contiguous");
+
+static const void *key_of(const void *value, size_t *length)
+{
+    const struct mbr__st_name *name = value;
+
+    *length = sizeof(name->parent) + name->len;
+    return &name->parent;
+}
+
+void mbr__st_names_init(struct mbr__st_names *names)
+{
+    mbr__bytes_map_init(&names->map, key_of);
+    names->root = NULL;
+}
+
+void mbr__st_names_fini(struct mbr__st_names *names)
+{
+    size_t cursor = 0;
+    void *name;
+
+    while ((name = mbr__bytes_map_next(&names->map, &cursor)))
+        free(name);
+    mbr__bytes_map_fini(&names->map);
+    free(names->root);
+    names->root = NULL;
+}
+
+struct mbr__st_name *mbr__st_names_child(const struct mbr__st_names *names, struct mbr__st_name *at,
+                                         const char *text, size_t len)
+{
+    unsigned char key[KEY_MAX];
+
+    if (!at || mbr__list_empty(&at->children) || len > MBR__STORE_PAYLOAD_MAX)
+        return NULL;
+    memcpy(key, &at, sizeof(at));
+    memcpy(key + sizeof(at), text, len);
+    return mbr__bytes_map_get(&names->map, key, sizeof(at) + len);
+}
+
+/* What PATH consists of: its components, or, when it is special, the whole text. */
+static unsigned parts(const struct mbr__st_path *path)
+{
+    return path->special ? 1 : path->count;
+}
+
+static const char *part(const struct mbr__st_path *path, unsigned i, size_t *len)
+{
+    *len = path->special ? path->len : path->part[i].len;
+    return path->special ? path->text : path->text + path->part[i].at;
+}
+
+struct mbr__st_name *mbr__st_names_find(const struct mbr__st_names *names,
+                                        const struct mbr__st_path *path)
+{
+    struct mbr__st_name *at = names->root;
+
+    for (unsigned i = 0; at && i < parts(path); i++) {
+        size_t len;
+        const char *text = part(path, i, &len);
+
+        at = mbr__st_names_child(names, at, text, len);
+    }
+    return at;
+}
+
+static struct mbr__st_name *new_name(struct mbr__st_name *parent, const char *text, size_t len)
+{
+    struct mbr__st_name *name = malloc(sizeof(*name) + len);
+
+    if (!name)
+        return NULL;
+    mbr__list_init(&name->sibling);
+    mbr__list_init(&name->children);
+    mbr__list_init(&name->items);
+    name->data = NULL;
+    name->depth = parent ? parent->depth + 1 : 0;
+    name->len = (uint32_t)len;
+    name->parent = parent;
+    memcpy(name->text, text, len);
+    return name;
+}
+
+static struct mbr__st_name *make_child(struct mbr__st_names *names, struct mbr__st_name *at,
+                                       const char *text, size_t len)
+{
+    struct mbr__st_name *name = mbr__st_names_child(names, at, text, len);
+
+    if (name)
+        return name;
+    name = new_name(at, text, len);
+    if (!name)
+        return NULL;
+    if (mbr__bytes_map_put(&names->map, name)) {
+        free(name);
+        return NULL;
+    }
+    mbr__list_push_back(&at->children, &name->sibling);
+    return name;
+}
+
+struct mbr__st_name *mbr__st_names_make(struct mbr__st_names *names,
+                                        const struct mbr__st_path *path)
+{
+    struct mbr__st_name *at = names->root;
+
+    if (!at)
+        at = names->root = new_name(NULL, "", 0);
+    for (unsigned i = 0; at && i < parts(path); i++) {
+        size_t len;
+        const char *text = part(path, i, &len);
+        struct mbr__st_name *next = make_child(names, at, text, len);
+
+        if (!next)
+            mbr__st_names_release(names, at);
+        at = next;
+    }
+    return at;
+}
+
+void mbr__st_names_release(struct mbr__st_names *names, struct mbr__st_name *name)
+{
+    while (name && !name->data && mbr__list_empty(&name->items) &&
+           mbr__list_empty(&name->children)) {
+        struct mbr__st_name *parent = name->parent;
+        size_t length;
+        const void *key = key_of(name, &length);
+
+        if (parent) {
+            (void)mbr__bytes_map_del(&names->map, key, length);
+            mbr__list_del(&name->sibling);
+        } else {
+            names->root = NULL;
+        }
+        free(name);
+        name = parent;
+    }
+}
+
+size_t mbr__st_names_path(const struct mbr__st_name *name, char out[MBR__STORE_ABS_PATH_MAX + 1])
+{
+    size_t length = 0;
+    size_t at;
+
+    for (const struct mbr__st_name *n = name; n->parent; n = n->parent)
+        length += 1 + n->len;
+    if (length == 0) {
+        out[0] = '/';
+        length = 1;
+    }
+    MBR_ASSERT(length <= MBR__STORE_ABS_PATH_MAX);
+    out[length] = '\0';
+    at = length;
+    for (const struct mbr__st_name *n = name; n->parent; n = n->parent) {
+        at -= n->len;
+        memcpy(out + at, n->text, n->len);
+        out[--at] = '/';
+    }
+    return length;
+}
+
+struct mbr__st_name *mbr__st_names_next(struct mbr__st_name *top, struct mbr__st_name *at)
+{
+    struct mbr__list *next = mbr__list_first(&at->children);
+
+    while (!next && at != top) {
+        next = mbr__list_next(&at->parent->children, &at->sibling);
+        at = at->parent;
+    }
+    return next ? mbr__container_of(next, struct mbr__st_name, sibling) : NULL;
+}

@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What happens inside a transaction. It keeps a tree of the names it has touched; each has the
+ * version it began with and the version it has now. Versions are shared with the living tree until
+ * either side changes, so touching a node costs no copy of it.
+ *
+ * In the transaction's version of a directory the list of children is right, but the children in
+ * it are only their names: what they are is found by their own accesses, or live.
+ */
+#include "store/tx.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "store/change.h"
+#include "store/domain.h"
+
+#define TX_COST     256u
+#define ACCESS_COST 256u /* beside the bytes of a version of its own */
+
+int mbr__st_tx_start(struct mbr__store_conn *conn, struct mbr__st_tx **out)
+{
+    struct mbr__store *store = conn->store;
+    struct mbr__st_tx *tx;
+
+    if (!conn->privileged && mbr__st_over(store, conn->domain, MBR__STORE_QUOTA_TRANSACTIONS, 1))
+        return mbr__st_refuse(conn, MBR__STORE_QUOTA_TRANSACTIONS, -ENOSPC);
+    tx = calloc(1, sizeof(*tx));
+    if (!tx)
+        return -ENOMEM;
+    tx->conn = conn;
+    tx->cost = TX_COST;
+    mbr__st_names_init(&tx->names);
+    mbr__list_init(&tx->accesses);
+    do {
+        tx->id = conn->next_tx++;
+    } while (tx->id == 0 || mbr__st_tx_find(conn, tx->id));
+    mbr__list_push_back(&conn->transactions, &tx->of_conn);
+    conn->tx_count++;
+    store->open_tx++;
+    mbr__st_use(store, conn->domain, MBR__STORE_QUOTA_TRANSACTIONS, 1);
+    mbr__st_use(store, conn->domain, MBR__STORE_QUOTA_MEMORY, TX_COST);
+    *out = tx;
+    return 0;
+}
+
+struct mbr__st_tx *mbr__st_tx_find(const struct mbr__store_conn *conn, uint32_t id)
+{
+    struct mbr__list *at;
+
+    mbr__list_for_each (at, &conn->transactions) {
+        struct mbr__st_tx *tx = mbr__container_of(at, struct mbr__st_tx, of_conn);
+
+        if (tx->id == id)
+            return tx;
+    }
+    return NULL;
+}
+
+static void free_access(struct mbr__st_heap *heap, struct mbr__st_access *access)
+{
+    mbr__list_del(&access->link);
+    mbr__st_unref(heap, mbr__st_leaf(access->base));
+    mbr__st_unref(heap, mbr__st_leaf(access->work));
+    mbr__st_unref(heap, mbr__st_leaf(access->deep));
+    mbr__st_perms_unref(access->old_perms);
+    free(access);
+}
+
+void mbr__st_tx_free(struct mbr__st_tx *tx)
+{
+    struct mbr__store_conn *conn = tx->conn;
+    struct mbr__store *store = conn->store;
+    struct mbr__list *at;
+    struct mbr__list *after;
+
+    mbr__list_for_each_safe (at, after, &tx->accesses)
+        free_access(&store->tree.heap, mbr__container_of(at, struct mbr__st_access, link));
+    mbr__st_names_fini(&tx->names);
+    mbr__list_del(&tx->of_conn);
+    conn->tx_count--;
+    store->open_tx--;
+    mbr__st_use(store, conn->domain, MBR__STORE_QUOTA_TRANSACTIONS, -1);
+    mbr__st_use(store, conn->domain, MBR__STORE_QUOTA_MEMORY, -(int64_t)tx->cost);
+    free(tx);
+}
+
+void mbr__st_tx_free_all(struct mbr__store_conn *conn)
+{
+    struct mbr__list *at;
+    struct mbr__list *after;
+
+    mbr__list_for_each_safe (at, after, &conn->transactions)
+        mbr__st_tx_free(mbr__container_of(at, struct mbr__st_tx, of_conn));
+}
+
+/* Poisons TX: half of what it was asked for is missing, so it must never be committed. */
+static int fail(struct mbr__st_tx *tx, int error)
+{
+    if (!tx->error)
+        tx->error = error;
+    return error;
+}
+
+static struct mbr__st_access *access_of(const struct mbr__st_name *name)
+{
+    return name ? name->data : NULL;
+}
+
+/* Fills walk, live and hidden for the path, level by level. */
+void mbr__st_tx_look(struct mbr__st_tx *tx)
+{
+    struct mbr__store *store = tx->conn->store;
+    const struct mbr__st_path *path = &store->path;
+    struct mbr__st_walk *walk = &store->walk;
+    struct mbr__st_name *name = tx->names.root;
+    struct mbr__st_node *live = store->tree.root;
+    bool hidden = false;
+
+    walk->found = 0;
+    for (unsigned i = 0;; i++) {
+        const struct mbr__st_access *access = access_of(name);
+
+        store->live[i] = live;
+        store->hidden[i] = hidden;
+        walk->node[i] = access ? access->work : hidden ? NULL : live;
+        if (walk->node[i])
+            walk->found = i;
+        if (i == path->count)
+            return;
+        hidden = hidden || (access && access->opaque);
+        if (live)
+            live = mbr__st_node_child(&store->tree.heap, live, path->text + path->part[i].at,
+                                      path->part[i].len);
+        if (name)
+            name = mbr__st_names_child(&tx->names, name, path->text + path->part[i].at,
+                                       path->part[i].len);
+    }
+}
+
+/* TX costs MORE memory. -ENOMEM: its domain may not have so much. */
+static int spend(struct mbr__st_tx *tx, struct mbr__st_access *access, uint64_t more)
+{
+    struct mbr__store_conn *conn = tx->conn;
+
+    if (!conn->privileged && mbr__st_over(conn->store, conn->domain, MBR__STORE_QUOTA_MEMORY, more))
+        return mbr__st_refuse(conn, MBR__STORE_QUOTA_MEMORY, -ENOMEM);
+    tx->cost += more;
+    if (access)
+        access->cost += more;
+    mbr__st_use(conn->store, conn->domain, MBR__STORE_QUOTA_MEMORY, (int64_t)more);
+    return 0;
+}
+
+static struct mbr__st_access *new_access(struct mbr__st_tx *tx)
+{
+    struct mbr__store *store = tx->conn->store;
+    struct mbr__st_access *access = calloc(1, sizeof(*access));
+
+    if (!access)
+        return NULL;
+    access->at = mbr__st_names_make(&tx->names, &store->path);
+    if (!access->at) {
+        free(access);
+        return NULL;
+    }
+    MBR_ASSERT(!access->at->data);
+    access->at->data = access;
+    mbr__list_push_back(&tx->accesses, &access->link);
+    tx->count++;
+    return access;
+}
+
+struct mbr__st_access *mbr__st_tx_restore_access(struct mbr__st_tx *tx)
+{
+    return new_access(tx);
+}
+
+/* The path cut after LEVEL components, for a moment. */
+static struct mbr__st_name *find_level(struct mbr__st_tx *tx, unsigned level)
+{
+    struct mbr__st_path *path = &tx->conn->store->path;
+    uint32_t count = path->count;
+    struct mbr__st_name *name;
+
+    path->count = level;
+    name = mbr__st_names_find(&tx->names, path);
+    path->count = count;
+    return name;
+}
+
+/* The access for the first LEVEL components of the path, made if need be, after look(). */
+static int touch(struct mbr__st_tx *tx, unsigned level, struct mbr__st_access **out)
+{
+    struct mbr__store *store = tx->conn->store;
+    struct mbr__st_path *path = &store->path;
+    struct mbr__st_access *access = access_of(find_level(tx, level));
+    uint32_t count = path->count;
+
+    *out = access;
+    if (access)
+        return 0;
+    if (mbr__st_exceeds(tx->conn, MBR__STORE_QUOTA_TRANSACTION_NODES, tx->count + 1u))
+        return fail(tx, mbr__st_refuse(tx->conn, MBR__STORE_QUOTA_TRANSACTION_NODES, -ENOSPC));
+    if (spend(tx, NULL, ACCESS_COST))
+        return fail(tx, -ENOMEM);
+    path->count = level;
+    access = new_access(tx);
+    path->count = count;
+    if (!access)
+        return fail(tx, -ENOMEM);
+    access->shadowed = store->hidden[level];
+    if (!access->shadowed) {
+        access->base = store->live[level];
+        access->work = access->base;
+        mbr__st_ref(mbr__st_leaf(access->base));
+        mbr__st_ref(mbr__st_leaf(access->work));
+    }
+    *out = access;
+    return 0;
+}
+
+int mbr__st_tx_read(struct mbr__st_tx *tx)
+{
+    struct mbr__st_access *access;
+
+    mbr__st_tx_look(tx);
+    return touch(tx, tx->conn->store->path.count, &access);
+}
+
+/* ACCESS has WORK now, which has no reference yet. */
+static void adopt(struct mbr__st_tx *tx, struct mbr__st_access *access, struct mbr__st_node *work)
+{
+    struct mbr__st_tree *tree = &tx->conn->store->tree;
+
+    mbr__st_unref(&tree->heap, mbr__st_leaf(access->work));
+    access->work = work;
+    mbr__st_ref(mbr__st_leaf(work));
+    access->modified = true;
+    if (work)
+        work->generation = ++tree->generation;
+}
+
+static void mark_fire(struct mbr__st_access *access, bool exact)
+{
+    access->exact = exact && (access->exact || !access->fire);
+    access->fire = true;
+}
+
+static int set_value(struct mbr__st_tx *tx, const void *value, uint32_t len)
+{
+    struct mbr__store *store = tx->conn->store;
+    struct mbr__st_access *access;
+    struct mbr__st_node *copy;
+    int error = touch(tx, store->path.count, &access);
+
+    if (!error)
+        error = mbr__st_may_set_value(tx->conn, access->work, len);
+    if (!error)
+        error = spend(tx, access, access->modified ? len : len + mbr__st_node_cost(access->work));
+    if (error)
+        return error;
+    copy = mbr__st_node_copy(&store->tree.heap, access->work, len);
+    if (!copy)
+        return fail(tx, -ENOMEM);
+    copy->value_len = len;
+    if (len)
+        memcpy(mbr__st_value(copy), value, len);
+    adopt(tx, access, copy);
+    access->value_set = true;
+    mark_fire(access, false);
+    return 0;
+}
+
+/* Drops COUNT nodes of a chain that was not finished. */
+static void drop_chain(struct mbr__st_heap *heap, struct mbr__st_node *top)
+{
+    mbr__st_ref(mbr__st_leaf(top));
+    mbr__st_unref(heap, mbr__st_leaf(top));
+}
+
+/*
+ * The new nodes behind walk->node[found], put into walk->node[], each the child of the one above,
+ * the first of PARENT, which is the transaction's own. Each has the references of its parent.
+ */
+static int make_nodes(struct mbr__store *store, struct mbr__st_node *parent,
+                      struct mbr__st_perms *perms, const void *value, uint32_t len)
+{
+    const struct mbr__st_path *path = &store->path;
+    struct mbr__st_walk *walk = &store->walk;
+    struct mbr__st_heap *heap = &store->tree.heap;
+    struct mbr__st_node *below = NULL;
+
+    for (unsigned i = path->count; i > walk->found; i--) {
+        uint32_t size = i == path->count ? len : 0;
+        struct mbr__st_node *node = mbr__st_node_new(heap, path->text + path->part[i - 1].at,
+                                                     path->part[i - 1].len, size, perms);
+
+        if (!node) {
+            if (below)
+                drop_chain(heap, below);
+            return -ENOMEM;
+        }
+        if (size)
+            memcpy(mbr__st_value(node), value, size);
+        node->id = store->tree.next_id + (i - walk->found - 1);
+        if (below)
+            (void)mbr__st_node_attach(heap, node, below); /* an only child needs no branch */
+        walk->node[i] = below = node;
+    }
+    if (mbr__st_node_attach(heap, parent, below)) {
+        drop_chain(heap, below);
+        return -ENOMEM;
+    }
+    store->tree.next_id += path->count - walk->found;
+    return 0;
+}
+
+/* Notes all levels that a new path touches; then nothing but memory is missing. */
+static int touch_chain(struct mbr__st_tx *tx)
+{
+    struct mbr__store *store = tx->conn->store;
+
+    for (unsigned i = store->path.count + 1; i-- > store->walk.found;) {
+        struct mbr__st_access *access;
+        int error = touch(tx, i, &access);
+
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+static int add_chain(struct mbr__st_tx *tx, struct mbr__st_perms *perms, const void *value,
+                     uint32_t len)
+{
+    struct mbr__store *store = tx->conn->store;
+    struct mbr__st_walk *walk = &store->walk;
+    struct mbr__st_access *above = access_of(find_level(tx, walk->found));
+    struct mbr__st_access *access = NULL;
+    struct mbr__st_node *parent =
+        mbr__st_node_copy(&store->tree.heap, above->work, above->work->value_len);
+
+    if (!parent)
+        return fail(tx, -ENOMEM);
+    if (make_nodes(store, parent, perms, value, len)) {
+        drop_chain(&store->tree.heap, parent);
+        return fail(tx, -ENOMEM);
+    }
+    adopt(tx, above, parent);
+    for (unsigned i = walk->found + 1; i <= store->path.count; i++) {
+        access = access_of(find_level(tx, i));
+        adopt(tx, access, walk->node[i]);
+        access->value_set = access->perms_set = false; /* it is made with them */
+    }
+    mark_fire(access, false);
+    if (!tx->conn->privileged)
+        tx->nodes += store->path.count - walk->found;
+    return 0;
+}
+
+static int create(struct mbr__st_tx *tx, const void *value, uint32_t len)
+{
+    struct mbr__store *store = tx->conn->store;
+    struct mbr__st_walk *walk = &store->walk;
+    struct mbr__st_node *near = walk->node[walk->found];
+    struct mbr__st_perms *perms = mbr__st_inherit(tx->conn, near);
+    uint64_t more = store->path.count - walk->found;
+    int error;
+
+    if (!perms)
+        return fail(tx, -ENOMEM);
+    error =
+        mbr__st_may_create(tx->conn, &store->path, walk->found, near, perms->count, len, tx->nodes);
+    if (!error)
+        error = touch_chain(tx);
+    if (!error)
+        error = spend(tx, NULL, len + store->path.len + more * 160 + mbr__st_node_cost(near));
+    if (!error)
+        error = add_chain(tx, perms, value, len);
+    mbr__st_perms_unref(perms);
+    return error;
+}
+
+static int write_or_make(struct mbr__st_tx *tx, const void *value, uint32_t len, bool make)
+{
+    struct mbr__store *store = tx->conn->store;
+    struct mbr__st_walk *walk = &store->walk;
+    int error = mbr__st_tx_read(tx);
+
+    if (!error)
+        error = mbr__st_may_write(tx->conn, walk->node[walk->found]);
+    if (error)
+        return error;
+    if (walk->found < store->path.count)
+        return create(tx, value, len);
+    return make ? 0 : set_value(tx, value, len);
+}
+
+int mbr__st_tx_write(struct mbr__st_tx *tx, const void *value, uint32_t len)
+{
+    return write_or_make(tx, value, len, false);
+}
+
+int mbr__st_tx_mkdir(struct mbr__st_tx *tx)
+{
+    return write_or_make(tx, "", 0, true);
+}
+
+/* Nodes of the transaction's domain beneath TOP, inclusive; SEEN grows by all that are there. */
+static int64_t count_own(struct mbr__st_tx *tx, struct mbr__st_node *top, uint64_t *seen)
+{
+    struct mbr__store *store = tx->conn->store;
+    struct mbr__st_node *node = top;
+    int64_t own = 0;
+
+    mbr__st_walker_start(&store->count_walker, top);
+    for (; node; node = mbr__st_walker_next(&store->count_walker, UINT64_MAX)) {
+        if (mbr__st_exceeds(tx->conn, MBR__STORE_QUOTA_TRANSACTION_NODES, ++*seen))
+            break; /* a guest cannot make this long */
+        own += mbr__st_owner(store, node->perms) == tx->conn->domain;
+    }
+    return own;
+}
+
+/* A guest's transaction removes what is live beneath TOP, inclusive. -ENOSPC: that is more than a
+ * transaction may touch. */
+static int count_removed(struct mbr__st_tx *tx, struct mbr__st_node *top)
+{
+    uint64_t seen = tx->count;
+    int64_t own;
+
+    if (tx->conn->privileged)
+        return 0;
+    own = count_own(tx, top, &seen);
+    if (mbr__st_exceeds(tx->conn, MBR__STORE_QUOTA_TRANSACTION_NODES, seen))
+        return fail(tx, mbr__st_refuse(tx->conn, MBR__STORE_QUOTA_TRANSACTION_NODES, -ENOSPC));
+    tx->nodes -= own;
+    return 0;
+}
+
+/* Takes the name of the path out of ABOVE's list. */
+static int unlist(struct mbr__st_tx *tx, struct mbr__st_access *above)
+{
+    struct mbr__store *store = tx->conn->store;
+    const struct mbr__st_path *path = &store->path;
+    unsigned last = path->count - 1;
+    struct mbr__st_heap *heap = &store->tree.heap;
+    struct mbr__st_node *parent = mbr__st_node_copy(heap, above->work, above->work->value_len);
+    struct mbr__st_node *child;
+    mbr__st_trie *slots[2];
+
+    if (!parent)
+        return -ENOMEM;
+    child =
+        mbr__st_node_child(heap, parent, path->text + path->part[last].at, path->part[last].len);
+    if (child) {
+        if (mbr__st_node_own_child(heap, parent, child, slots)) {
+            drop_chain(heap, parent);
+            return -ENOMEM;
+        }
+        mbr__st_node_detach(heap, parent, child);
+        mbr__st_unref(heap, mbr__st_leaf(child));
+        mbr__st_unref(heap, mbr__st_leaf(child));
+    }
+    adopt(tx, above, parent);
+    return 0;
+}
+
+/* Everything the transaction knows beneath TOP, and TOP, is gone for it. */
+static void forget_below(struct mbr__st_tx *tx, struct mbr__st_name *top)
+{
+    for (struct mbr__st_name *name = top; name; name = mbr__st_names_next(top, name)) {
+        struct mbr__st_access *access = access_of(name);
+
+        if (access && access->deep && name != top && !tx->conn->privileged) {
+            uint64_t seen = 0;
+
+            tx->nodes += count_own(tx, access->deep, &seen); /* or it would count twice */
+        }
+        if (!access || (!access->work && name != top))
+            continue;
+        if (!tx->conn->privileged && access->work && (!access->base || access->opaque) &&
+            mbr__st_owner(tx->conn->store, access->work->perms) == tx->conn->domain)
+            tx->nodes--; /* it was made by the transaction itself */
+        if (!access->base && name != top)
+            mark_fire(access, true); /* the others fire when what is live is removed */
+        adopt(tx, access, NULL);
+    }
+}
+
+static int remove_touched(struct mbr__st_tx *tx, struct mbr__st_access *access,
+                          struct mbr__st_access *above)
+{
+    struct mbr__store *store = tx->conn->store;
+    unsigned level = store->path.count;
+    struct mbr__st_node *live = store->hidden[level] || access->opaque ? NULL : store->live[level];
+    int error = live ? count_removed(tx, live) : 0;
+
+    if (!error)
+        error = spend(tx, above, mbr__st_node_cost(above->work));
+    if (!error && unlist(tx, above))
+        error = fail(tx, -ENOMEM);
+    if (error)
+        return error;
+    forget_below(tx, access->at);
+    mark_fire(access, false);
+    if (live) {
+        access->deep = live;
+        mbr__st_ref(mbr__st_leaf(live));
+    }
+    access->opaque = true;
+    return 0;
+}
+
+int mbr__st_tx_rm(struct mbr__st_tx *tx)
+{
+    struct mbr__store *store = tx->conn->store;
+    struct mbr__st_walk *walk = &store->walk;
+    unsigned count = store->path.count;
+    struct mbr__st_access *access;
+    struct mbr__st_access *above;
+    int error = mbr__st_tx_read(tx);
+
+    if (!error)
+        error = mbr__st_may_write(tx->conn, walk->node[walk->found]);
+    if (error)
+        return error;
+    if (walk->found < count) {
+        if (walk->found < count - 1)
+            return -ENOENT;
+        return touch(tx, count - 1, &above); /* it counts that the parent is there */
+    }
+    if (count == 0)
+        return -EINVAL;
+    error = touch(tx, count, &access);
+    if (!error)
+        error = touch(tx, count - 1, &above);
+    if (error)
+        return error;
+    if (!above->work)
+        return fail(tx, -EAGAIN); /* the parent went under us: it cannot be committed anyway */
+    return remove_touched(tx, access, above);
+}
+
+int mbr__st_tx_set_perms(struct mbr__st_tx *tx, struct mbr__st_perms *perms)
+{
+    struct mbr__store *store = tx->conn->store;
+    struct mbr__st_access *access;
+    struct mbr__st_node *copy;
+    int error = touch(tx, store->path.count, &access);
+
+    if (!error)
+        error = spend(tx, access,
+                      mbr__st_node_cost(access->work) + perms->count * sizeof(perms->entry[0]));
+    if (error)
+        return error;
+    copy = mbr__st_node_copy(&store->tree.heap, access->work, access->work->value_len);
+    if (!copy)
+        return fail(tx, -ENOMEM);
+    if (!access->old_perms)
+        access->old_perms = mbr__st_perms_ref(copy->perms);
+    mbr__st_perms_unref(copy->perms);
+    copy->perms = mbr__st_perms_ref(perms);
+    copy->domains |= mbr__st_perms_domains(perms);
+    adopt(tx, access, copy);
+    access->perms_set = true;
+    mark_fire(access, false);
+    return 0;
+}

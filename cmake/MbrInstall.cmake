@@ -19,12 +19,17 @@ function(mbr_install_library package)
     set(out ${PROJECT_BINARY_DIR}/package)
 
     install(TARGETS ${ARGN} EXPORT ${package}Targets
+            RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
             LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
             ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
     install(EXPORT ${package}Targets NAMESPACE ${package}:: DESTINATION ${cmake_dir})
 
+    set(path_vars "")
+    if(DEFINED MIDDL_IF_DIR)
+        set(path_vars MIDDL_IF_DIR)
+    endif()
     configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/${package}Config.cmake.in
-        ${out}/${package}Config.cmake INSTALL_DESTINATION ${cmake_dir})
+        ${out}/${package}Config.cmake INSTALL_DESTINATION ${cmake_dir} PATH_VARS ${path_vars})
     # Before 1.0 a minor version may break its users.
     write_basic_package_version_file(${out}/${package}ConfigVersion.cmake
         COMPATIBILITY SameMinorVersion)

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * MIDDL in its one format: what is written is parsed to the same tree, comments included, and
+ * written again is the same text. A list stands on one line if it fits and has no comments, else
+ * each group of it on a line of its own.
+ */
+#include <string.h>
+
+#include "middl/tokens.h"
+#include "middl/write.h"
+
+struct text {
+    struct mbr__strbuf *out;
+    const struct mc_file *file;
+    uint32_t next; /* the first comment that is not written yet */
+};
+
+static void put_name(struct text *text, const struct mc_name *name)
+{
+    mbr__strbuf_append(text->out, name->text, name->length);
+}
+
+static void put_comment(struct text *text, uint32_t index)
+{
+    const struct mc_comment *comment = &text->file->comments[index];
+
+    mbr__strbuf_puts(text->out, MC_COMMENT);
+    if (comment->length) {
+        mbr__strbuf_putc(text->out, ' ');
+        mbr__mc_put_escaped(text->out, comment->text, comment->length, MC_ESCAPE_MIDDL);
+    }
+}
+
+/* Comments up to END, each on a line of its own, at INDENT; they begin where a line begins. */
+static void put_comments(struct text *text, uint32_t end, size_t indent)
+{
+    for (; text->next < end; text->next++) {
+        for (size_t i = 0; i < indent; i++)
+            mbr__strbuf_putc(text->out, ' ');
+        put_comment(text, text->next);
+        mbr__strbuf_putc(text->out, '\n');
+    }
+}
+
+/* The comment beside what was written last, if there is one. */
+static void put_beside(struct text *text, uint32_t after)
+{
+    if (!after || after - 1 < text->next)
+        return;
+    mbr__strbuf_putc(text->out, ' ');
+    put_comment(text, after - 1);
+    text->next = after;
+}
+
+static void put_type(struct text *text, const struct mc_type *type, size_t indent);
+
+/* The last member of the group that MEMBER begins. */
+static const struct mc_member *group_end(const struct mc_member *member)
+{
+    while (member->next && member->next->grouped)
+        member = member->next;
+    return member;
+}
+
+/* "IN a, b : T", or "a, b => T", or "a". */
+static void put_group(struct text *text, const struct mc_member *first, enum mc_kind kind,
+                      size_t indent)
+{
+    const struct mc_member *last = group_end(first);
+
+    if (first->mode == MBR_PARAM_IN && first->explicit_in)
+        mbr__strbuf_puts(text->out, "IN ");
+    else if (first->mode == MBR_PARAM_OUT)
+        mbr__strbuf_puts(text->out, "OUT ");
+    else if (first->mode == MBR_PARAM_IN_OUT)
+        mbr__strbuf_puts(text->out, "IN OUT ");
+    for (const struct mc_member *member = first;; member = member->next) {
+        put_name(text, member->name);
+        if (member == last)
+            break;
+        mbr__strbuf_puts(text->out, ", ");
+    }
+    if (!first->type)
+        return;
+    mbr__strbuf_puts(text->out, kind == MC_K_CHOICE ? " => " : " : ");
+    put_type(text, first->type, indent);
+}
+
+/* True if a comment lies between FIRST and LAST, or beside LAST, and has not been written. */
+static bool has_comments(const struct mc_member *members)
+{
+    for (const struct mc_member *member = members; member; member = member->next) {
+        const struct mc_type *type = member->type;
+
+        if (member->before.first < member->before.end || member->after)
+            return true;
+        if (type && !member->grouped &&
+            (has_comments(type->members) || (type->base && has_comments(type->base->members))))
+            return true;
+    }
+    return false;
+}
+
+static void put_rows(struct text *text, const struct mc_member *members, enum mc_kind kind,
+                     size_t indent)
+{
+    const struct mc_member *last;
+
+    for (const struct mc_member *first = members; first; first = last->next) {
+        uint32_t after;
+
+        last = group_end(first);
+        mbr__strbuf_putc(text->out, '\n');
+        for (const struct mc_member *member = first; member != last->next; member = member->next)
+            put_comments(text, member->before.end, indent);
+        for (size_t i = 0; i < indent; i++)
+            mbr__strbuf_putc(text->out, ' ');
+        put_group(text, first, kind, indent);
+        if (last->next)
+            mbr__strbuf_putc(text->out, ',');
+        after = last->after;
+        for (const struct mc_member *member = first; member != last; member = member->next)
+            if (member->after > after)
+                after = member->after;
+        put_beside(text, after);
+    }
+}
+
+/* A list between OPEN and CLOSE; on one line if nothing is against it. */
+static void put_list(struct text *text, const struct mc_member *members, enum mc_kind kind,
+                     const char *brackets, size_t indent, size_t tail)
+{
+    struct mbr__strbuf *out = text->out;
+    size_t start, column;
+
+    mbr__strbuf_putc(out, brackets[0]);
+    if (!members) {
+        mbr__strbuf_putc(out, brackets[1]);
+        return;
+    }
+    start = out->length;
+    column = mbr__mc_column(out);
+    if (!has_comments(members)) {
+        const struct mc_member *last;
+
+        mbr__strbuf_putc(out, ' ');
+        for (const struct mc_member *first = members; first; first = last->next) {
+            put_group(text, first, kind, indent + 2);
+            last = group_end(first);
+            mbr__strbuf_puts(out, last->next ? ", " : " ");
+            if (out->length - start + column > MC_WIDTH)
+                break;
+        }
+        if (mbr__strbuf_error(out))
+            return;
+        if (out->length - start + column + 1 + tail <= MC_WIDTH &&
+            !memchr(out->data + start, '\n', out->length - start)) {
+            mbr__strbuf_putc(out, brackets[1]);
+            return;
+        }
+        out->length = start; /* it did not fit: once more, in rows */
+        out->data[start] = '\0';
+    }
+    put_rows(text, members, kind, indent + 2);
+    mbr__mc_newline(out, indent);
+    mbr__strbuf_putc(out, brackets[1]);
+}
+
+static void put_type(struct text *text, const struct mc_type *type, size_t indent)
+{
+    struct mbr__strbuf *out = text->out;
+
+    switch (type->kind) {
+    case MC_K_PREDEFINED:
+        mbr__strbuf_printf(out, "%s%s", type->dangerous ? "DANGEROUS " : "",
+                           mbr__mc_predefined_text(type->predefined));
+        return;
+    case MC_K_IREF:
+        mbr__strbuf_puts(out, "IREF ");
+        put_name(text, type->name);
+        return;
+    case MC_K_ENUM:
+        put_list(text, type->members, type->kind, "{}", indent, 1);
+        return;
+    case MC_K_RECORD:
+        mbr__strbuf_puts(out, "RECORD ");
+        put_list(text, type->members, type->kind, "[]", indent, 1);
+        return;
+    case MC_K_CHOICE:
+        mbr__strbuf_puts(out, "CHOICE ");
+        put_type(text, type->base, indent);
+        mbr__strbuf_puts(out, " OF ");
+        put_list(text, type->members, type->kind, "{}", indent, 1);
+        return;
+    case MC_K_ARRAY:
+        mbr__strbuf_printf(out, "ARRAY %u OF ", type->count);
+        put_type(text, type->base, indent);
+        return;
+    case MC_K_SEQUENCE:
+    case MC_K_SET:
+    case MC_K_REF:
+        mbr__strbuf_puts(out, type->kind == MC_K_SEQUENCE ? "SEQUENCE OF "
+                              : type->kind == MC_K_SET    ? "SET OF "
+                                                          : "REF ");
+        put_type(text, type->base, indent);
+        return;
+    default: /* a name, whether it could be found or not */
+        if (type->head) {
+            put_name(text, type->head);
+            mbr__strbuf_putc(out, '.');
+        }
+        put_name(text, type->name);
+        return;
+    }
+}
+
+static void put_raises(struct text *text, const struct mc_decl *decl)
+{
+    mbr__strbuf_puts(text->out, "\n    RAISES");
+    for (const struct mc_raise *raise = decl->raises; raise; raise = raise->next) {
+        size_t length = raise->name->length + (raise->head ? raise->head->length + 1 : 0) + 1;
+
+        mbr__mc_space(text->out, length, 11);
+        if (raise->head) {
+            put_name(text, raise->head);
+            mbr__strbuf_putc(text->out, '.');
+        }
+        put_name(text, raise->name);
+        if (raise->next)
+            mbr__strbuf_putc(text->out, ',');
+    }
+}
+
+/* The declaration itself at column 2, up to its ';'. */
+static void put_statement(struct text *text, const struct mc_decl *decl)
+{
+    static const char *const kinds[] = {"TYPE = ", "EXCEPTION ", "PROC ", "ANNOUNCEMENT "};
+    struct mbr__strbuf *out = text->out;
+
+    put_name(text, decl->name);
+    mbr__strbuf_printf(out, " : %s", kinds[decl->kind]);
+    if (decl->kind == MC_D_TYPE)
+        put_type(text, decl->type, 2);
+    else
+        put_list(text, decl->args, MC_K_RECORD, "[]", 2, 1);
+    if (decl->no_return) {
+        mbr__strbuf_puts(out, "\n    NEVER RETURNS");
+    } else if (decl->kind == MC_D_PROC) {
+        mbr__strbuf_puts(out, "\n    RETURNS ");
+        put_list(text, decl->results, MC_K_RECORD, "[]", 4, 1);
+    }
+    if (decl->raises)
+        put_raises(text, decl);
+    mbr__strbuf_putc(out, ';');
+}
+
+static void put_decl(struct text *text, const struct mc_decl *decl)
+{
+    struct mbr__strbuf *out = text->out;
+
+    put_comments(text, decl->before.end, 2);
+    for (uint32_t i = text->next; i < decl->comments_end; i++)
+        if (!text->file->comments[i].taken) {
+            mbr__strbuf_puts(out, "  ");
+            put_comment(text, i);
+            mbr__strbuf_putc(out, '\n');
+        }
+    mbr__strbuf_puts(out, "  ");
+    put_statement(text, decl);
+    put_beside(text, decl->after);
+    mbr__strbuf_putc(out, '\n');
+    if (text->next < decl->comments_end)
+        text->next = decl->comments_end;
+}
+
+void mbr__mc_put_decl_text(struct mbr__strbuf *out, const struct mc_decl *decl)
+{
+    struct text text = {out, decl->interface->file, decl->before.end};
+
+    put_statement(&text, decl);
+    mbr__strbuf_putc(out, '\n');
+}
+
+/* A blank line in front of a declaration with a comment above, and between kinds. */
+static bool wants_gap(const struct mc_decl *last, const struct mc_decl *decl)
+{
+    return !last || decl->before.first < decl->before.end || last->kind != decl->kind ||
+           mbr__mc_is_op(decl);
+}
+
+static void put_head(struct text *text, const struct mc_interface *interface)
+{
+    struct mbr__strbuf *out = text->out;
+
+    put_comments(text, interface->before.end, 0);
+    put_name(text, interface->name);
+    mbr__strbuf_puts(out, interface->local ? " : LOCAL INTERFACE =\n" : " : INTERFACE =\n");
+    for (const struct mc_need *need = interface->needs; need; need = need->next) {
+        put_comments(text, need->before.end, 2);
+        mbr__strbuf_puts(out, need->extends ? "  EXTENDS " : "  NEEDS ");
+        put_name(text, need->name);
+        mbr__strbuf_putc(out, ';');
+        put_beside(text, need->after);
+        mbr__strbuf_putc(out, '\n');
+    }
+    put_comments(text, interface->begin.end, 2);
+    mbr__strbuf_puts(out, "BEGIN\n");
+}
+
+void mbr__mc_write_text(struct mbr__strbuf *out, const struct mc_interface *interface)
+{
+    struct text text = {.out = out, .file = interface->file};
+    const struct mc_decl *last = NULL;
+
+    put_head(&text, interface);
+    for (const struct mc_decl *decl = interface->decls; decl; decl = decl->next) {
+        if (wants_gap(last, decl))
+            mbr__strbuf_putc(out, '\n');
+        put_decl(&text, decl);
+        last = decl;
+    }
+    mbr__strbuf_putc(out, '\n');
+    put_comments(&text, interface->end.end, 2);
+    mbr__strbuf_puts(out, "END.\n");
+    put_comments(&text, text.file->n_comments, 0);
+}

@@ -56,12 +56,8 @@ void mbr__exn_free(struct mbr__exn_chain *chain, void *args)
 
 /* ---- the chain ---- */
 
-static _Thread_local struct mbr__exn_chain own = {.alloc = alloc_plain, .free = free_plain};
-
-struct mbr__exn_chain *mbr__exn_current(void)
-{
-    return &own;
-}
+_Thread_local struct mbr__exn_chain mbr__exn_own MBR__EXN_TLS = {.alloc = alloc_plain,
+                                                                 .free = free_plain};
 
 void mbr__exn_push(struct mbr__exn_chain *chain, struct mbr_exn_frame *frame)
 {
@@ -141,6 +137,7 @@ void mbr_exn_raise(const char *id, const void *args, size_t size, const char *fi
         else
             exn.id = NO_MEMORY;
     }
+    mbr__exn_raise_elsewhere(&exn);
     mbr__exn_deliver(chain, exn);
 }
 

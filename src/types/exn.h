@@ -3,7 +3,7 @@
  * The chain of exception handlers of a thread, as the exception macros and the interfaces
  * ExnSupport and ExnSetjmp share it: both end in the functions below.
  *
- * Not here: which chain a thread uses (mbr__exn_current() asks the pervasives).
+ * Not here: which chain a thread uses (mbr__exn_current() asks the pervasives), and the closures.
  */
 #ifndef MBR_TYPES_EXN_H
 #define MBR_TYPES_EXN_H
@@ -13,6 +13,9 @@
 #include <stdint.h>
 
 #include <membrane/exn.h>
+
+/* One instruction to find, also from a shared object; there is little of it. */
+#define MBR__EXN_TLS __attribute__((tls_model("initial-exec")))
 
 /* Arguments up to this size can be raised once when there is no memory. */
 #define MBR__EXN_SPARE 256
@@ -35,8 +38,17 @@ struct mbr__exn {
     uint32_t line;
 };
 
-/* The chain of the calling thread. */
+/* The chain every thread has from its birth. */
+extern _Thread_local struct mbr__exn_chain mbr__exn_own MBR__EXN_TLS;
+
+/* The chain of the calling thread: that of its pervasives if ExnSystem has made them one. */
 struct mbr__exn_chain *mbr__exn_current(void);
+
+/*
+ * Raises through the pervasives if the exns there are none of ours: then handlers are theirs to
+ * find. Returns if there are no such exns.
+ */
+void mbr__exn_raise_elsewhere(const struct mbr__exn *exn);
 
 /* An empty chain whose arguments come from malloc. */
 void mbr__exn_chain_init(struct mbr__exn_chain *chain);

@@ -12,6 +12,7 @@
 #include "base/atomic.h"
 #include "base/log.h"
 #include "types/announce.h"
+#include "types/closures.h"
 
 /* ---- making objects ---- */
 
@@ -68,7 +69,7 @@ static int make_types(struct mbr__intf *intf)
         type->name = full_name(&intf->record, i);
         type->record = &r->types[i];
         type->intf = intf;
-        if (!type->name)
+        if (!type->name || !mbr__type_closure(type, &intf->record.arena))
             return -ENOMEM;
     }
     return 0;
@@ -97,6 +98,13 @@ static int fill_intf(struct mbr__intf *intf)
     intf->exns = make_parts(intf, intf->record.copy.n_exns);
     if (result < 0 || !intf->ops || !intf->exns)
         return -ENOMEM;
+    for (uint32_t i = 0; i < intf->record.copy.n_ops; i++) {
+        if (!mbr__op_closure(&intf->ops[i], &intf->record.arena))
+            return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < intf->record.copy.n_exns; i++)
+        mbr__exn_closure(&intf->exns[i]);
+    mbr__intf_closure(intf);
     return 0;
 }
 
@@ -161,6 +169,7 @@ static int add_predefined(struct mbr_types *types)
     iref->owner = types;
     iref->types = types->iref_types;
     iref->record.copy.name = "IREF";
+    mbr__intf_closure(iref);
     records[0] = (struct mbr_type_record){
         .kind = MBR_TYPE_INTERFACE, .size = sizeof(void *), .align = _Alignof(void *)};
     for (uint32_t i = 0; i < MBR__IREF_TYPES; i++) {
@@ -284,6 +293,23 @@ int mbr_types_register(struct mbr_types *types, const struct mbr_intf_record *re
 
 /* ---- a type system's life ---- */
 
+static void *zalloc_for_map(void *self, size_t count, size_t size)
+{
+    const struct mbr__source *source = self;
+    void *block =
+        size > 0 && count > SIZE_MAX / size ? NULL : source->alloc(source->self, count * size);
+
+    return block ? memset(block, 0, count * size) : NULL;
+}
+
+static void free_for_map(void *self, void *block)
+{
+    const struct mbr__source *source = self;
+
+    if (block)
+        source->free(source->self, block);
+}
+
 int mbr__types_new_in(const struct mbr__source *source, struct mbr_types **types)
 {
     struct mbr_types *made = source->alloc(source->self, sizeof(*made));
@@ -294,8 +320,10 @@ int mbr__types_new_in(const struct mbr__source *source, struct mbr_types **types
     memset(made, 0, sizeof(*made));
     made->source = *source;
     made->last = &made->first;
-    mbr__bytes_map_init(&made->by_code, key_of_intf);
-    mbr__bytes_map_init(&made->by_name, key_of_type);
+    mbr__types_closure(made);
+    made->map_memory = (struct mbr__hash_memory){zalloc_for_map, free_for_map, &made->source};
+    mbr__bytes_map_init_in(&made->by_code, key_of_intf, &made->map_memory);
+    mbr__bytes_map_init_in(&made->by_name, key_of_type, &made->map_memory);
     result = pthread_rwlock_init(&made->lock, NULL) == 0 ? add_predefined(made) : -ENOMEM;
     if (result < 0) {
         mbr_types_free(made);

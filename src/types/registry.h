@@ -33,6 +33,7 @@ struct mbr__type {
     const char *name;
     const struct mbr_type_record *record;
     struct mbr__intf *intf;
+    const void *parts; /* what Anys that describe it point to: fields, arms, an array's numbers */
     enum mbr__type_state state;
 };
 
@@ -40,6 +41,7 @@ struct mbr__type {
 struct mbr__part {
     struct mbr_closure closure;
     struct mbr__intf *intf;
+    const void *params; /* of an operation: what Anys point to */
     uint32_t index;
 };
 
@@ -62,9 +64,10 @@ struct mbr_types {
     struct mbr_closure closure; /* of TypeSystemF */
     pthread_rwlock_t lock;
     struct mbr__source source;
-    struct mbr__bytes_map by_code; /* struct mbr__intf, by fingerprint */
-    struct mbr__bytes_map by_name; /* struct mbr__type */
-    struct mbr__intf *first;       /* in the order of registration */
+    struct mbr__hash_memory map_memory; /* the same source, for the maps */
+    struct mbr__bytes_map by_code;      /* struct mbr__intf, by fingerprint */
+    struct mbr__bytes_map by_name;      /* struct mbr__type */
+    struct mbr__intf *first;            /* in the order of registration */
     struct mbr__intf **last;
     struct mbr__intf *waiting; /* those that await another */
     struct mbr__intf iref;
@@ -73,7 +76,7 @@ struct mbr_types {
     bool of_process;
 };
 
-/* As mbr_types_new, with all but the maps in SOURCE. */
+/* As mbr_types_new, with all its memory from SOURCE. */
 int mbr__types_new_in(const struct mbr__source *source, struct mbr_types **types);
 
 /* The sound type with this code, or NULL. Takes the lock. */

@@ -379,7 +379,7 @@ template <how HOW> struct data_model : rl::test_suite<data_model<HOW>, 2>, world
 
         this->watch_data();
         if (HOW == CHILLED || HOW == CHILLED_UNNAMED) /* the next miss is one too many */
-            this->rx_watch.misses = LOOKS_TO_COLD / waits->nhot - 1;
+            this->rx_watch.misses = LOOKS_TO_COLD;
         if (HOW != FOREIGN) {
             (void)mbr__waitset_wait(waits, MBR__NEVER);
             return;

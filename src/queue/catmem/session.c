@@ -229,17 +229,30 @@ int mbr__session_create(struct mbr_libos *l, const char *name, uint64_t capacity
     return 0;
 }
 
+/* `want`: its wish to be woken, as far as it is known already. */
+static void tell_attached(struct mbr__pipe *p, uint32_t want)
+{
+    if (!p->attached)
+        return;
+    want |= mbr__ring_refuse(&p->rx, &p->self->want, MBR__RING_FLAGS);
+    if (want != 0)
+        mbr__pipe_ring(p);
+}
+
 static void tell_peer(struct mbr__pipe *p)
 {
     uint32_t want = mbr__ring_end(&p->tx, MBR__RING_FLAGS);
 
-    /* An opener we have not heard of yet may be asleep. As in publish_unattached(). */
-    if (!p->attached && p->creator && p->fault == 0)
+    /* An opener we have not heard of yet may be asleep. As in mbr__pipe_publish_unattached(). */
+    if (p->creator && p->fault == 0)
         mbr__hello_read(p->l);
-    if (p->attached)
-        want |= mbr__ring_refuse(&p->rx, &p->self->want, MBR__RING_FLAGS);
-    if (want != 0 && p->attached)
-        mbr__pipe_ring(p);
+    tell_attached(p, want);
+    /* So may one whose predecessor has died, of which we have not heard either. */
+    if (p->next_hello != NULL) {
+        mbr__session_detach(p);
+        mbr__hello_next(p);
+        tell_attached(p, 0);
+    }
 }
 
 /* ---- opening ---- */

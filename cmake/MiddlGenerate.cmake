@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # middl_generate(target Foo.if... [INCLUDE dir...])
 #
-# Compiles interfaces for a target: its sources can include "Foo.h", the type records are linked into
-# it, and it is linked with libmiddl. Needed interfaces are looked for beside the file, in the
+# Compiles interfaces for a target: its sources can include "Foo.h", the type records are linked
+# into it, and it is linked with libmiddl. Needed interfaces are looked for beside the file, in the
 # directories after INCLUDE, then among the standard ones, whose headers are installed.
 # Whatever was read is a dependency: a change of a needed interface compiles again.
 

@@ -60,10 +60,7 @@
 /* Functions that never return to their caller (NEVER RETURNS). */
 #define MBR_NORETURN __attribute__((noreturn))
 
-/*
- * On structs that are looked at through more than one type: a closure of TypeSystem serves wherever
- * one of Context, its supertype, is expected.
- */
+/* On structs that are looked at through more than one type. */
 #define MBR_MAY_ALIAS __attribute__((may_alias))
 
 MBR_BEGIN_DECLS
@@ -73,13 +70,24 @@ MBR_BEGIN_DECLS
 /*
  * Any closure: an operation table and the state it works on. The generated struct Foo_cl has the
  * same two members with types of its own. The table of Foo begins with the methods of its root
- * supertype, so a pointer to a Foo is converted to any supertype by a cast (Foo_as_Super() does
- * it). The implementation owns both; a caller never copies the struct.
+ * supertype, so a Foo serves wherever one of a supertype is expected: Foo_as_Super() converts. The
+ * implementation owns both; a caller never copies the struct.
  */
 struct MBR_MAY_ALIAS mbr_closure {
     const void *op;
     void *st;
 };
+
+/*
+ * The same closure, to be looked at as one of a supertype: tells the compiler that what it knows of
+ * the struct holds no longer, in place of may_alias, which gcc 12 fails on with -flto when the
+ * struct is declared before it is defined. Costs no instruction. Generated code uses it.
+ */
+static inline void *mbr_upcast(void *closure)
+{
+    __asm__ __volatile__("" : "+r"(closure) : : "memory");
+    return closure;
+}
 
 /* --- Sequences -------------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
  * the same name, and one that is needed, directly or not.
  */
 #include "middl/check.h"
+#include "middl/lexer.h"
 #include "middl/load.h"
 
 static void offer_decls(struct mc_guess *guess, const struct mc_interface *interface,
@@ -64,6 +65,9 @@ static void unknown(struct mbr_middlc *run, const struct mc_interface *interface
     mbr__mc_guess_init(&guess, name->text);
     if (run->n_errors < 1000) /* guessing in long lists is dear */
         offer_decls(&guess, searched, exception);
+    for (int kind = 0; kind < MC_TOKENS && !exception && !dotted; kind++)
+        if (mbr__mc_word_text((enum mc_tok)kind))
+            mbr__mc_guess_offer(&guess, mbr__mc_word_text((enum mc_tok)kind));
     mbr__mc_error(run, interface->file, pos, "unknown %s '%s%s%s'%s",
                   exception ? "exception" : "type", dotted ? searched->name->text : "",
                   dotted ? "." : "", name->text, mbr__mc_guess_text(&guess, text));
@@ -82,6 +86,10 @@ static void bind_named(struct mbr_middlc *run, struct mc_decl *decl, struct mc_t
         }
     }
     target = mbr__mc_find_inherited(run, searched, type->name);
+    if (target && target->broken) {
+        type->kind = MC_K_ERROR;
+        return;
+    }
     if (target && target->kind != MC_D_TYPE) {
         struct mc_diag *diag =
             mbr__mc_error(run, interface->file, type->name_pos, "'%s' is %s, not a type",
@@ -105,7 +113,7 @@ static void bind_named(struct mbr_middlc *run, struct mc_decl *decl, struct mc_t
         target = NULL;
     }
     type->target = target;
-    if (!target || target->broken)
+    if (!target)
         type->kind = MC_K_ERROR;
 }
 
@@ -168,6 +176,8 @@ struct mc_decl *mbr__mc_bind_raise(struct mbr_middlc *run, struct mc_interface *
         unknown(run, interface, searched, raise->head != NULL, raise->name, raise->pos, true);
         return NULL;
     }
+    if (target->broken)
+        return NULL;
     if (target->kind != MC_D_EXCEPTION) {
         struct mc_diag *diag =
             mbr__mc_error(run, interface->file, raise->pos, "'%s' is %s, not an exception",

@@ -188,7 +188,7 @@ void mbr__mc_sort(struct mbr_middlc *run)
 void mbr__mc_guess_init(struct mc_guess *guess, const char *word)
 {
     *guess = (struct mc_guess){.word = word, .length = (uint32_t)strlen(word)};
-    guess->distance = guess->length / 3 + 1;
+    guess->distance = guess->length < 2 ? 0 : guess->length < 4 ? 1 : (guess->length + 2) / 3;
 }
 
 #define GUESS_MAX 40u
@@ -240,7 +240,7 @@ void mbr__mc_guess_offer(struct mc_guess *guess, const char *candidate)
     if (strcmp(candidate, guess->word) == 0)
         return;
     apart = distance(guess->word, guess->length, candidate, length);
-    if (apart < guess->distance || (apart == guess->distance && !guess->best)) {
+    if (apart < guess->distance || (apart == guess->distance && !guess->best)) { /* the first */
         guess->distance = apart;
         guess->best = candidate;
     }

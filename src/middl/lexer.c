@@ -216,21 +216,27 @@ static void number(struct mc_lexer *lexer, struct mc_token *token)
     }
 }
 
-/* Complains of a byte that begins no token, and skips it with the rest of its character. */
+static void skip_line(struct mc_lexer *lexer)
+{
+    const char *stop = memchr(lexer->next, '\n', (size_t)(lexer->end - lexer->next));
+
+    lexer->next = stop ? stop : lexer->end;
+}
+
+/* Complains of a byte that begins no token, and skips it with the rest of its character, or of the
+ * line where a comment was meant. */
 static void bad(struct mc_lexer *lexer)
 {
     unsigned char c = (unsigned char)*lexer->next;
     struct mc_pos pos = here(lexer);
 
-    if (c == '-')
-        mbr__mc_error(lexer->run, lexer->file, pos, "a single '-': comments begin with '--'");
-    else if (c == '(' || c == ')')
-        mbr__mc_error(lexer->run, lexer->file, pos, "'%c' has no meaning here (did you mean '%c'?)",
-                      c, c == '(' ? '[' : ']');
-    else if (c == '/' || c == '#')
+    if (c == '-' || c == '/' || c == '#') {
         mbr__mc_error(lexer->run, lexer->file, pos, "'%c' has no meaning: comments begin with '--'",
                       c);
-    else if (c > ' ' && c < 0x7f)
+        skip_line(lexer);
+        return;
+    }
+    if (c > ' ' && c < 0x7f)
         mbr__mc_error(lexer->run, lexer->file, pos, "'%c' has no meaning in MIDDL", c);
     else
         mbr__mc_error(lexer->run, lexer->file, pos, "the byte 0x%02x has no meaning in MIDDL", c);
@@ -239,9 +245,19 @@ static void bad(struct mc_lexer *lexer)
         lexer->next++;
         lexer->narrow++;
     }
-    /* A comment in the style of C, and anything else repeated, is one mistake. */
-    while (lexer->next < lexer->end && (unsigned char)*lexer->next == c)
+    while (lexer->next < lexer->end && (unsigned char)*lexer->next == c) /* one mistake */
         lexer->next++;
+}
+
+/* A parenthesis, where a bracket must have been meant. */
+static enum mc_tok parenthesis(struct mc_lexer *lexer)
+{
+    char c = *lexer->next;
+
+    mbr__mc_error(lexer->run, lexer->file, here(lexer),
+                  "'%c' has no meaning in MIDDL (did you mean '%c'?)", c, c == '(' ? '[' : ']');
+    lexer->next++;
+    return c == '(' ? MC_OPEN : MC_CLOSE;
 }
 
 /* The sign at the next byte, or MC_EOF. */
@@ -281,7 +297,10 @@ void mbr__mc_lex(struct mc_lexer *lexer, struct mc_token *token)
             number(lexer, token);
             return;
         }
-        token->kind = sign(lexer);
+        if (*lexer->next == '(' || *lexer->next == ')')
+            token->kind = parenthesis(lexer);
+        else
+            token->kind = sign(lexer);
         if (token->kind != MC_EOF)
             return;
         bad(lexer);

@@ -76,6 +76,7 @@ static void help(void)
            "  -Wall, -W[no-]NAME, -Werror[=NAME]\n"
            "                     warnings: redeclared needs choice raises file unused-needs doc\n"
            "  --max-errors=N     show so many errors of a file (200)\n"
+           "  --no-search        read no file but those that are given\n"
            "  --help, --version\n");
 }
 

@@ -139,6 +139,10 @@ int mbr_middlc_set(struct mbr_middlc *compiler, const char *option)
         return option[2] ? add_dir(compiler, option + 2) : -EINVAL;
     if (strncmp(option, "-W", 2) == 0)
         return set_warning(compiler, option + 2);
+    if (strcmp(option, "--no-search") == 0) {
+        compiler->closed = true;
+        return 0;
+    }
     if (strncmp(option, errors, sizeof errors - 1) == 0) {
         char *end;
         unsigned long number = strtoul(option + sizeof errors - 1, &end, 10);

@@ -146,7 +146,7 @@ uint32_t mbr__mc_comment_beside(struct mc_parser *parser)
 
 /* --- Going on after a mistake ----------------------------------------------------------------- */
 
-static bool begins_decl(const struct mc_parser *parser)
+bool mbr__mc_begins_decl(const struct mc_parser *parser)
 {
     enum mc_tok third = parser->tokens[2].kind;
 
@@ -166,7 +166,7 @@ static void skip_decl(struct mc_parser *parser)
 {
     uint32_t open = 0;
 
-    while (!ends_body(parser) && !begins_decl(parser)) {
+    while (!ends_body(parser) && !mbr__mc_begins_decl(parser)) {
         enum mc_tok kind = mbr__mc_now(parser)->kind;
 
         if (kind == MC_OPEN || kind == MC_LBRACE)
@@ -262,7 +262,7 @@ static bool decl_end(struct mc_parser *parser, const struct mc_decl *decl)
 {
     if (mbr__mc_accept(parser, MC_SEMICOLON))
         return true;
-    if (begins_decl(parser) || ends_body(parser)) {
+    if (mbr__mc_begins_decl(parser) || ends_body(parser)) {
         mbr__mc_error(parser->run, parser->file, parser->last_end,
                       "expected ';' behind the declaration of '%s'", decl->name->text);
         return true;
@@ -277,6 +277,18 @@ static void finish_decl(struct mc_parser *parser, struct mc_decl *decl)
     decl->comments_end = mbr__mc_comments_before(parser).first;
     if (decl->after && decl->comments_end < decl->after)
         decl->comments_end = decl->after;
+}
+
+/* Takes out what was understood of a declaration with a mistake: only its name is relied on. */
+static void empty_decl(struct mc_parser *parser, struct mc_decl *decl)
+{
+    decl->broken = true;
+    decl->args = decl->results = NULL;
+    decl->n_args = decl->n_results = 0;
+    decl->raises = NULL;
+    decl->type = NULL;
+    if (decl->kind == MC_D_TYPE)
+        decl->type = MC_NEW(&parser->run->arena, struct mc_type); /* MC_K_ERROR */
 }
 
 static struct mc_decl **declaration(struct mc_parser *parser, struct mc_decl **end)
@@ -296,7 +308,7 @@ static struct mc_decl **declaration(struct mc_parser *parser, struct mc_decl **e
     decl->order = interface->n_decls++;
     *end = decl;
     if (!decl_body(parser, decl) || !decl_end(parser, decl)) {
-        decl->broken = true;
+        empty_decl(parser, decl);
         skip_decl(parser);
     }
     finish_decl(parser, decl);
@@ -387,9 +399,9 @@ static bool head_to_begin(struct mc_parser *parser)
             continue;
         while (!mbr__mc_at(parser, MC_BEGIN) && !mbr__mc_at(parser, MC_EOF) &&
                !mbr__mc_at(parser, MC_NEEDS) && !mbr__mc_at(parser, MC_EXTENDS) &&
-               !begins_decl(parser))
+               !mbr__mc_begins_decl(parser))
             mbr__mc_advance(parser);
-        if (begins_decl(parser))
+        if (mbr__mc_begins_decl(parser))
             return true; /* BEGIN was forgotten, and complained of */
         if (mbr__mc_at(parser, MC_EOF))
             return false;

@@ -122,6 +122,8 @@ bool mbr__mc_group(struct mc_parser *parser, bool modes, struct mc_member **memb
     while (!mbr__mc_accept(parser, MC_CLOSE)) {
         bool more;
 
+        if (mbr__mc_begins_decl(parser)) /* a forgotten ']' costs one declaration, not two */
+            return mbr__mc_unexpected(parser, "']' before the next declaration");
         if (!field(parser, modes, &end, count))
             return false;
         beside(parser, members, end);
@@ -162,6 +164,7 @@ static bool choice(struct mc_parser *parser, struct mc_type *type)
     struct mc_type *arm;
 
     type->kind = MC_K_CHOICE;
+    parser->tag = true;
     if (!mbr__mc_type(parser, &type->base) ||
         !mbr__mc_expect(parser, MC_OF, "after the type of a CHOICE's tag") ||
         !mbr__mc_expect(parser, MC_LBRACE, "before the arms of a CHOICE"))
@@ -252,6 +255,9 @@ static bool of_base(struct mc_parser *parser, struct mc_type *type, enum mc_kind
 
 static bool type_inside(struct mc_parser *parser, struct mc_type *type)
 {
+    bool tag = parser->tag;
+
+    parser->tag = false;
     switch ((int)mbr__mc_now(parser)->kind) {
     case MC_BOOLEAN:
         return predefined(parser, type, MBR_CODE_BOOLEAN);
@@ -297,6 +303,9 @@ static bool type_inside(struct mc_parser *parser, struct mc_type *type)
         mbr__mc_advance(parser);
         return choice(parser, type);
     case MC_NAME:
+        /* "SEQENCE OF" is no type of that name. */
+        if ((parser->tokens[1].kind == MC_OF && !tag) || parser->tokens[1].kind == MC_OPEN)
+            return mbr__mc_unexpected(parser, "a type");
         type->kind = MC_K_NAMED;
         return mbr__mc_scoped(parser, "the name of a type", &type->head, &type->name,
                               &type->name_pos);

@@ -20,6 +20,7 @@ struct mc_parser {
     struct mc_token tokens[3]; /* the current one and two ahead */
     struct mc_pos last_end;    /* just behind the token before the current one */
     uint32_t depth;            /* of types inside types */
+    bool tag;                  /* the next type is the tag of a CHOICE, before OF */
 };
 
 static inline const struct mc_token *mbr__mc_now(const struct mc_parser *parser)
@@ -50,6 +51,10 @@ bool mbr__mc_unexpected(struct mc_parser *parser, const char *wanted);
 /* name [ "." name ]; HEAD is NULL without a dot. */
 bool mbr__mc_scoped(struct mc_parser *parser, const char *what, struct mc_name **head,
                     struct mc_name **name, struct mc_pos *pos);
+
+/* True where a declaration clearly begins: a name, ':' and TYPE, PROC, EXCEPTION or ANNOUNCEMENT.
+ */
+bool mbr__mc_begins_decl(const struct mc_parser *parser);
 
 /* "[" fields "]". */
 bool mbr__mc_group(struct mc_parser *parser, bool modes, struct mc_member **members,

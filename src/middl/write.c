@@ -265,6 +265,14 @@ void mbr__mc_put_array(struct mbr__strbuf *out, const struct mc_type *type)
     put_bounds(out, type->base);
 }
 
+bool mbr__mc_points_to_const(const struct mc_type *type)
+{
+    const struct mc_type *real = mbr__mc_real(type);
+
+    return (type->flags & MBR_TYPE_LARGE) &&
+           !(real->kind == MC_K_ARRAY && mbr__mc_real(real->base)->kind == MC_K_ARRAY);
+}
+
 void mbr__mc_put_return(struct mbr__strbuf *out, const struct mc_decl *decl)
 {
     if (!decl->results) {
@@ -282,7 +290,7 @@ static void put_param(struct mbr__strbuf *out, const struct mc_member *param)
     bool large = type->flags & MBR_TYPE_LARGE;
     bool array = mbr__mc_real(type)->kind == MC_K_ARRAY;
 
-    if (large && param->mode == MBR_PARAM_IN)
+    if (param->mode == MBR_PARAM_IN && mbr__mc_points_to_const(type))
         mbr__strbuf_puts(out, "const ");
     mbr__mc_put_ctype(out, type);
     gap(out);

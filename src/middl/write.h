@@ -78,6 +78,12 @@ void mbr__mc_put_declarator(struct mbr__strbuf *out, const struct mc_type *type,
 /* The same for an array that C knows by the name of its type. */
 void mbr__mc_put_array(struct mbr__strbuf *out, const struct mc_type *type);
 
+/*
+ * True if an argument of this type points to const when it is only read. Not for arrays of arrays:
+ * in C before C23 a pointer to them is not converted to one to const.
+ */
+bool mbr__mc_points_to_const(const struct mc_type *type);
+
 /* What a method returns: "void", "uint32_t", "Context_Names *". */
 void mbr__mc_put_return(struct mbr__strbuf *out, const struct mc_decl *decl);
 

@@ -162,14 +162,29 @@ static void inherited(const struct page *page)
     }
 }
 
+/* The comments above an interface, without the licence. */
+static struct mc_comments introduction(const struct mc_interface *interface)
+{
+    struct mc_comments range = interface->before;
+
+    while (range.first < range.end) {
+        const struct mc_comment *line = &interface->file->comments[range.first];
+
+        if (line->length > 0 && (line->length < 5 || strncmp(line->text, "SPDX-", 5) != 0))
+            break;
+        range.first++;
+    }
+    return range;
+}
+
 static void whole(const struct page *page)
 {
-    const struct mc_interface *interface = page->interface;
+    struct mc_comments range = introduction(page->interface);
 
     synopsis(page);
-    if (interface->before.first < interface->before.end) {
+    if (range.first < range.end) {
         heading(page, "DESCRIPTION");
-        prose(page, interface->before, 0);
+        prose(page, range, 0);
     }
     section(page, "TYPES", 1u << MC_D_TYPE);
     section(page, "EXCEPTIONS", 1u << MC_D_EXCEPTION);
@@ -177,25 +192,17 @@ static void whole(const struct page *page)
     inherited(page);
 }
 
-/* The first sentence's worth: the first comment line. */
-static const struct mc_comment *summary(const struct mc_interface *interface)
-{
-    for (uint32_t i = interface->before.first; i < interface->before.end; i++)
-        if (interface->file->comments[i].length)
-            return &interface->file->comments[i];
-    return NULL;
-}
-
 void mbr__mc_write_man(struct mbr__strbuf *out, const struct mc_interface *interface)
 {
     struct page page = {out, interface, true};
-    const struct mc_comment *line = summary(interface);
+    struct mc_comments range = introduction(interface);
+    const struct mc_comment *line = &interface->file->comments[range.first];
 
     mbr__strbuf_printf(out, ".\\\" Made by middlc from %s. Do not edit.\n",
                        mbr__mc_file_name(interface));
     mbr__strbuf_printf(out, ".TH %s 3 \"\" \"\" \"MIDDL interfaces\"\n.SH NAME\n%s \\- ",
                        interface->name->text, interface->name->text);
-    if (line)
+    if (range.first < range.end)
         mbr__mc_put_escaped(out, line->text, line->length, MC_ESCAPE_MAN);
     else
         mbr__strbuf_puts(out, "a MIDDL interface");

@@ -195,7 +195,7 @@ static void put_exn_params(struct mbr__strbuf *out, const struct mc_decl *decl)
         bool large = arg->type->flags & MBR_TYPE_LARGE;
 
         mbr__strbuf_puts(out, ",\n    ");
-        if (large)
+        if (mbr__mc_points_to_const(arg->type))
             mbr__strbuf_puts(out, "const ");
         if (large && arg->type->in_place)
             mbr__mc_put_declarator(out, arg->type, arg->cname);
@@ -286,7 +286,7 @@ static void put_table(struct mbr__strbuf *out, const struct mc_interface *interf
 
     mbr__strbuf_printf(out, "/* The methods of %s; an implementation fills in all of them. */\n",
                        name);
-    mbr__strbuf_printf(out, "struct MBR_MAY_ALIAS %s_op {\n", name);
+    mbr__strbuf_printf(out, "struct %s_op {\n", name);
     if (interface->first_op + interface->n_ops == 0)
         mbr__strbuf_puts(out, "    char empty_; /* C has no empty structs */\n");
     for (uint32_t i = 0; i < count; i++) {
@@ -300,7 +300,7 @@ static void put_table(struct mbr__strbuf *out, const struct mc_interface *interf
     }
     mbr__strbuf_puts(out, "};\n\n");
     mbr__strbuf_printf(out,
-                       "struct MBR_MAY_ALIAS %s_cl {\n"
+                       "struct %s_cl {\n"
                        "    const %s_op *op;\n"
                        "    void *st;\n"
                        "};\n\n",
@@ -315,7 +315,7 @@ static void put_upcasts(struct mbr__strbuf *out, const struct mc_interface *inte
         mbr__strbuf_printf(out,
                            "static inline %s_clp %s_as_%s(%s_clp self)\n"
                            "{\n"
-                           "    return (%s_clp)(void *)self;\n"
+                           "    return (%s_clp)mbr_upcast(self);\n"
                            "}\n\n",
                            up->name->text, name, up->name->text, name, up->name->text);
 }
@@ -386,8 +386,12 @@ static void put_dollars(struct mbr__strbuf *out, const struct mc_interface *inte
             if (mbr__mc_is_op(decl) || (chain[i] == interface && decl->kind == MC_D_TYPE))
                 mbr__strbuf_printf(out, "#define %s$%s %s_%s\n", name, own, name, own);
             else if (chain[i] == interface)
-                mbr__strbuf_printf(out, "#define %s$%s %s_%s_ID\n#define RAISE_%s$%s RAISE_%s_%s\n",
-                                   name, own, name, own, name, own, name, own);
+                mbr__strbuf_printf(out,
+                                   "#define %s$%s_ID %s_%s_ID\n"
+                                   "#define %s$%s_Args %s_%s_Args\n"
+                                   "#define RAISE_%s$%s RAISE_%s_%s\n",
+                                   name, own, name, own, name, own, name, own, name, own, name,
+                                   own);
         }
     mbr__strbuf_putc(out, '\n');
 }
@@ -405,13 +409,25 @@ static void put_head(struct mbr__strbuf *out, const struct mc_interface *interfa
     mbr__strbuf_printf(out, "#ifndef MIDDL_%s_H\n#define MIDDL_%s_H\n\n", name, name);
 }
 
+/* True if an exception has an array to be copied. */
+static bool copies_arrays(const struct mc_interface *interface)
+{
+    for (const struct mc_decl *decl = interface->decls; decl; decl = decl->next)
+        if (decl->kind == MC_D_EXCEPTION)
+            for (const struct mc_member *arg = decl->args; arg; arg = arg->next)
+                if (mbr__mc_real(arg->type)->kind == MC_K_ARRAY)
+                    return true;
+    return false;
+}
+
 static void put_includes(struct mbr__strbuf *out, const struct mbr_middlc *run,
                          const struct mc_interface *interface)
 {
     const uint64_t *row = run->uses + interface->number * run->reach_words;
 
-    mbr__strbuf_puts(out, "#include <string.h>\n\n#include <membrane/exn.h>\n"
-                          "#include <membrane/middl.h>\n\n");
+    if (copies_arrays(interface))
+        mbr__strbuf_puts(out, "#include <string.h>\n\n");
+    mbr__strbuf_puts(out, "#include <membrane/exn.h>\n#include <membrane/middl.h>\n\n");
     for (const struct mc_interface *i = run->interfaces; i; i = i->next)
         if (mbr__mc_has_bit(row, i->number))
             mbr__strbuf_printf(out, "#include \"%s.h\"\n", i->name->text);

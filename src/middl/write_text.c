@@ -214,13 +214,14 @@ static void put_type(struct text *text, const struct mc_type *type, size_t inden
     }
 }
 
-static void put_raises(struct text *text, const struct mc_decl *decl)
+static void put_raises(struct text *text, const struct mc_decl *decl, size_t indent)
 {
-    mbr__strbuf_puts(text->out, "\n    RAISES");
+    mbr__mc_newline(text->out, indent);
+    mbr__strbuf_puts(text->out, "RAISES");
     for (const struct mc_raise *raise = decl->raises; raise; raise = raise->next) {
         size_t length = raise->name->length + (raise->head ? raise->head->length + 1 : 0) + 1;
 
-        mbr__mc_space(text->out, length, 11);
+        mbr__mc_space(text->out, length, indent + 7);
         if (raise->head) {
             put_name(text, raise->head);
             mbr__strbuf_putc(text->out, '.');
@@ -231,8 +232,8 @@ static void put_raises(struct text *text, const struct mc_decl *decl)
     }
 }
 
-/* The declaration itself at column 2, up to its ';'. */
-static void put_statement(struct text *text, const struct mc_decl *decl)
+/* The declaration itself, up to its ';'; its first line stands at INDENT already. */
+static void put_statement(struct text *text, const struct mc_decl *decl, size_t indent)
 {
     static const char *const kinds[] = {"TYPE = ", "EXCEPTION ", "PROC ", "ANNOUNCEMENT "};
     struct mbr__strbuf *out = text->out;
@@ -240,17 +241,19 @@ static void put_statement(struct text *text, const struct mc_decl *decl)
     put_name(text, decl->name);
     mbr__strbuf_printf(out, " : %s", kinds[decl->kind]);
     if (decl->kind == MC_D_TYPE)
-        put_type(text, decl->type, 2);
+        put_type(text, decl->type, indent);
     else
-        put_list(text, decl->args, MC_K_RECORD, "[]", 2, 1);
+        put_list(text, decl->args, MC_K_RECORD, "[]", indent, 1);
     if (decl->no_return) {
-        mbr__strbuf_puts(out, "\n    NEVER RETURNS");
+        mbr__mc_newline(out, indent + 2);
+        mbr__strbuf_puts(out, "NEVER RETURNS");
     } else if (decl->kind == MC_D_PROC) {
-        mbr__strbuf_puts(out, "\n    RETURNS ");
-        put_list(text, decl->results, MC_K_RECORD, "[]", 4, 1);
+        mbr__mc_newline(out, indent + 2);
+        mbr__strbuf_puts(out, "RETURNS ");
+        put_list(text, decl->results, MC_K_RECORD, "[]", indent + 2, 1);
     }
     if (decl->raises)
-        put_raises(text, decl);
+        put_raises(text, decl, indent + 2);
     mbr__strbuf_putc(out, ';');
 }
 
@@ -266,7 +269,7 @@ static void put_decl(struct text *text, const struct mc_decl *decl)
             mbr__strbuf_putc(out, '\n');
         }
     mbr__strbuf_puts(out, "  ");
-    put_statement(text, decl);
+    put_statement(text, decl, 2);
     put_beside(text, decl->after);
     mbr__strbuf_putc(out, '\n');
     if (text->next < decl->comments_end)
@@ -277,7 +280,7 @@ void mbr__mc_put_decl_text(struct mbr__strbuf *out, const struct mc_decl *decl)
 {
     struct text text = {out, decl->interface->file, decl->before.end};
 
-    put_statement(&text, decl);
+    put_statement(&text, decl, 0);
     mbr__strbuf_putc(out, '\n');
 }
 

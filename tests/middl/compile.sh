@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+# What middlc writes compiles without a warning, as the languages that users have: all headers of the standard interfaces in one unit and each alone, twice; type records;
+# skeletons; the golden interfaces, which are full of hazards.
+. "$(dirname "$0")/lib.sh"
+
+warnings='-Wall -Wextra -Wconversion -pedantic -Werror -fsyntax-only'
+mkdir "$work/std" "$work/gold"
+run 0 "$middlc" --header --types --skeleton -Wno-redeclared -d "$work/std" "$root"/idl/*.if
+run 0 "$middlc" -r --header --types --skeleton -d "$work/gold" "$here/golden/Every.if"
+
+# try COMPILER LANGUAGE STANDARD FILE: one compilation.
+try() {
+    # shellcheck disable=SC2086
+    "$1" -x "$2" "-std=$3" $warnings -I "$root/include" "$4" >"$work/log" 2>&1 && return
+    head -n 5 "$work/log"
+    fail "$1 -std=$3 $4"
+}
+
+for dir in std gold; do
+    cd "$work/$dir" || exit 2
+    { # What a macro could spoil is included first.
+        printf '#include <%s>\n' stdio.h errno.h stddef.h signal.h sys/types.h
+        printf '#include "%s"\n' *.h
+    } >all-headers
+    { # Each twice, alone: the compiler is started once for many.
+        for header in *.h; do
+            printf '#include "%s"\n#include "%s"\n' "$header" "$header" >"alone-$header"
+        done
+    }
+    cat ./*.types.c >all-records
+    for standard in c99 c17; do
+        for compiler in gcc clang; do
+            command -v "$compiler" >/dev/null || continue
+            try "$compiler" c "$standard" all-headers
+            try "$compiler" c "$standard" all-records
+        done
+    done
+    for compiler in g++ clang++; do
+        command -v "$compiler" >/dev/null || continue
+        try "$compiler" c++ c++17 all-headers
+        try "$compiler" c++ c++17 all-records
+    done
+    # shellcheck disable=SC2086
+    gcc -std=c99 $warnings -I "$root/include" -x c alone-*.h >"$work/log" 2>&1 || {
+        head -n 5 "$work/log"
+        fail "a header of $dir alone"
+    }
+    # shellcheck disable=SC2086
+    gcc -std=c17 $warnings -I "$root/include" ./*.impl.c >"$work/log" 2>&1 || {
+        head -n 5 "$work/log"
+        fail "a skeleton of $dir"
+    }
+done
+# shellcheck disable=SC2086
+g++ -std=c++17 $warnings -I "$root/include" -x c++ "$work"/gold/*.impl.c "$work"/gold/alone-*.h \
+    >"$work/log" 2>&1 || { head -n 5 "$work/log" && fail 'golden as C++'; }

@@ -123,6 +123,11 @@ extern int demi_getsockopt(_In_ int qd, _In_ int level, _In_ int optname, _Out_ 
 ATTR_NONNULL(2)
 extern int demi_getpeername(_In_ int qd, _Out_ struct sockaddr *addr, _Out_ socklen_t *addrlen);
 
+/* The socket's own address; upstream exports it undeclared and without function. Errors: EINVAL
+ * NULL, or *addrlen is not that of a sockaddr_in; EBADF; ENOSYS with catmem. */
+ATTR_NONNULL(2)
+extern int demi_getsockname(_In_ int qd, _Out_ struct sockaddr *addr, _Out_ socklen_t *addrlen);
+
 #ifdef __cplusplus
 }
 #endif

@@ -40,10 +40,23 @@ struct mbr_libos_options {
     size_t size;
     uint64_t capacity; /* of the rings of its pipes, bytes; rounded up to a power of two from 4096
                           to 1 GiB; above 1 GiB: -EINVAL */
+    unsigned sockets;  /* enum mbr_libos_sockets: what new sockets begin with */
+    uint32_t linger_s; /* MBR_SOCKETS_LINGER: seconds */
+    uint32_t keepalive_ms; /* MBR_SOCKETS_KEEPALIVE: idle time before the first probe, ... */
+    uint32_t keepalive_interval_ms; /* ... and between probes; whole seconds, rounded up */
+    struct in_addr local_addr;      /* the one IPv4 address that sockets may be bound to beside the
+                                       wildcard; 0: any of this machine's */
+};
+
+enum mbr_libos_sockets {
+    MBR_SOCKETS_DELAY = 1, /* without TCP_NODELAY, which is set otherwise */
+    MBR_SOCKETS_LINGER = 2,
+    MBR_SOCKETS_KEEPALIVE = 4,
 };
 
 /*
- * Opens an instance of `kind`: "catmem". options may be NULL. The environment variable
+ * Opens an instance of `kind`: "catmem" has pipes, "catloop" and "catnap" have sockets as well
+ * (<membrane/socket.h>); case does not matter. options may be NULL. The environment variable
  * MEMBRANE_CAPACITY (bytes, or with K, M, G) sets the default capacity. Errors: -EINVAL NULL,
  * options->size too small, a capacity above 1 GiB, or the variable is needed and no such size;
  * -ENOTSUP unknown kind; -ENOENT /proc is not mounted; -ENOMEM, -EMFILE, -ENFILE.

@@ -26,6 +26,7 @@
 /* Rounds of the first microsecond or two, in which most answers of a peer who is awake come:
  * without a look at the clock. */
 #define EAGER_ROUNDS     64u
+#define EAGER_PROBES     4u /* the same with system calls */
 #define HOT_ALWAYS       2u /* so few words are never demoted: looking at them is cheaper than arming */
 #define ROUNDS_PER_CLOCK 16u
 
@@ -225,9 +226,40 @@ static int sweep_cold(struct mbr__waitset *ws)
     return fired;
 }
 
+void mbr__probe_begin(struct mbr__waitset *ws, struct mbr__probe *p,
+                      bool (*look)(struct mbr__probe *p))
+{
+    if (p->look == NULL) {
+        p->look = look;
+        ws->nprobes++;
+    } else {
+        mbr__list_del(&p->node);
+    }
+    mbr__list_push_front(&ws->probes, &p->node);
+}
+
+void mbr__probe_end(struct mbr__waitset *ws, struct mbr__probe *p)
+{
+    if (p->look == NULL)
+        return;
+    p->look = NULL;
+    ws->nprobes--;
+    mbr__list_del(&p->node);
+}
+
+static int poll_probe(struct mbr__waitset *ws)
+{
+    struct mbr__probe *p = mbr__container_of(ws->probes.next, struct mbr__probe, node);
+
+    return p->look(p) ? 1 : 0;
+}
+
 static int poll_words(struct mbr__waitset *ws)
 {
     int fired = poll_hot(ws);
+
+    if (__builtin_expect(ws->nprobes > 0, 0))
+        fired += poll_probe(ws);
 
     if (__builtin_expect(ws->ncold > 0, 0))
         fired += ws->sweep ? sweep_cold(ws) : poll_cold_one(ws);
@@ -258,8 +290,10 @@ static bool spin_can_help(struct mbr__waitset *ws)
     struct mbr__list *node;
     uint32_t cpu = UINT32_MAX;
 
-    if (ws->spin.budget == 0 || ws->nhot == 0)
+    if (ws->spin.budget == 0 || (ws->nhot == 0 && ws->nprobes == 0))
         return false;
+    if (ws->nprobes > 0)
+        return true;
     mbr__list_for_each (node, &ws->hot) {
         const struct mbr__watch *w = watch_of(node);
         uint32_t theirs = w->peer == NULL ? UINT32_MAX : mbr_load_relaxed(&w->peer->cpu);
@@ -286,9 +320,10 @@ bool mbr__waitset_may_glance(struct mbr__waitset *ws, const struct mbr__want_shm
 
 int mbr__waitset_look(struct mbr__waitset *ws)
 {
+    uint32_t rounds = ws->nprobes > 0 ? EAGER_PROBES : EAGER_ROUNDS;
     int fired = poll_words(ws);
 
-    for (uint32_t i = 0; i < EAGER_ROUNDS && fired == 0; i++)
+    for (uint32_t i = 0; i < rounds && fired == 0; i++)
         fired = poll_words(mbr_cpu_gap(ws));
     /* What it bought cost too little to be accounted for. */
     if (fired > 0)
@@ -317,6 +352,9 @@ static int spin(struct mbr__waitset *ws, uint64_t deadline, uint64_t *spun)
             mbr_cpu_relax();
             fired = poll_words(ws);
         }
+        /* A probe looks at one descriptor; the others shall not wait for it to speak. */
+        if (fired == 0 && ws->nprobes > 0 && ws->nfds > 1)
+            fired = mbr__waitset_collect(ws, 0);
         ns = mbr__ticks_to_ns(mbr__ticks() - start);
         if (fired > 0) {
             mbr__spin_won(&ws->spin, ns);

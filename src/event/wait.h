@@ -63,6 +63,16 @@ struct mbr__watch {
     int fd;
 };
 
+/*
+ * Something that only a system call can look at, for a wait that spins: a socket that a pop waits
+ * for. `look` is called at each round for the probe begun last, the others wait for epoll; true: it
+ * has done something. Embedded by its user; zero it before first use.
+ */
+struct mbr__probe {
+    struct mbr__list node;
+    bool (*look)(struct mbr__probe *p);
+};
+
 struct mbr__waitset {
     int ep;       /* also what foreign event loops may poll */
     int bell;     /* the wake pipe, both ends in one descriptor */
@@ -75,10 +85,12 @@ struct mbr__waitset {
     struct mbr__timers timers;
     struct mbr__spin spin;
     uint32_t nhot, ncold, nfds;
-    uint32_t arming;      /* the last arming's number */
-    uint32_t interrupted; /* set by other threads and signal handlers */
-    bool sweep;           /* a bell was lost or said nothing: look at all cold words */
-    bool shown;           /* the wishes of hot words are shown, by mbr__waitset_prepare() */
+    uint32_t nprobes;
+    struct mbr__list probes; /* the one begun last is first */
+    uint32_t arming;         /* the last arming's number */
+    uint32_t interrupted;    /* set by other threads and signal handlers */
+    bool sweep;              /* a bell was lost or said nothing: look at all cold words */
+    bool shown;              /* the wishes of hot words are shown, by mbr__waitset_prepare() */
     struct epoll_event batch[16];
     int nbatch;
     /* Which of the user's rings a bell names; set by the user or NULL. */
@@ -125,6 +137,12 @@ int mbr__watch_fd(struct mbr__waitset *ws, struct mbr__watch *w, int fd, uint32_
                   mbr__watch_fn *fire);
 /* Changes the events of a descriptor's watch. */
 int mbr__watch_fd_events(struct mbr__waitset *ws, struct mbr__watch *w, uint32_t events);
+
+/* Begins a probe, or makes it the first again; ends it. The descriptor behind it should be watched
+ * as well: a probe is not looked at while the wait sleeps. */
+void mbr__probe_begin(struct mbr__waitset *ws, struct mbr__probe *p,
+                      bool (*look)(struct mbr__probe *p));
+void mbr__probe_end(struct mbr__waitset *ws, struct mbr__probe *p);
 
 /* Ends any watch, also from within a fire. Harmless for one that is not active. */
 void mbr__watch_end(struct mbr__waitset *ws, struct mbr__watch *w);

@@ -84,6 +84,7 @@ int mbr__waitset_init(struct mbr__waitset *ws)
         .ep = ep, .bell = bell, .timer_fd = -1, .fork_mark = mbr__fork_mark()};
     mbr__list_init(&ws->hot);
     mbr__list_init(&ws->cold);
+    mbr__list_init(&ws->probes);
     mbr__timers_init(&ws->timers);
     mbr__spin_init(&ws->spin);
     return 0;

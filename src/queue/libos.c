@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "queue/catmem/gc.h"
 #include "queue/catmem/pipe.h"
+#include "queue/sock.h"
 #include "shm/proc.h"
 
 /* Its address names the thread. Initial-exec: one instruction instead of a call. */
@@ -97,21 +98,47 @@ static void rang(struct mbr__waitset *ws, uint32_t bell)
     struct mbr_libos *l = mbr__container_of(ws, struct mbr_libos, ws);
     struct mbr__pipe *p = mbr__slab_at(&l->pipes, bell - 1);
 
-    if (p != NULL) {
+    if (p != NULL && p->kind == MBR__QUEUE_PIPE) {
         mbr__watch_heat(ws, &p->rx_watch);
         mbr__watch_heat(ws, &p->tx_watch);
     }
+}
+
+static int find_kind(const char *name)
+{
+    static const char *const names[] = {[MBR__CATMEM] = "catmem", [MBR__CATNAP] = "catnap"};
+
+    for (int i = 0; i < (int)(sizeof(names) / sizeof(names[0])); i++) {
+        if (names[i] != NULL && strcasecmp(name, names[i]) == 0)
+            return i;
+    }
+    return -ENOTSUP;
+}
+
+static void choose_sockets(const struct mbr_libos_options *o, struct mbr__sock_config *out)
+{
+    *out = (struct mbr__sock_config){.nodelay = true};
+    if (o == NULL)
+        return;
+    out->local = o->local_addr;
+    out->nodelay = (o->sockets & MBR_SOCKETS_DELAY) == 0;
+    out->linger = (o->sockets & MBR_SOCKETS_LINGER) != 0;
+    out->keepalive = (o->sockets & MBR_SOCKETS_KEEPALIVE) != 0;
+    out->linger_s = o->linger_s;
+    out->keepalive_ms = o->keepalive_ms;
+    out->keepalive_interval_ms = o->keepalive_interval_ms;
 }
 
 int mbr_libos_open(const char *kind, const struct mbr_libos_options *options,
                    struct mbr_libos **out)
 {
     uint64_t capacity = 0;
+    int which = kind == NULL ? 0 : find_kind(kind);
 
     if (kind == NULL || out == NULL)
         return -EINVAL;
-    if (strcasecmp(kind, "catmem") != 0)
-        return -ENOTSUP;
+    if (which < 0)
+        return which;
     int r = choose_capacity(options, &capacity);
 
     if (r < 0)
@@ -136,6 +163,9 @@ int mbr_libos_open(const char *kind, const struct mbr_libos_options *options,
     MBR_ASSERT(mbr__slab_init(&l->pipes, sizeof(struct mbr__pipe), MBR__QUEUES_MAX) == 0);
     mbr__list_init(&l->done);
     mbr__list_init(&l->peers);
+    mbr__list_init(&l->ready);
+    l->kind = (uint8_t)which;
+    choose_sockets(options, &l->sockets);
     register_libos(l);
     *out = l;
     return 0;
@@ -192,11 +222,16 @@ void mbr_libos_close(struct mbr_libos *l)
         return;
     unregister_libos(l);
     while ((p = mbr__slab_next(&l->pipes, &cursor)) != NULL) {
+        if (p->kind == MBR__QUEUE_SOCK) {
+            (void)mbr__sock_close((struct mbr__sock *)(void *)p);
+            continue;
+        }
         mbr__pipe_fail(p, &p->pops, EBADF);
         mbr__pipe_fail(p, &p->pushes, EBADF);
         mbr__session_close(p);
     }
     drop_results(l);
+    mbr__buf_unref(l->spare);
     if (l->named) {
         mbr__watch_end(&l->ws, &l->box_watch);
         mbr__mailbox_close(&l->names, &l->box);
@@ -257,7 +292,7 @@ int mbr_libos_prepare(struct mbr_libos *l)
     if (r < 0)
         return r;
     mbr__sched_run(&l->sched, MBR__SCHED_MAX);
-    r = mbr__list_empty(&l->done) ? mbr__waitset_prepare(&l->ws) : 1;
+    r = mbr__list_empty(&l->done) && mbr__list_empty(&l->ready) ? mbr__waitset_prepare(&l->ws) : 1;
     mbr__libos_leave(l);
     return r;
 }

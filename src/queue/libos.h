@@ -11,6 +11,7 @@
 #define MBR_QUEUE_LIBOS_H
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,30 +31,58 @@
 #define MBR__OPS_MAX    (1u << 24)
 
 struct mbr__pipe;
+struct mbr__sock;
+
+/* What a descriptor stands for; the first member of struct mbr__pipe and struct mbr__sock. */
+enum mbr__queue_kind { MBR__QUEUE_PIPE = 0, MBR__QUEUE_SOCK = 1 };
+
+enum mbr__libos_kind { MBR__CATMEM = 0, MBR__CATLOOP, MBR__CATNAP };
+
+/* An address of either family. */
+union mbr__addr {
+    struct sockaddr sa;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* What the sockets of an instance begin with (struct mbr_libos_options). */
+struct mbr__sock_config {
+    struct in_addr local; /* the only IPv4 address that may be bound to, or 0 */
+    bool nodelay;
+    bool linger;
+    bool keepalive;
+    uint32_t linger_s;
+    uint32_t keepalive_ms;          /* idle time before the first probe; 0 the system's */
+    uint32_t keepalive_interval_ms; /* between probes; 0 the system's */
+};
 
 struct mbr__op {
     struct mbr__list
         node; /* in its pipe's list while pending, in the libOS's list of results afterwards */
     uint64_t token;
-    struct mbr__pipe *pipe; /* NULL once completed */
+    struct mbr__pipe *pipe; /* NULL once completed, and for operations of sockets */
     int32_t qd;
     uint8_t opcode; /* enum demi_opcode; what it is, then how it ended */
     bool done;
     bool in_place;        /* a pop that takes lent memory as it lies */
+    bool has_addr;        /* `addr` is set */
     int error;            /* positive errno when it has FAILED */
     uint64_t epoch;       /* the wait that is interested in it ... */
     int offset;           /* ... and its place there */
     struct mbr__buf *buf; /* what is pushed, or was popped: one reference is ours */
     const uint8_t *data;  /* push: the bytes; pop: where the result begins */
     uint32_t len;
-    uint32_t sent; /* push: bytes already in the ring */
-    size_t max;    /* pop: at most so many bytes, 0 a whole message */
+    uint32_t sent;        /* push: bytes already in the ring */
+    size_t max;           /* pop: at most so many bytes, 0 a whole message */
+    int32_t new_qd;       /* accept: the new socket */
+    union mbr__addr addr; /* accept: the peer; pop: the sender; push: the destination */
 };
 
 struct mbr_libos {
     uintptr_t thread; /* the thread that may call */
     uint32_t fork_mark;
-    bool inside; /* a call is under way */
+    bool inside;  /* a call is under way */
+    uint8_t kind; /* enum mbr__libos_kind */
     uint64_t capacity;
     struct mbr__waitset ws;
     struct mbr__sched sched;
@@ -74,6 +103,9 @@ struct mbr_libos {
     int spare_fd;   /* given up when a bell must be opened and no descriptor is left */
     struct mbr__list peers;
     struct mbr__list registry; /* of all instances of the process */
+    struct mbr__sock_config sockets;
+    struct mbr__list ready; /* sockets that may be ready for what is watched for */
+    struct mbr__buf *spare; /* what the next receive goes into */
 };
 
 /* A number that names the calling thread among those that live. */
@@ -100,14 +132,63 @@ static inline void mbr__libos_leave(struct mbr_libos *l)
     l->inside = false;
 }
 
-/* The pipe with this descriptor, or NULL. */
-static inline struct mbr__pipe *mbr__libos_pipe(struct mbr_libos *l, int qd)
+/* What has this descriptor: a struct mbr__pipe or struct mbr__sock, as its first byte says; or
+ * NULL. */
+static inline void *mbr__libos_queue(struct mbr_libos *l, int qd)
 {
     return qd < MBR__QD_BASE ? NULL : mbr__slab_at(&l->pipes, (uint32_t)(qd - MBR__QD_BASE));
 }
 
+/* The pipe on which a socket's data travels, or NULL. */
+struct mbr__pipe *mbr__sock_pipe(struct mbr__sock *s);
+
+/* The pipe with this descriptor, or that of a socket that is connected through one; or NULL. */
+static inline struct mbr__pipe *mbr__libos_pipe(struct mbr_libos *l, int qd)
+{
+    void *q = mbr__libos_queue(l, qd);
+
+    if (__builtin_expect(q == NULL || *(uint8_t *)q == MBR__QUEUE_PIPE, 1))
+        return q;
+    return mbr__sock_pipe(q);
+}
+
+static inline struct mbr__sock *mbr__libos_sock(struct mbr_libos *l, int qd)
+{
+    void *q = mbr__libos_queue(l, qd);
+
+    return q == NULL || *(uint8_t *)q != MBR__QUEUE_SOCK ? NULL : q;
+}
+
 /* Opens names and mailbox if they are not open. */
 int mbr__libos_name(struct mbr_libos *l);
+
+/* A new pending operation, in no list, of a pipe or (NULL) a socket; NULL no memory or too many. */
+static inline struct mbr__op *mbr__op_make(struct mbr_libos *l, int qd, struct mbr__pipe *p,
+                                           int opcode)
+{
+    struct mbr__op *op = mbr__slab_alloc(&l->ops);
+
+    if (op == NULL)
+        return NULL;
+    /* Field by field: to clear the whole would cost more than all the rest of a push. */
+    op->token = mbr__slab_handle(&l->ops, op);
+    op->pipe = p;
+    op->qd = qd;
+    op->opcode = (uint8_t)opcode;
+    op->done = false;
+    op->in_place = false;
+    op->has_addr = false;
+    op->error = 0;
+    op->epoch = 0;
+    op->offset = 0;
+    op->buf = NULL;
+    op->data = NULL;
+    op->len = 0;
+    op->sent = 0;
+    op->max = 0;
+    l->pending++;
+    return op;
+}
 
 /* For an operation that was never shown to anybody. */
 void mbr__op_drop(struct mbr_libos *l, struct mbr__op *op);

@@ -34,6 +34,12 @@ static inline void deliver(struct mbr_libos *l, struct mbr__op *op, demi_qresult
         qr->qr_value.sga.sga_numsegs = 1;
         qr->qr_value.sga.sga_segs[0].sgaseg_buf = (void *)(uintptr_t)op->data;
         qr->qr_value.sga.sga_segs[0].sgaseg_len = op->len;
+        if (__builtin_expect(op->has_addr, 0) && op->addr.sa.sa_family == AF_INET)
+            qr->qr_value.sga.sga_addr = op->addr.v4;
+    } else if (op->opcode == DEMI_OPC_ACCEPT) {
+        qr->qr_value.ares.qd = op->new_qd;
+        if (op->has_addr && op->addr.sa.sa_family == AF_INET)
+            qr->qr_value.ares.addr = op->addr.v4;
     }
     mbr__list_del(&op->node);
     mbr__slab_free(&l->ops, op);
@@ -85,7 +91,8 @@ static void glance_for(struct mbr_libos *l, struct mbr__op *op)
 {
     struct mbr__pipe *p = op->pipe;
 
-    if (op->opcode == DEMI_OPC_POP && p->pops.next == &op->node && mbr__pipe_glance(p)) {
+    if (op->opcode == DEMI_OPC_POP && p != NULL && p->pops.next == &op->node &&
+        mbr__pipe_glance(p)) {
         mbr__pipe_progress_pops(p);
         if (op->done)
             l->hit = op;
@@ -263,7 +270,8 @@ int mbr_cancel(struct mbr_libos *l, demi_qtoken_t qt)
 
     if (op == NULL) {
         r = -EINVAL;
-    } else if (op->done || op->sent > 0 || op->opcode == DEMI_OPC_CLOSE) {
+    } else if (op->done || op->sent > 0 || op->opcode == DEMI_OPC_CLOSE ||
+               op->opcode == DEMI_OPC_CONNECT) {
         r = -EALREADY;
     } else {
         mbr__list_del(&op->node);

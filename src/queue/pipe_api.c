@@ -8,6 +8,7 @@
 #include "queue/catmem/lend.h"
 #include "queue/catmem/pipe.h"
 #include "queue/libos.h"
+#include "queue/sock.h"
 
 /* ---- creating and opening ---- */
 
@@ -92,7 +93,9 @@ int mbr_push(struct mbr_libos *l, int qd, const demi_sgarray_t *sga, demi_qtoken
     if (r == 0) {
         struct mbr__pipe *p = mbr__libos_pipe(l, qd);
 
-        r = p == NULL ? -EBADF : mbr__push_begin(p, buf, &sga->sga_segs[0], qt);
+        r = __builtin_expect(p != NULL, 1)
+                ? mbr__push_begin(p, buf, &sga->sga_segs[0], qt)
+                : mbr__sock_push(l, qd, buf, &sga->sga_segs[0], NULL, qt);
     }
     mbr__libos_leave(l);
     return r;
@@ -100,12 +103,18 @@ int mbr_push(struct mbr_libos *l, int qd, const demi_sgarray_t *sga, demi_qtoken
 
 static int pop(struct mbr_libos *l, int qd, size_t max, bool in_place, demi_qtoken_t *qt)
 {
-    struct mbr__pipe *p = NULL;
-    int r = mbr__pipe_enter(l, qd, &p);
+    int r = mbr__libos_enter(l);
 
     if (r < 0)
         return r;
-    r = qt == NULL ? -EINVAL : mbr__pop_begin(p, max, in_place, qt);
+    struct mbr__pipe *p = mbr__libos_pipe(l, qd);
+
+    if (qt == NULL)
+        r = -EINVAL;
+    else if (__builtin_expect(p != NULL, 1))
+        r = mbr__pop_begin(p, max, in_place, qt);
+    else
+        r = mbr__sock_pop(l, qd, max, qt);
     mbr__libos_leave(l);
     return r;
 }
@@ -137,7 +146,7 @@ int mbr_message_left(struct mbr_libos *l, int qd, uint64_t *bytes)
 
 /* ---- ending ---- */
 
-static void end_sending(struct mbr__pipe *p)
+void mbr__pipe_end_sending(struct mbr__pipe *p)
 {
     p->can_send = false;
     p->sent_end = true;
@@ -146,7 +155,7 @@ static void end_sending(struct mbr__pipe *p)
         mbr__pipe_ring(p);
 }
 
-static void end_receiving(struct mbr__pipe *p)
+void mbr__pipe_end_receiving(struct mbr__pipe *p)
 {
     p->can_recv = false;
     mbr__pipe_fail(p, &p->pops, EBADF);
@@ -154,32 +163,52 @@ static void end_receiving(struct mbr__pipe *p)
         mbr__pipe_ring(p);
 }
 
+static int shut_pipe(struct mbr__pipe *p, unsigned how)
+{
+    int r = 0;
+
+    if (!p->creator && !p->announced)
+        r = mbr__hello_announce(p); /* the creator must know whose end of file it reads */
+    if (r == 0 && (how & MBR_SHUT_SEND) != 0 && p->can_send)
+        mbr__pipe_end_sending(p);
+    if (r == 0 && (how & MBR_SHUT_RECV) != 0 && p->can_recv)
+        mbr__pipe_end_receiving(p);
+    return r;
+}
+
 int mbr_shutdown(struct mbr_libos *l, int qd, unsigned how)
 {
-    struct mbr__pipe *p = NULL;
-    int r = mbr__pipe_enter(l, qd, &p);
+    int r = mbr__libos_enter(l);
 
     if (r < 0)
         return r;
-    if (how < MBR_SHUT_SEND || how > MBR_SHUT_BOTH)
+    struct mbr__pipe *p = mbr__libos_pipe(l, qd);
+    struct mbr__sock *s = mbr__libos_sock(l, qd);
+
+    if (p == NULL && s == NULL)
+        r = -EBADF;
+    else if (how < MBR_SHUT_SEND || how > MBR_SHUT_BOTH)
         r = -EINVAL;
-    if (r == 0 && !p->creator && !p->announced)
-        r = mbr__hello_announce(p); /* the creator must know whose end of file it reads */
-    if (r == 0 && (how & MBR_SHUT_SEND) != 0 && p->can_send)
-        end_sending(p);
-    if (r == 0 && (how & MBR_SHUT_RECV) != 0 && p->can_recv)
-        end_receiving(p);
+    else
+        r = p != NULL ? shut_pipe(p, how) : mbr__sock_shutdown(s, how);
     mbr__libos_leave(l);
     return r;
 }
 
 int mbr_close(struct mbr_libos *l, int qd)
 {
-    struct mbr__pipe *p = NULL;
-    int r = mbr__pipe_enter(l, qd, &p);
+    int r = mbr__libos_enter(l);
 
     if (r < 0)
         return r;
+    struct mbr__pipe *p = mbr__libos_pipe(l, qd);
+    struct mbr__sock *s = mbr__libos_sock(l, qd);
+
+    if (s != NULL || p == NULL) {
+        r = s == NULL ? -EBADF : mbr__sock_close(s);
+        mbr__libos_leave(l);
+        return r;
+    }
     struct mbr__op *op = p->close_op;
 
     mbr__pipe_fail(p, &p->pushes, EBADF);
@@ -193,11 +222,18 @@ int mbr_close(struct mbr_libos *l, int qd)
 
 int mbr_close_async(struct mbr_libos *l, int qd, demi_qtoken_t *qt)
 {
-    struct mbr__pipe *p = NULL;
-    int r = mbr__pipe_enter(l, qd, &p);
+    int r = mbr__libos_enter(l);
 
     if (r < 0)
         return r;
+    struct mbr__pipe *p = mbr__libos_pipe(l, qd);
+    struct mbr__sock *s = mbr__libos_sock(l, qd);
+
+    if (s != NULL || p == NULL) {
+        r = s == NULL ? -EBADF : mbr__sock_close_async(s, qt);
+        mbr__libos_leave(l);
+        return r;
+    }
     struct mbr__op *op = NULL;
 
     if (qt == NULL)
@@ -210,8 +246,8 @@ int mbr_close_async(struct mbr_libos *l, int qd, demi_qtoken_t *qt)
         *qt = op->token;
         p->closing = true;
         p->close_op = op;
-        end_receiving(p);          /* or two ends that close would wait for each other for ever */
-        mbr__sched_wake(&p->task); /* it closes once nothing is left to push */
+        mbr__pipe_end_receiving(p); /* or two ends that close would wait for each other for ever */
+        mbr__sched_wake(&p->task);  /* it closes once nothing is left to push */
     }
     mbr__libos_leave(l);
     return r;

@@ -238,7 +238,7 @@ static struct mbr__pipe *find_half(struct mbr_libos *l, const uint64_t id[2])
     struct mbr__pipe *p;
 
     while ((p = mbr__slab_next(&l->pipes, &cursor)) != NULL) {
-        if (p->id[0] == id[0] && p->id[1] == id[1])
+        if (p->kind == MBR__QUEUE_PIPE && p->id[0] == id[0] && p->id[1] == id[1])
             return p;
     }
     return NULL;

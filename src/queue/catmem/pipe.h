@@ -50,6 +50,8 @@ struct mbr__place {
 };
 
 struct mbr__pipe {
+    uint8_t kind;           /* MBR__QUEUE_PIPE */
+    struct mbr__sock *sock; /* whose data travels here, or NULL: a pipe by itself */
     struct mbr_libos *l;
     struct mbr__task task;
     int qd;
@@ -92,27 +94,7 @@ struct mbr__pipe {
 /* A new pending operation, in no list; NULL no memory or too many. */
 static inline struct mbr__op *mbr__op_new(struct mbr_libos *l, struct mbr__pipe *p, int opcode)
 {
-    struct mbr__op *op = mbr__slab_alloc(&l->ops);
-
-    if (op == NULL)
-        return NULL;
-    /* Field by field: to clear the whole would cost more than all the rest of a push. */
-    op->token = mbr__slab_handle(&l->ops, op);
-    op->pipe = p;
-    op->qd = p->qd;
-    op->opcode = (uint8_t)opcode;
-    op->done = false;
-    op->in_place = false;
-    op->error = 0;
-    op->epoch = 0;
-    op->offset = 0;
-    op->buf = NULL;
-    op->data = NULL;
-    op->len = 0;
-    op->sent = 0;
-    op->max = 0;
-    l->pending++;
-    return op;
+    return mbr__op_make(l, p->qd, p, opcode);
 }
 
 /* ---- pipe.c ---- */
@@ -195,6 +177,10 @@ int mbr__push_check(const demi_sgarray_t *sga, struct mbr__buf **buf);
 int mbr__push_begin(struct mbr__pipe *p, struct mbr__buf *buf, const demi_sgaseg_t *seg,
                     demi_qtoken_t *qt);
 int mbr__pop_begin(struct mbr__pipe *p, size_t max, bool in_place, demi_qtoken_t *qt);
+
+/* The two halves of a shutdown. */
+void mbr__pipe_end_sending(struct mbr__pipe *p);
+void mbr__pipe_end_receiving(struct mbr__pipe *p);
 
 /* Completes what pops can be completed. */
 void mbr__pipe_progress_pops(struct mbr__pipe *p);

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Demikernel's configuration: environment and YAML file. Values that are wrong are errors of
- * demi_init(), never an abort. Not here: what network libOSes read from it.
+ * demi_init(), never an abort. Sections that are for hardware we do not drive (inetstack_config,
+ * dpdk, raw_socket) are keys we do not know.
  */
 #define _GNU_SOURCE
 #include "queue/demi/config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <yaml.h>
 
 #define CAPACITY_MAX (UINT64_C(1) << 30)
@@ -55,6 +58,125 @@ static int read_size(const yaml_node_t *node, uint64_t *out)
     return 0;
 }
 
+/* ---- sockets ---- */
+
+static const char *text_of(const yaml_node_t *node)
+{
+    return node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : "";
+}
+
+static int parse_number(const char *text, uint32_t max, uint32_t *out)
+{
+    char *end = NULL;
+
+    if (text[0] < '0' || text[0] > '9')
+        return -EINVAL;
+    unsigned long long n = strtoull(text, &end, 10);
+
+    if (*end != '\0' || n > max)
+        return -EINVAL;
+    *out = (uint32_t)n;
+    return 0;
+}
+
+static int parse_bool(const char *text, bool *out)
+{
+    static const char *const yes[] = {"true", "True", "TRUE", "yes", "on", "1"};
+    static const char *const no[] = {"false", "False", "FALSE", "no", "off", "0"};
+
+    for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
+        if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0) {
+            *out = strcmp(text, yes[i]) == 0;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+/* An address that a machine can have. */
+static int parse_address(const char *text, struct in_addr *out)
+{
+    struct in_addr a;
+
+    if (inet_pton(AF_INET, text, &a) != 1 || a.s_addr == htonl(INADDR_ANY) ||
+        a.s_addr == htonl(INADDR_BROADCAST))
+        return -EINVAL;
+    *out = a;
+    return 0;
+}
+
+/* Of a section that may be missing: key `enabled`, and up to two numbers. */
+static int read_switch(yaml_document_t *doc, const yaml_node_t *section, unsigned flag,
+                       const char *const keys[2], uint32_t *const values[2], unsigned *flags)
+{
+    const yaml_node_t *node = lookup(doc, section, "enabled");
+    bool on = false;
+    int r = node == NULL ? 0 : parse_bool(text_of(node), &on);
+
+    for (int i = 0; i < 2 && r == 0 && keys[i] != NULL; i++) {
+        node = lookup(doc, section, keys[i]);
+        if (node != NULL)
+            r = parse_number(text_of(node), INT32_MAX, values[i]);
+    }
+    if (r == 0 && on)
+        *flags |= flag;
+    return r;
+}
+
+static int read_tcp(yaml_document_t *doc, const yaml_node_t *tcp, struct mbr_libos_options *o)
+{
+    static const char *const linger_keys[2] = {"time_seconds", NULL};
+    static const char *const keepalive_keys[2] = {"time_millis", "interval"};
+    uint32_t *const linger_values[2] = {&o->linger_s, NULL};
+    uint32_t *const keepalive_values[2] = {&o->keepalive_ms, &o->keepalive_interval_ms};
+    const yaml_node_t *node = lookup(doc, tcp, "nodelay");
+    bool nodelay = true;
+    int r = node == NULL ? 0 : parse_bool(text_of(node), &nodelay);
+
+    if (!nodelay)
+        o->sockets |= MBR_SOCKETS_DELAY;
+    if (r == 0)
+        r = read_switch(doc, lookup(doc, tcp, "linger"), MBR_SOCKETS_LINGER, linger_keys,
+                        linger_values, &o->sockets);
+    if (r == 0)
+        r = read_switch(doc, lookup(doc, tcp, "keepalive"), MBR_SOCKETS_KEEPALIVE, keepalive_keys,
+                        keepalive_values, &o->sockets);
+    return r;
+}
+
+static int read_network(yaml_document_t *doc, const yaml_node_t *root, struct demi_config *out)
+{
+    const yaml_node_t *address = lookup(doc, lookup(doc, root, "demikernel"), "local_ipv4_addr");
+    int r = address == NULL ? 0 : parse_address(text_of(address), &out->options.local_addr);
+
+    return r < 0 ? r : read_tcp(doc, lookup(doc, root, "tcp_socket_options"), &out->options);
+}
+
+/* What the environment says goes before what the file says. */
+static int read_environment(struct mbr_libos_options *o)
+{
+    const char *address = getenv("LOCAL_IPV4_ADDR");
+    const char *linger = getenv("LINGER");
+    const char *nodelay = getenv("NODELAY");
+    bool on = true;
+    int r = address == NULL ? 0 : parse_address(address, &o->local_addr);
+
+    if (r == 0 && linger != NULL) {
+        r = parse_number(linger, INT32_MAX, &o->linger_s);
+        o->sockets |= MBR_SOCKETS_LINGER;
+    }
+    if (r == 0 && nodelay != NULL) {
+        r = parse_bool(nodelay, &on);
+        o->sockets =
+            on ? o->sockets & ~(unsigned)MBR_SOCKETS_DELAY : o->sockets | MBR_SOCKETS_DELAY;
+    }
+    if (r == 0 && o->local_addr.s_addr == 0)
+        r = -EINVAL; /* a network without an address */
+    return r;
+}
+
+/* ---- the file ---- */
+
 static int read_document(yaml_document_t *doc, struct demi_config *out)
 {
     const yaml_node_t *root = yaml_document_get_root_node(doc);
@@ -62,8 +184,9 @@ static int read_document(yaml_document_t *doc, struct demi_config *out)
     if (root == NULL)
         return -EINVAL;
     const yaml_node_t *capacity = lookup(doc, lookup(doc, root, "catmem"), "capacity");
+    int r = capacity == NULL ? 0 : read_size(capacity, &out->options.capacity);
 
-    return capacity == NULL ? 0 : read_size(capacity, &out->capacity);
+    return r == 0 && out->network ? read_network(doc, root, out) : r;
 }
 
 /* A stream must hold one document and no more. */
@@ -111,8 +234,12 @@ int demi_config_read(struct demi_config *out)
 
     if (config.libos == NULL || config.libos[0] == '\0' || path == NULL || path[0] == '\0')
         return -EINVAL;
+    config.network =
+        strcasecmp(config.libos, "catnap") == 0 || strcasecmp(config.libos, "catloop") == 0;
     int r = read_file(path, &config);
 
+    if (r == 0 && config.network)
+        r = read_environment(&config.options);
     if (r == 0)
         *out = config;
     return r;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <demi/libos.h>
@@ -24,9 +25,16 @@ static pthread_key_t thread_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int once_error;
 
+static _Thread_local bool memory_only;
+
 struct mbr_libos *demi_this(void)
 {
     return instance;
+}
+
+bool demi_is_memory(void)
+{
+    return memory_only;
 }
 
 /* A thread that ends closes its pipes in order, as a process that exits does. */
@@ -50,7 +58,6 @@ static int positive(int r)
 int demi_init(const struct demi_args *args)
 {
     struct demi_config config = {0};
-    struct mbr_libos_options options = {.size = sizeof(options)};
     struct mbr_libos *l = NULL;
 
     (void)args; /* as upstream: the environment configures us */
@@ -64,17 +71,19 @@ int demi_init(const struct demi_args *args)
         return ENOMEM;
     int r = demi_config_read(&config);
 
-    options.capacity = config.capacity;
+    config.options.size = sizeof(config.options);
     if (r == 0)
-        r = mbr_libos_open(config.libos, &options, &l);
+        r = mbr_libos_open(config.libos, &config.options, &l);
     if (r == -ENOTSUP)
         r = -EINVAL; /* an unknown kind is a bad setting */
     if (r == 0 && pthread_setspecific(thread_end, l) != 0) {
         mbr_libos_close(l);
         r = -ENOMEM;
     }
-    if (r == 0)
+    if (r == 0) {
         instance = l;
+        memory_only = !config.network;
+    }
     return positive(r);
 }
 

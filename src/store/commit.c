@@ -48,7 +48,7 @@ static bool unchanged(struct mbr__store *store, const struct mbr__st_access *acc
     return live->generation == access->base->generation;
 }
 
-static bool valid(struct mbr__st_tx *tx)
+bool mbr__st_tx_valid(struct mbr__st_tx *tx)
 {
     struct mbr__list *at;
 
@@ -81,7 +81,8 @@ static int apply_creation(struct mbr__store *store, struct mbr__st_access *acces
     struct mbr__st_node *work = access->work;
     uint64_t id = work->id;
 
-    MBR_ASSERT(store->walk.found + 1 == store->path.count); /* parents come first */
+    if (store->walk.found + 1 != store->path.count)
+        return -EAGAIN; /* parents come first, so only a stream for live update can be so wrong */
     if (mbr__st_tree_create(&store->tree, &store->path, &store->walk, work->perms,
                             mbr__st_value(work), work->value_len, &id))
         return -ENOMEM;
@@ -163,7 +164,7 @@ static void account(struct mbr__store *store, struct mbr__st_access *access)
     if (!access->created && !(access->work && (access->value_set || access->perms_set)))
         return;
     walk_to(store, access->at);
-    if (!access->created)
+    if (!access->created && access->base)
         mbr__st_charge_node(store, access->base, -1);
     mbr__st_charge_node(store, live_node(store), 1);
     mbr__st_journal_put(store, live_node(store),
@@ -267,7 +268,7 @@ int mbr__st_tx_commit(struct mbr__st_tx *tx)
 
     if (tx->error)
         return tx->error;
-    if (!valid(tx)) {
+    if (!mbr__st_tx_valid(tx)) {
         store->stats.conflicts++;
         return -EAGAIN;
     }

@@ -30,6 +30,7 @@ struct mbr__st_domain *mbr__st_domain_make(struct mbr__store *store, uint32_t do
     domain->known = true;
     domain->birth = ++store->tree.generation;
     domain->features = MBR__XS_FEATURES;
+    domain->credit = MBR__ST_BURST;
     domain->credit_time = mbr__st_now(store);
     for (unsigned i = 0; i < MBR__STORE_QUOTAS; i++)
         domain->hard[i] = domain->soft[i] = UINT64_MAX;

@@ -71,6 +71,9 @@ void mbr__st_charge_node(struct mbr__store *store, const struct mbr__st_node *no
 
 /* ---- Fairness of writes (quota.c) ---- */
 
+/* What a domain may have saved: ten writes. */
+#define MBR__ST_BURST INT64_C(10000000000)
+
 /* CONN has written; OTHERS: transactions open that this may make fail. */
 void mbr__st_debit(struct mbr__store_conn *conn, uint32_t others);
 

@@ -184,6 +184,8 @@ int mbr__st_load_node(struct mbr__store *store, const struct mbr__store_change *
     if (put->id == 2 || put->id == 3)
         return put_special(store, put, perms_generation);
     error = place(store, put, &parent);
+    if (!error && mbr__hash_get(&store->load->entries, put->id))
+        error = -EEXIST;
     if (error)
         return error;
     entry = malloc(sizeof(*entry));

@@ -116,6 +116,28 @@ void mbr__st_out_hold(struct mbr__store_conn *conn, uint64_t seq)
         mbr__list_push_back(&conn->store->held, &conn->held);
 }
 
+unsigned char *mbr__st_out_restore(struct mbr__store_conn *conn, size_t len)
+{
+    struct mbr__st_out *out = &conn->out;
+
+    if (make_room(out, len + MBR__STORE_HEADER_SIZE))
+        return NULL;
+    out->tail = out->head + len;
+    return out->data + out->begin;
+}
+
+int mbr__st_out_restore_hold(struct mbr__store_conn *conn, uint64_t start, uint64_t seq)
+{
+    struct mbr__st_out *out = &conn->out;
+
+    if (mbr__st_out_reserve_hold(conn))
+        return -ENOMEM;
+    out->holds[out->hold_first + out->hold_count++] = (struct mbr__st_hold){out->head + start, seq};
+    if (mbr__list_empty(&conn->held))
+        mbr__list_push_back(&conn->store->held, &conn->held);
+    return 0;
+}
+
 static void drop_charge(struct mbr__store *store, struct mbr__st_charge *charge)
 {
     struct mbr__st_domain *domain;

@@ -38,6 +38,10 @@ int mbr__st_out_reserve_hold(struct mbr__store_conn *conn);
 /* What is queued from now on waits for SEQ. */
 void mbr__st_out_hold(struct mbr__store_conn *conn, uint64_t seq);
 
+/* For a live update: LEN bytes of output to be filled (NULL: no memory), and what waits. */
+unsigned char *mbr__st_out_restore(struct mbr__store_conn *conn, size_t len);
+int mbr__st_out_restore_hold(struct mbr__store_conn *conn, uint64_t start, uint64_t seq);
+
 /* Lets go of charges whose time has come, and says when the next is due. */
 void mbr__st_out_expire(struct mbr__store_conn *conn, uint64_t now);
 

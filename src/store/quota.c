@@ -17,7 +17,6 @@
 
 #define CREDIT      INT64_C(1000000000) /* one write */
 #define RATE        200                 /* writes a second, of all guests */
-#define BURST       (10 * CREDIT)
 #define RESERVE_MAX (1000 * CREDIT)
 
 /* What a node, without its bytes, is taken to cost: its structure and its places in two tries. */
@@ -191,9 +190,9 @@ static void count_credit(struct mbr__store *store, struct mbr__st_domain *domain
 
     domain->credit_time = now;
     domain->credit += more;
-    if (domain->credit > BURST) {
-        store->reserve += domain->credit - BURST;
-        domain->credit = BURST;
+    if (domain->credit > MBR__ST_BURST) {
+        store->reserve += domain->credit - MBR__ST_BURST;
+        domain->credit = MBR__ST_BURST;
     } else if (domain->credit < 0) {
         int64_t gift = store->reserve < -domain->credit ? store->reserve : -domain->credit;
 

@@ -116,6 +116,7 @@ struct mbr__st_watch {
     uint32_t depth;  /* UINT32_MAX: all */
     uint32_t strip;  /* bytes to leave out of paths, since the watch's was relative */
     uint32_t cost;
+    bool special;       /* on a name that begins with '@' */
     uint32_t token_len; /* without the NUL, which is there */
     uint64_t conn_id;
     struct mbr__st_name *at;

@@ -38,6 +38,9 @@ int mbr__st_tx_set_perms(struct mbr__st_tx *tx, struct mbr__st_perms *perms);
  * is still there. */
 int mbr__st_tx_commit(struct mbr__st_tx *tx);
 
+/* Whether everything it has touched is still as it was. */
+bool mbr__st_tx_valid(struct mbr__st_tx *tx);
+
 /* One more access, as live update restores it. For the path, with no nodes; NULL: no memory. */
 struct mbr__st_access *mbr__st_tx_restore_access(struct mbr__st_tx *tx);
 

@@ -75,6 +75,7 @@ static struct mbr__st_watch *new_watch(struct mbr__store_conn *conn,
     watch->conn = conn;
     watch->depth = depth;
     watch->strip = path->relative;
+    watch->special = path->special;
     watch->cost = WATCH_COST + path->len + (uint32_t)len;
     watch->token_len = (uint32_t)len;
     watch->conn_id = conn->id;

@@ -115,7 +115,7 @@ static bool expect(struct run *r, char who, const char *line, size_t len, const 
 /* The expectation in the same line as a request, or NULL. */
 static const char *find_answer(const char *line, size_t len)
 {
-    for (size_t i = 1; i + 2 < len + 1; i++)
+    for (size_t i = 1; i < len; i++)
         if (line[i - 1] == ' ' && (line[i] == '=' || line[i] == '!' || line[i] == '?') &&
             (i + 1 == len || line[i + 1] == ' '))
             return line + i;

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Live update: connections, watches, transactions, requests under way, shared pages, users and the
+ * state on disk are kept; a binary that cannot take over is refused and nothing has happened; under
+ * load no reply is lost, doubled or out of order.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "stored.h"
+
+static struct stored daemon_;
+
+/* What CONTROL live-update answers. */
+static void update_says(int fd, const char *wanted)
+{
+    struct stored_reply reply;
+
+    CHECK_INT(stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "live-update", "-s", NULL), 0);
+    if (strncmp(reply.payload, wanted, strlen(wanted)) != 0)
+        fprintf(stderr, "live-update: %s\n", reply.payload);
+    CHECK(strncmp(reply.payload, wanted, strlen(wanted)) == 0);
+}
+
+static void next_event(int fd, const char *path)
+{
+    struct stored_reply reply;
+
+    CHECK(stored_next(fd, &reply));
+    CHECK_INT(reply.header.type, MBR__XS_WATCH_EVENT);
+    CHECK(strcmp(reply.payload, path) == 0);
+}
+
+static void test_everything_is_kept(void **state)
+{
+    int control = stored_connect(daemon_.path);
+    int watcher = stored_connect(daemon_.path);
+    int writer = stored_connect(daemon_.path);
+    int half = stored_connect(daemon_.path);
+    struct stored_reply reply;
+    struct stored_ring ring;
+    unsigned char head[20] = {MBR__XS_READ, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, '/', 'a'};
+    uint32_t tx;
+    uint32_t doomed;
+
+    CHECK_INT(stored_write(writer, 0, "/a", "1"), 0);
+    CHECK_INT(stored_ask(watcher, MBR__XS_WATCH, 0, &reply, "/a", "t", NULL), 0);
+    next_event(watcher, "/a");
+    tx = stored_begin(writer);
+    CHECK_INT(stored_write(writer, tx, "/b", "in"), 0);
+    doomed = stored_begin(writer);
+    {
+        char value[16];
+
+        CHECK_INT(stored_read(writer, doomed, "/a", value, sizeof(value)), 0);
+    }
+    stored_ring_open(control, 31, &ring);
+    /* Half of a message: the other half comes after the update. */
+    CHECK_INT(send(half, head, 18, 0), 18);
+
+    for (int i = 0; i < 3; i++)
+        update_says(control, "OK");
+
+    CHECK_INT(send(half, "\0\0", 2, 0), 2);
+    stored_reply(half, &reply);
+    CHECK_INT(reply.header.req_id, 5);
+    CHECK_INT(stored_write(writer, 0, "/a", "2"), 0);
+    next_event(watcher, "/a");
+    CHECK_INT(stored_end(writer, tx, true), 0);
+    stored_expect(watcher, "/b", "in");
+    CHECK_INT(stored_end(writer, doomed, true), -EAGAIN); /* what it has read was changed since */
+    stored_ring_send(&ring, MBR__XS_GET_DOMAIN_PATH, 0, "31", 3);
+    stored_ring_next(&ring, &reply);
+    CHECK(strcmp(reply.payload, "/local/domain/31") == 0);
+    stored_ring_close(&ring);
+    (void)close(control);
+    (void)close(watcher);
+    (void)close(writer);
+    (void)close(half);
+}
+
+static void test_by_signal(void **state)
+{
+    int fd = stored_connect(daemon_.path);
+
+    CHECK_INT(stored_write(fd, 0, "/signal", "kept"), 0);
+    CHECK_INT(kill(daemon_.pid, SIGUSR2), 0);
+    while (!stored_said(&daemon_, "updated: "))
+        stored_expect(fd, "/signal", "kept");
+    stored_expect(fd, "/signal", "kept");
+    (void)close(fd);
+}
+
+static void set_binary(int fd, const char *path, const char *wanted)
+{
+    struct stored_reply reply;
+
+    CHECK_INT(stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "live-update", "-f", path, NULL), 0);
+    CHECK(strstr(reply.payload, wanted) != NULL);
+}
+
+/* A binary that ends at once, one that fails with a message, and none at all. */
+static void test_bad_binaries(void **state)
+{
+    char script[600];
+    int fd = stored_connect(daemon_.path);
+    struct stored_reply reply;
+    FILE *file;
+
+    CHECK_INT(stored_write(fd, 0, "/bad", "kept"), 0);
+    set_binary(fd, "/nonexistent/membraned", "no program");
+    set_binary(fd, "/bin/false", "OK");
+    update_says(fd, "/bin/false");
+    (void)snprintf(script, sizeof(script), "%s/script", stage_dir());
+    file = fopen(script, "we");
+    CHECK(file != NULL);
+    (void)fputs("#!/bin/sh\necho 'I will not' >&2\nexit 1\n", file);
+    (void)fclose(file);
+    CHECK_INT(chmod(script, 0755), 0);
+    set_binary(fd, script, "OK");
+    update_says(fd, "I will not");
+    CHECK(stored_said(&daemon_, "live update refused"));
+    stored_expect(fd, "/bad", "kept");
+    /* Forgotten, the old binary serves. */
+    CHECK_INT(stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "live-update", "-a", NULL), 0);
+    update_says(fd, "OK");
+    stored_expect(fd, "/bad", "kept");
+    (void)close(fd);
+}
+
+/* Arguments can be added, and wrong ones are refused by the trial. */
+static void test_arguments(void **state)
+{
+    int fd = stored_connect(daemon_.path);
+    struct stored_reply reply;
+
+    CHECK_INT(stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "live-update", "-c", "--wrong", NULL), 0);
+    update_says(fd, "membraned: --wrong");
+    CHECK_INT(
+        stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "live-update", "-c", "--log-level info", NULL),
+        0);
+    update_says(fd, "OK");
+    (void)close(fd);
+}
+
+/* Writes and reads one counter after the other, in transactions too, and hears each event. */
+static void load(struct stage_actor *parent, void *argument)
+{
+    int fd = stored_connect(daemon_.path);
+    char path[64];
+    char value[16];
+    struct stored_reply reply;
+    uint64_t round;
+
+    (void)snprintf(path, sizeof(path), "/load/%d", (int)getpid());
+    CHECK_INT(stored_ask(fd, MBR__XS_WATCH, 0, &reply, path, "t", NULL), 0);
+    stage_say(parent, 1);
+    for (round = 0; !stage_peek(parent); round++) {
+        char back[16] = "";
+        uint32_t tx;
+
+        (void)snprintf(value, sizeof(value), "%llu", (unsigned long long)round);
+        CHECK_INT(stored_write(fd, 0, path, value), 0);
+        tx = stored_begin(fd);
+        CHECK_INT(stored_read(fd, tx, path, back, sizeof(back)), 0);
+        CHECK(strcmp(back, value) == 0);
+        CHECK_INT(stored_write(fd, tx, path, "in between"), 0);
+        CHECK_INT(stored_end(fd, tx, true), 0);
+    }
+    /* The first event of the watch, and one for each write; two that wait together become one. */
+    CHECK(stored_events >= round && stored_events <= 1 + 2 * round);
+    stage_say(parent, round);
+}
+
+static void test_under_load(void **state)
+{
+    enum { CLIENTS = 6 };
+    struct stage_actor clients[CLIENTS];
+    int fd = stored_connect(daemon_.path);
+
+    for (int i = 0; i < CLIENTS; i++)
+        stage_spawn(&clients[i], load, NULL);
+    for (int i = 0; i < CLIENTS; i++)
+        CHECK_INT(stage_hear(&clients[i]), 1);
+    for (int i = 0; i < 20; i++)
+        update_says(fd, "OK");
+    for (int i = 0; i < CLIENTS; i++) {
+        stage_say(&clients[i], 0);
+        CHECK(stage_hear(&clients[i]) > 0);
+        stage_join_ok(&clients[i]);
+    }
+    (void)close(fd);
+}
+
+/* With the state on disk: what was written before and after is there at the next start. */
+static void test_with_state(void **state)
+{
+    char dir[600];
+    char path[600];
+    const char *arguments[] = {"--state", dir, NULL};
+    struct stored daemon;
+    int fd;
+
+    (void)snprintf(dir, sizeof(dir), "%s/state", stage_dir());
+    (void)snprintf(path, sizeof(path), "%s/durable", stage_dir());
+    stored_start(&daemon, path, arguments);
+    fd = stored_connect(path);
+    CHECK_INT(stored_write(fd, 0, "/one", "1"), 0);
+    update_says(fd, "OK");
+    CHECK_INT(stored_write(fd, 0, "/two", "2"), 0);
+    update_says(fd, "OK");
+    CHECK_INT(stored_write(fd, 0, "/three", "3"), 0);
+    (void)close(fd);
+    stored_kill(&daemon);
+    stored_start(&daemon, path, arguments);
+    fd = stored_connect(path);
+    stored_expect(fd, "/one", "1");
+    stored_expect(fd, "/two", "2");
+    stored_expect(fd, "/three", "3");
+    (void)close(fd);
+    stored_stop(&daemon);
+}
+
+static void test_switched_off(void **state)
+{
+    char config[600];
+    char path[600];
+    const char *arguments[] = {"--config", config, NULL};
+    struct stored daemon;
+    FILE *file;
+    int fd;
+
+    (void)snprintf(config, sizeof(config), "%s/off.conf", stage_dir());
+    (void)snprintf(path, sizeof(path), "%s/off", stage_dir());
+    file = fopen(config, "we");
+    CHECK(file != NULL);
+    (void)fputs("[daemon]\nlive-update = no\n", file);
+    (void)fclose(file);
+    stored_start(&daemon, path, arguments);
+    fd = stored_connect(path);
+    update_says(fd, "live update is switched off");
+    (void)close(fd);
+    stored_stop(&daemon);
+}
+
+static int run(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_everything_is_kept), cmocka_unit_test(test_by_signal),
+        cmocka_unit_test(test_bad_binaries),       cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_under_load),         cmocka_unit_test(test_with_state),
+        cmocka_unit_test(test_switched_off),
+    };
+    int rc;
+
+    stored_need();
+    stored_start(&daemon_, NULL, NULL);
+    rc = cmocka_run_group_tests(tests, NULL, NULL);
+    stored_stop(&daemon_);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    return stage_main(100, argc, argv, run);
+}

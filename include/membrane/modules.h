@@ -6,9 +6,10 @@
  *     WordTblMod_clp mod = MBR_MODULE(WordTblMod);
  *     WordTbl_clp table = WordTblMod_New(mod, NULL);
  *
- * where NULL in the place of a heap stands for malloc. They are ContextMod, ContextUtil, HashMod,
- * LongCardTblMod, MemFileMod, RdRedirMod, RdWrMod, StringTblMod, StringUtil, Time, WTime,
- * WordTblMod and WrRedirMod; docs/interfaces.md says what each does.
+ * where NULL in the place of a heap stands for malloc. They are ContextMod, ContextUtil,
+ * ExnSystem, HashMod, HeapMod, LongCardTblMod, MemFileMod, RdRedirMod, RdWrMod, StringTblMod,
+ * StringUtil, Time, TypeSystemMod, WTime, WordTblMod and WrRedirMod; docs/interfaces.md says what
+ * each does.
  *
  * Not here: modules of other libraries, and the name space in which a program finds them.
  */

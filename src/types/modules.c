@@ -4,7 +4,9 @@
 
 #include <middl/ContextMod.h>
 #include <middl/ContextUtil.h>
+#include <middl/ExnSystem.h>
 #include <middl/HashMod.h>
+#include <middl/HeapMod.h>
 #include <middl/LongCardTblMod.h>
 #include <middl/MemFileMod.h>
 #include <middl/RdRedirMod.h>
@@ -12,6 +14,7 @@
 #include <middl/StringTblMod.h>
 #include <middl/StringUtil.h>
 #include <middl/Time.h>
+#include <middl/TypeSystemMod.h>
 #include <middl/WTime.h>
 #include <middl/WordTblMod.h>
 #include <middl/WrRedirMod.h>

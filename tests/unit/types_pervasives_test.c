@@ -18,10 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <membrane/apply.h>
 #include <membrane/heap.h>
 #include <membrane/pervasives.h>
 #include <membrane/typesystem.h>
-#include <middl/Closure.h>
 #include <middl/ExnSetjmp.h>
 #include <middl/ExnSystem.h>
 #include <middl/HeapMod.h>
@@ -47,20 +47,20 @@ static int without_pervasives(void **state)
 
 /* ---- Closure ---- */
 
-static void apply(Closure_clp self)
+static void count(void *data)
 {
-    ++*(int *)self->st;
+    ++*(int *)data;
 }
 
 static void closures_are_entry_and_state(void **state)
 {
-    static const Closure_op ops = {.Apply = apply};
+    struct mbr_apply a, b;
     int first = 0, second = 10;
-    Closure_cl a = {&ops, &first}, b = {&ops, &second};
+    Closure_clp closure = mbr_apply_init(&a, count, &first);
 
-    Closure_Apply(&a);
-    Closure_Apply(&a);
-    Closure_Apply(&b);
+    Closure_Apply(closure);
+    Closure_Apply(closure);
+    Closure_Apply(mbr_apply_init(&b, count, &second));
     assert_int_equal(first, 2);
     assert_int_equal(second, 11);
 }

@@ -310,8 +310,7 @@ static bool spin_can_help(struct mbr__waitset *ws)
 
 bool mbr__waitset_may_glance(struct mbr__waitset *ws, const struct mbr__want_shm *peer)
 {
-    if (ws->spin.budget == 0 || ws->nhot > HOT_ALWAYS ||
-        mbr__timers_next_ns(&ws->timers) != MBR__NEVER || mbr_load_relaxed(&ws->interrupted) != 0)
+    if (ws->spin.budget == 0 || ws->nhot > HOT_ALWAYS || mbr_load_relaxed(&ws->interrupted) != 0)
         return false;
     uint32_t theirs = mbr_load_relaxed(&peer->cpu);
 
@@ -347,11 +346,10 @@ static int spin(struct mbr__waitset *ws, uint64_t deadline, uint64_t *spun)
 
     if (deadline != MBR__NEVER)
         limit = deadline <= now ? 0 : (deadline - now < limit ? deadline - now : limit);
+    /* A gap, not a pause: in a virtual machine many pauses in a row leave the guest. */
     while (ns < limit && mbr_load_relaxed(&ws->interrupted) == 0) {
-        for (uint32_t i = 0; i < ROUNDS_PER_CLOCK && fired == 0; i++) {
-            mbr_cpu_relax();
-            fired = poll_words(ws);
-        }
+        for (uint32_t i = 0; i < ROUNDS_PER_CLOCK && fired == 0; i++)
+            fired = poll_words(mbr_cpu_gap(ws));
         /* A probe looks at one descriptor; the others shall not wait for it to speak. */
         if (fired == 0 && ws->nprobes > 0 && ws->nfds > 1)
             fired = mbr__waitset_collect(ws, 0);

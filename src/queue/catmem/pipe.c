@@ -124,12 +124,14 @@ void mbr__pipe_watch_tx(struct mbr__pipe *p)
                         MBR__WANT_SPACE, &p->other->want, tx_fired);
 }
 
-#define GLANCES      64u /* one or two microseconds */
-#define GLANCE_SKIPS 15u /* every 16th wait looks at everything: others shall not starve */
+#define GLANCES    64u /* one or two microseconds */
+#define LOOK_ROUND 15u /* every 16th time at everything: others shall not starve */
 
-#define STREAM_POPS 64u /* messages taken since one was sent: a stream, nobody waits for us */
-#define SOON_LOOKS  16u /* the last one came within some 400 ns */
-#define STREAM_GAPS 60u /* so leave the ring alone for some 500 ns */
+#define STREAM_POPS 64u  /* messages taken since one was sent: a stream, nobody waits for us ... */
+#define STREAM_LEN  256u /* ... of short ones; long ones are better taken while they are in caches \
+                          */
+#define SOON_LOOKS  16u  /* the last one came within some 400 ns */
+#define STREAM_GAPS 40u  /* so leave the ring alone for some 800 ns */
 
 /* A consumer of a stream that is faster than its producer would take each line from it as soon as
  * it is written, and the next one, too: both then wait for each other's caches at every message (4
@@ -143,10 +145,19 @@ static const uint64_t *let_gather(const struct mbr__pipe *p, const uint64_t *wor
     return word;
 }
 
+static void count_taken(struct mbr__pipe *p, uint64_t len)
+{
+    p->l->taken = len <= STREAM_LEN ? p->l->taken + 1 : 0;
+    p->popped = true;
+}
+
 bool mbr__pipe_glance(struct mbr__pipe *p)
 {
-    if (!p->attached || (p->l->waits & GLANCE_SKIPS) == 0 || !mbr__sched_idle(&p->l->sched) ||
-        !mbr__waitset_may_glance(&p->l->ws, &p->other->want))
+    if (!p->attached || !mbr__waitset_may_glance(&p->l->ws, &p->other->want))
+        return false;
+    if ((p->l->waits & LOOK_ROUND) == 0)
+        (void)mbr__waitset_poll(&p->l->ws, false);
+    if (!p->attached || !mbr__sched_idle(&p->l->sched))
         return false;
     const uint64_t *word = mbr__ring_next(&p->rx);
     uint64_t seen = mbr__ring_seen(&p->rx);
@@ -242,8 +253,7 @@ void mbr__pipe_give(struct mbr__pipe *p, struct mbr__op *op)
         op->len = (uint32_t)op->max;
         in->given += op->max;
     }
-    p->popped = true;
-    p->l->taken++;
+    count_taken(p, op->len);
     mbr__op_complete(p->l, op, DEMI_OPC_POP, 0);
 }
 
@@ -396,8 +406,7 @@ static inline bool pop_at_once(struct mbr__pipe *p, struct mbr__op *op)
     op->buf = buf;
     op->data = buf->data;
     op->len = rec.len;
-    p->popped = true;
-    p->l->taken++;
+    count_taken(p, rec.len);
     mbr__op_complete(p->l, op, DEMI_OPC_POP, 0);
     return true;
 }

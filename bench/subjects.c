@@ -8,26 +8,47 @@
 
 #include "bench/baseline/baseline.h"
 #include "bench/membrane/membrane.h"
+#include "bench/peers/peers.h"
 
 #define KIB ((size_t)1024)
 #define MIB (KIB * KIB)
 
 const struct bench_subject *const bench_subjects[] = {
-    &bench_line1,         &bench_line2,
-    &bench_tuned[0],      &bench_tuned[1],
-    &bench_tuned[2],      &bench_tuned[3],
-    &bench_tuned[4],      &bench_ring,
-    &bench_ring_armed,    &bench_ring_each,
-    &bench_place,         &bench_place_poll,
+    &bench_line1,
+    &bench_line2,
+    &bench_tuned[0],
+    &bench_tuned[1],
+    &bench_tuned[2],
+    &bench_tuned[3],
+    &bench_tuned[4],
+    &bench_ring,
+    &bench_ring_armed,
+    &bench_ring_each,
+    &bench_place,
+    &bench_place_poll,
     &bench_copy,
 #ifdef BENCH_WITH_DEMI
-    &bench_demi,          &bench_demi_any,
+    &bench_demi,
+    &bench_demi_any,
     &bench_demi_next,
 #endif
-    &bench_reference,     &bench_reference_touched,
-    &bench_pipe,          &bench_unix,
-    &bench_tcp,           &bench_futex,
-    &bench_unix_buffered, NULL,
+    &bench_reference,
+    &bench_reference_touched,
+    &bench_pipe,
+    &bench_unix,
+    &bench_tcp,
+    &bench_futex,
+    &bench_unix_buffered,
+#ifdef BENCH_WITH_ZMQ
+    &bench_zmq,
+#endif
+#ifdef BENCH_WITH_NNG
+    &bench_nng,
+#endif
+#ifdef BENCH_WITH_NANOMSG
+    &bench_nanomsg,
+#endif
+    NULL,
 };
 
 const struct bench_standard_case bench_cases[] = {

@@ -231,8 +231,7 @@ static void live_update(struct world *w, uint8_t damage)
     if (!other || mbr__store_dump(w->store, write_dump, w))
         abort();
     if (damage)
-        w->dump[(size_t)next(w) * 256 % w->dump_len + next(w) % (w->dump_len > 255 ? 256 : 1)] ^=
-            damage;
+        w->dump[((size_t)next(w) * 256 + next(w)) % w->dump_len] ^= damage;
     error = mbr__store_restore(other, read_dump, w);
     if (damage) {
         if (!error)

@@ -410,7 +410,7 @@ void stored_ring_wait(struct stored_ring *ring)
     CHECK(read(ring->to_client, &count, sizeof(count)) == (ssize_t)sizeof(count));
 }
 
-static void ring_push(struct stored_ring *ring, const void *data, size_t length)
+void stored_ring_push(struct stored_ring *ring, const void *data, size_t length)
 {
     const char *at = data;
 
@@ -474,7 +474,7 @@ void stored_ring_send(struct stored_ring *ring, uint32_t type, uint32_t tx, cons
     mbr__store_header_pack(message, &header);
     if (length != 0)
         memcpy(message + MBR__STORE_HEADER_SIZE, payload, length);
-    ring_push(ring, message, MBR__STORE_HEADER_SIZE + length);
+    stored_ring_push(ring, message, MBR__STORE_HEADER_SIZE + length);
 }
 
 void stored_ring_next(struct stored_ring *ring, struct stored_reply *reply)

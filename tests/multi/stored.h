@@ -96,6 +96,8 @@ struct stored_ring {
 
 void stored_ring_open(int control, uint32_t domid, struct stored_ring *ring);
 void stored_ring_close(struct stored_ring *ring);
+/* Puts in all bytes, waiting for room. */
+void stored_ring_push(struct stored_ring *ring, const void *data, size_t length);
 void stored_ring_send(struct stored_ring *ring, uint32_t type, uint32_t tx, const void *payload,
                       size_t length);
 void stored_ring_next(struct stored_ring *ring, struct stored_reply *reply);

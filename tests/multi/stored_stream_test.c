@@ -168,6 +168,60 @@ static void cut_off(void **state)
     (void)close(other);
 }
 
+/* What the daemon counts, by CONTROL stats. */
+static unsigned long count_of(int fd, const char *name)
+{
+    struct stored_reply reply;
+    const char *line;
+
+    CHECK_INT(stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "stats", NULL), 0);
+    line = strstr(reply.payload, name);
+    CHECK(line != NULL);
+    return strtoul(line + strlen(name), NULL, 10);
+}
+
+static void busy_client(struct stage_actor *parent, void *argument)
+{
+    struct stored_reply reply;
+    char path[64];
+    int fd = stored_connect(daemon_.path);
+
+    stage_say(parent, 1);
+    for (unsigned i = 0;; i++) {
+        uint32_t tx = stored_begin(fd);
+
+        (void)snprintf(path, sizeof(path), "/busy/%d", (int)getpid());
+        CHECK_INT(stored_write(fd, tx, path, "x"), 0);
+        (void)snprintf(path, sizeof(path), "/busy/%u", i);
+        CHECK_INT(stored_ask(fd, MBR__XS_WATCH, 0, &reply, path, "t", NULL), 0);
+        if (i % 3 == 0)
+            (void)stored_end(fd, tx, i % 2 == 0);
+    }
+}
+
+/* Clients killed at any point leave neither connection nor transaction nor watch behind. */
+static void killed_clients(void **state)
+{
+    int fd = stored_connect(daemon_.path);
+    uint64_t random = stage_seed();
+
+    for (int i = 0; i < 60; i++) {
+        struct stage_actor client;
+        uint64_t looks = stage_below(&random, 60);
+
+        stage_spawn(&client, busy_client, NULL);
+        CHECK_INT(stage_hear(&client), 1);
+        for (uint64_t j = 0; j < looks; j++)
+            stored_expect(fd, "/still", "here");
+        stage_kill(&client);
+    }
+    while (count_of(fd, "connections ") != 1)
+        continue; /* the last one's end has not been seen yet */
+    CHECK_INT(count_of(fd, "transactions "), 0);
+    CHECK_INT(count_of(fd, "watches "), 0);
+    (void)close(fd);
+}
+
 /* ---- pressure ---- */
 
 /* Sends until nothing more goes; the number of whole requests. */
@@ -349,12 +403,19 @@ static void stops_clean(void **state)
 static int run(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_one_by_one), cmocka_unit_test(cut_anywhere),
-        cmocka_unit_test(without_payload),  cmocka_unit_test(a_long_row),
-        cmocka_unit_test(half_closed),      cmocka_unit_test(too_long),
-        cmocka_unit_test(cut_off),          cmocka_unit_test(slow_reader),
-        cmocka_unit_test(floods),           cmocka_unit_test(descriptors_used_up),
-        cmocka_unit_test(memory_used_up),   cmocka_unit_test(stops_clean),
+        cmocka_unit_test(bytes_one_by_one),
+        cmocka_unit_test(cut_anywhere),
+        cmocka_unit_test(without_payload),
+        cmocka_unit_test(a_long_row),
+        cmocka_unit_test(half_closed),
+        cmocka_unit_test(too_long),
+        cmocka_unit_test(cut_off),
+        cmocka_unit_test(killed_clients),
+        cmocka_unit_test(slow_reader),
+        cmocka_unit_test(floods),
+        cmocka_unit_test(descriptors_used_up),
+        cmocka_unit_test(memory_used_up),
+        cmocka_unit_test(stops_clean),
     };
 
     stored_need();

@@ -61,7 +61,8 @@
  * handler (that is longjmp()), so raise through C functions and frames whose objects need none. A
  * C++ exception may pass a TRY that has no FINALLY; the chain stays right.
  *
- * Cost: about 30 instructions beyond _setjmp() for a TRY in which nothing is raised; no allocation.
+ * Cost: at most 40 instructions beyond _setjmp() for a TRY in which nothing is raised; no
+ * allocation.
  *
  * The short names are not defined if MBR_EXN_NO_SHORT_NAMES is; MBR_TRY, MBR_CATCH and so on always
  * are (membrane/exn_macros.h). Source: interfaces ExnSupport and ExnSetjmp of the Nemesis
@@ -87,7 +88,7 @@ struct mbr_exn_none {
 struct mbr_exn_site {
     const char *file; /* of its ENDTRY */
     uint32_t line;
-    int32_t has_finally;
+    int32_t has_finally; /* MBR_EXN_FINALLY if it has, else MBR_EXN_BODY, which is 0 */
 };
 
 /*

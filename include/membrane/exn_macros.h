@@ -24,7 +24,7 @@
 #define MBR_TRY                                                                  \
     {                                                                            \
         __label__ mbr_exn_plan_, mbr_exn_begin_;                                 \
-        enum { mbr_exn_has_finally_ = 0 };                                       \
+        enum { mbr_exn_has_finally_ = MBR_EXN_BODY };                            \
         struct mbr_exn_frame mbr_exn_frame_ __attribute__((cleanup(mbr_exn_leave))); \
         goto mbr_exn_plan_;                                                      \
     mbr_exn_begin_:                                                              \
@@ -61,8 +61,11 @@
             }                                                                    \
         }                                                                        \
         {                                                                        \
-            enum { mbr_exn_has_finally_ = 1 };                                   \
-            mbr_exn_finally(&mbr_exn_frame_);                                    \
+            enum { mbr_exn_has_finally_ = MBR_EXN_FINALLY };                     \
+            if (mbr_exn_frame_.phase == MBR_EXN_BODY)                            \
+                mbr_exn_frame_.phase = MBR_EXN_FINALLY;                          \
+            else                                                                 \
+                mbr_exn_finally(&mbr_exn_frame_);                                \
             {
 
 #define MBR_ENDTRY                                                               \
@@ -75,7 +78,7 @@
                 goto mbr_exn_begin_;                                             \
             }                                                                    \
         }                                                                        \
-        if (mbr_exn_frame_.phase != MBR_EXN_BODY)                                \
+        if (mbr_exn_frame_.id != NULL)                                           \
             mbr_exn_end(&mbr_exn_frame_);                                        \
     }
 

@@ -63,8 +63,7 @@ void mbr__exn_push(struct mbr__exn_chain *chain, struct mbr_exn_frame *frame)
 {
     frame->outer = chain->top;
     frame->chain = chain;
-    frame->id = NULL;
-    frame->args = NULL;
+    frame->id = NULL; /* and so nobody looks at the rest of it */
     frame->phase = MBR_EXN_BODY;
     chain->top = frame;
 }
@@ -72,6 +71,8 @@ void mbr__exn_push(struct mbr__exn_chain *chain, struct mbr_exn_frame *frame)
 /* What FRAME holds is done with. */
 static void drop(struct mbr_exn_frame *frame)
 {
+    if (!frame->id)
+        return;
     mbr__exn_free(frame->chain, frame->args);
     frame->args = NULL;
     frame->id = NULL;
@@ -177,7 +178,13 @@ void mbr__exn_pop(struct mbr_exn_frame *frame, const char *file, uint32_t line)
 
 void mbr_exn_leave(struct mbr_exn_frame *frame)
 {
-    mbr__exn_pop(frame, NULL, 0);
+    struct mbr__exn_chain *chain = frame->chain;
+
+    /* The usual case: nothing was raised, nothing is passed by, nothing to free. */
+    if (chain->top == frame && !frame->id && frame->phase == frame->site->has_finally)
+        chain->top = frame->outer;
+    else
+        mbr__exn_pop(frame, NULL, 0);
 }
 
 int mbr_exn_caught(struct mbr_exn_frame *frame, const char *id)

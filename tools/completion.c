@@ -19,10 +19,28 @@ static void each_option(FILE *out, const struct tool_verb *verb,
     }
 }
 
+static void print_words_of(FILE *out, const struct tool_verb *table)
+{
+    for (const struct tool_verb *verb = table; verb->name != NULL; verb++)
+        fprintf(out, "%s%s", verb == table ? "" : " ", tool_verb_word(verb));
+}
+
 static void print_verbs(FILE *out)
 {
-    for (const struct tool_verb *verb = tool_verbs; verb->name != NULL; verb++)
-        fprintf(out, "%s%s", verb == tool_verbs ? "" : " ", verb->name);
+    print_words_of(out, tool_verbs);
+}
+
+/* All verbs that are carried out, those within groups too. */
+static void each_verb(FILE *out, void (*print)(FILE *out, const struct tool_verb *verb))
+{
+    for (const struct tool_verb *verb = tool_verbs; verb->name != NULL; verb++) {
+        if (verb->group == NULL) {
+            print(out, verb);
+            continue;
+        }
+        for (const struct tool_verb *sub = verb->group; sub->name != NULL; sub++)
+            print(out, sub);
+    }
 }
 
 static void print_words(FILE *out, const struct tool_verb *verb)
@@ -60,23 +78,38 @@ static void bash_choice(FILE *out, const struct tool_verb *verb, const struct to
     fprintf(out, ") COMPREPLY=($(compgen -W '%s' -- \"$cur\")) && return ;;\n", o->choices);
 }
 
+static void bash_verb_tables(FILE *out, const struct tool_verb *verb)
+{
+    fprintf(out, "    options['%s']='", verb->name);
+    each_option(out, verb, bash_name);
+    fputs("'\n", out);
+    fprintf(out, "    takers['%s']='", verb->name);
+    each_option(out, verb, bash_taker);
+    fprintf(out, " '\n    words['%s']='", verb->name);
+    print_words(out, verb);
+    fputs("'\n", out);
+    if (verb->many)
+        fprintf(out, "    many['%s']=yes\n", verb->name);
+}
+
 static void bash_tables(FILE *out)
 {
-    const struct tool_verb *verb;
-
     fputs("    local verbs='", out);
     print_verbs(out);
-    fputs("'\n    local -A options=() takers=() words=()\n", out);
-    for (verb = tool_verbs; verb->name != NULL; verb++) {
-        fprintf(out, "    options[%s]='", verb->name);
-        each_option(out, verb, bash_name);
-        fputs("'\n", out);
-        fprintf(out, "    takers[%s]='", verb->name);
-        each_option(out, verb, bash_taker);
-        fprintf(out, " '\n    words[%s]='", verb->name);
-        print_words(out, verb);
+    fputs("'\n    local -A options=() takers=() words=() many=() subs=()\n", out);
+    for (const struct tool_verb *verb = tool_verbs; verb->name != NULL; verb++) {
+        if (verb->group == NULL)
+            continue;
+        fprintf(out, "    subs['%s']='", verb->name);
+        print_words_of(out, verb->group);
         fputs("'\n", out);
     }
+    each_verb(out, bash_verb_tables);
+}
+
+static void bash_choices(FILE *out, const struct tool_verb *verb)
+{
+    each_option(out, verb, bash_choice);
 }
 
 static const char bash_head[] =
@@ -87,6 +120,14 @@ static const char bash_head[] =
     "    while IFS= read -r name; do\n"
     "        [[ $name == \"$1\"* ]] && COMPREPLY+=(\"$(printf %q \"$name\")\")\n"
     "    done < <(membrane help --names 2>/dev/null)\n"
+    "}\n"
+    "_membrane_paths()\n"
+    "{\n"
+    "    local path\n"
+    "    compopt -o nospace\n"
+    "    while IFS= read -r path; do\n"
+    "        COMPREPLY+=(\"$path\")\n"
+    "    done < <(membrane help --paths \"$1\" 2>/dev/null)\n"
     "}\n"
     "_membrane()\n"
     "{\n"
@@ -109,6 +150,8 @@ static const char bash_verb[] =
     "            [[ $taken == = ]] && taken=${COMP_WORDS[i - 2]}\n"
     "            if [[ -z $verb ]]; then\n"
     "                verb=${COMP_WORDS[i]}\n"
+    "            elif [[ -n ${subs[$verb]-} ]]; then\n"
+    "                verb=\"$verb ${COMP_WORDS[i]}\"\n"
     "            elif [[ ${takers[$verb]-} != *\" $taken \"* ]]; then\n"
     "                n=$((n + 1))\n"
     "            fi\n"
@@ -117,6 +160,10 @@ static const char bash_verb[] =
     "    done\n"
     "    if [[ -z $verb ]]; then\n"
     "        COMPREPLY=($(compgen -W \"$verbs --help --version\" -- \"$cur\"))\n"
+    "        return\n"
+    "    fi\n"
+    "    if [[ -n ${subs[$verb]-} ]]; then\n"
+    "        COMPREPLY=($(compgen -W \"${subs[$verb]} --help\" -- \"$cur\"))\n"
     "        return\n"
     "    fi\n"
     "    case \"$verb $prev\" in\n";
@@ -129,8 +176,11 @@ static const char bash_tail[] =
     "        return\n"
     "    fi\n"
     "    kind=(${words[$verb]-})\n"
+    "    [[ -n ${many[$verb]-} ]] && ((n >= ${#kind[@]})) && n=$((${#kind[@]} - 1))\n"
     "    case ${kind[n]-} in\n"
     "    pipe) _membrane_names \"$cur\" ;;\n"
+    "    path) _membrane_paths \"$cur\" ;;\n"
+    "    subverb) COMPREPLY=($(compgen -W \"${subs[${COMP_WORDS[2]}]-}\" -- \"$cur\")) ;;\n"
     "    verb) COMPREPLY=($(compgen -W \"$verbs\" -- \"$cur\")) ;;\n"
     "    file)\n"
     "        compopt -o filenames\n"
@@ -145,8 +195,7 @@ static void print_bash(FILE *out)
     fputs(bash_head, out);
     bash_tables(out);
     fputs(bash_verb, out);
-    for (const struct tool_verb *verb = tool_verbs; verb->name != NULL; verb++)
-        each_option(out, verb, bash_choice);
+    each_verb(out, bash_choices);
     fputs(bash_tail, out);
 }
 
@@ -183,19 +232,55 @@ static void zsh_option(FILE *out, const struct tool_verb *verb, const struct too
     fputs("' \\\n", out);
 }
 
+static const char *zsh_action(const char *kind)
+{
+    static const struct {
+        const char *kind, *action;
+    } actions[] = {
+        {"file", "_files"}, {"verb", "($verbs)"}, {"path", "_membrane_paths"},
+        {"subverb", " "},   {"text", " "},
+    };
+
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+        if (strcmp(actions[i].kind, kind) == 0)
+            return actions[i].action;
+    }
+    return "_membrane_names";
+}
+
 static void zsh_verb(FILE *out, const struct tool_verb *verb)
 {
-    fprintf(out, "    %s)\n        _arguments -s \\\n", verb->name);
+    const char *kind = NULL;
+
+    fprintf(out, "    %s)\n        _arguments -s \\\n", tool_verb_word(verb));
     each_option(out, verb, zsh_option);
     for (int i = 0; i < TOOL_WORDS_MAX && verb->words[i] != NULL; i++) {
-        const char *kind = verb->words[i];
-        const char *action = strcmp(kind, "file") == 0 ? "_files" : "_membrane_names";
-
-        if (strcmp(kind, "verb") == 0)
-            action = "($verbs)";
-        fprintf(out, "            \"%d::%s:%s\" \\\n", i + 1, kind, action);
+        kind = verb->words[i];
+        fprintf(out, "            \"%d::%s:%s\" \\\n", i + 1, kind, zsh_action(kind));
     }
+    if (verb->many && kind != NULL)
+        fprintf(out, "            \"*::%s:%s\" \\\n", kind, zsh_action(kind));
     fputs("            && return\n        ;;\n", out);
+}
+
+static void zsh_group(FILE *out, const struct tool_verb *group)
+{
+    fprintf(out,
+            "    %s)\n"
+            "        if ((CURRENT == 2)); then\n"
+            "            compadd -- ",
+            group->name);
+    print_words_of(out, group->group);
+    fputs(" --help\n"
+          "            return\n"
+          "        fi\n"
+          "        shift words\n"
+          "        ((CURRENT--))\n"
+          "        case $words[1] in\n",
+          out);
+    for (const struct tool_verb *verb = group->group; verb->name != NULL; verb++)
+        zsh_verb(out, verb);
+    fputs("        esac\n        ;;\n", out);
 }
 
 static void print_zsh(FILE *out)
@@ -207,6 +292,12 @@ static void print_zsh(FILE *out)
           "    local -a names\n"
           "    names=(${(f)\"$(membrane help --names 2>/dev/null)\"})\n"
           "    compadd -a names\n"
+          "}\n"
+          "_membrane_paths()\n"
+          "{\n"
+          "    local -a paths\n"
+          "    paths=(${(f)\"$(membrane help --paths \"$PREFIX\" 2>/dev/null)\"})\n"
+          "    compadd -S '' -a paths\n"
           "}\n"
           "_membrane()\n"
           "{\n"
@@ -222,8 +313,12 @@ static void print_zsh(FILE *out)
           "    ((CURRENT--))\n"
           "    case $words[1] in\n",
           out);
-    for (const struct tool_verb *verb = tool_verbs; verb->name != NULL; verb++)
-        zsh_verb(out, verb);
+    for (const struct tool_verb *verb = tool_verbs; verb->name != NULL; verb++) {
+        if (verb->group != NULL)
+            zsh_group(out, verb);
+        else
+            zsh_verb(out, verb);
+    }
     fputs("    esac\n"
           "}\n"
           "if [[ $funcstack[1] == _membrane ]]; then\n"
@@ -247,10 +342,22 @@ static void fish_text(FILE *out, const char *text)
     fputc('\'', out);
 }
 
+/* The condition that this verb was typed. */
+static void fish_when(FILE *out, const struct tool_verb *verb)
+{
+    const char *blank = strchr(verb->name, ' ');
+
+    fputs("complete -c membrane -n '", out);
+    if (blank != NULL)
+        fprintf(out, "__fish_seen_subcommand_from %.*s; and ", (int)(blank - verb->name),
+                verb->name);
+    fprintf(out, "__fish_seen_subcommand_from %s'", tool_verb_word(verb));
+}
+
 static void fish_option(FILE *out, const struct tool_verb *verb, const struct tool_option *o)
 {
-    fprintf(out, "complete -c membrane -n '__fish_seen_subcommand_from %s' -l %s", verb->name,
-            o->name);
+    fish_when(out, verb);
+    fprintf(out, " -l %s", o->name);
     if (o->letter != 0)
         fprintf(out, " -s %c", o->letter);
     if (o->choices != NULL)
@@ -264,15 +371,40 @@ static void fish_option(FILE *out, const struct tool_verb *verb, const struct to
 
 static void fish_word(FILE *out, const struct tool_verb *verb, const char *kind)
 {
-    fprintf(out, "complete -c membrane -n '__fish_seen_subcommand_from %s' ", verb->name);
+    if (strcmp(kind, "text") == 0 || strcmp(kind, "subverb") == 0)
+        return;
+    fish_when(out, verb);
     if (strcmp(kind, "file") == 0) {
-        fputs("-F\n", out);
+        fputs(" -F\n", out);
     } else if (strcmp(kind, "verb") == 0) {
-        fputs("-a '", out);
+        fputs(" -a '", out);
         print_verbs(out);
         fputs("'\n", out);
+    } else if (strcmp(kind, "path") == 0) {
+        fputs(" -a '(membrane help --paths (commandline -ct) 2>/dev/null)'\n", out);
     } else {
-        fputs("-a '(membrane help --names 2>/dev/null)'\n", out);
+        fputs(" -a '(membrane help --names 2>/dev/null)'\n", out);
+    }
+}
+
+static void fish_verb(FILE *out, const struct tool_verb *verb)
+{
+    each_option(out, verb, fish_option);
+    for (int i = 0; i < TOOL_WORDS_MAX && verb->words[i] != NULL; i++)
+        fish_word(out, verb, verb->words[i]);
+}
+
+static void fish_group(FILE *out, const struct tool_verb *group)
+{
+    for (const struct tool_verb *verb = group->group; verb->name != NULL; verb++) {
+        fprintf(out,
+                "complete -c membrane -n '__fish_seen_subcommand_from %s; "
+                "and not __fish_seen_subcommand_from ",
+                group->name);
+        print_words_of(out, group->group);
+        fprintf(out, "' -a %s -d ", tool_verb_word(verb));
+        fish_text(out, verb->brief);
+        fputc('\n', out);
     }
 }
 
@@ -285,10 +417,10 @@ static void print_fish(FILE *out)
         fprintf(out, "complete -c membrane -n __fish_use_subcommand -a %s -d ", verb->name);
         fish_text(out, verb->brief);
         fputc('\n', out);
-        each_option(out, verb, fish_option);
-        for (int i = 0; i < TOOL_WORDS_MAX && verb->words[i] != NULL; i++)
-            fish_word(out, verb, verb->words[i]);
+        if (verb->group != NULL)
+            fish_group(out, verb);
     }
+    each_verb(out, fish_verb);
 }
 
 int tool_docs_completion(const char *shell, FILE *out)

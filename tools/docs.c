@@ -58,10 +58,33 @@ static void print_options(FILE *out, const struct tool_verb *verb)
 
 static void print_verb(FILE *out, const struct tool_verb *verb)
 {
+    if (verb->group != NULL) {
+        fprintf(out, "## %s %s VERB [OPTION...] [ARGUMENT...]\n\n", tool_program.name, verb->name);
+        print_plain(out, verb->detail);
+        fprintf(out, "\n\nSee *%s-%s*(1).\n\n", tool_program.name, verb->name);
+        return;
+    }
     print_heading(out, verb);
     print_plain(out, verb->detail);
     fputs("\n\n", out);
     print_options(out, verb);
+}
+
+static void print_verbs(FILE *out, const struct tool_verb *table)
+{
+    fputs("# VERBS\n\n", out);
+    for (const struct tool_verb *verb = table; verb->name != NULL; verb++)
+        print_verb(out, verb);
+}
+
+static void print_exits(FILE *out)
+{
+    fputs("# EXIT STATUS\n\n", out);
+    for (const struct tool_exit_row *row = tool_exit_table; row->text != NULL; row++) {
+        fprintf(out, "*%d*\n\t", row->code);
+        print_plain(out, row->text);
+        fputs("\n\n", out);
+    }
 }
 
 int tool_docs_man(FILE *out)
@@ -70,16 +93,20 @@ int tool_docs_man(FILE *out)
         fputs("# OPTIONS\n\n", out);
         print_options(out, tool_verbs);
     } else {
-        fputs("# VERBS\n\n", out);
-        for (const struct tool_verb *verb = tool_verbs; verb->name != NULL; verb++)
-            print_verb(out, verb);
+        print_verbs(out, tool_verbs);
     }
-    fputs("# EXIT STATUS\n\n", out);
-    for (const struct tool_exit_row *row = tool_exit_table; row->text != NULL; row++) {
-        fprintf(out, "*%d*\n\t", row->code);
-        print_plain(out, row->text);
-        fputs("\n\n", out);
-    }
+    print_exits(out);
+    return TOOL_EXIT_OK;
+}
+
+int tool_docs_man_group(const char *group, FILE *out)
+{
+    const struct tool_verb *verb = tool_verb_find(tool_verbs, group);
+
+    if (verb == NULL || verb->group == NULL)
+        return tool_error(TOOL_EXIT_USAGE, NULL, "%.100s: no such group of verbs", group);
+    print_verbs(out, verb->group);
+    print_exits(out);
     return TOOL_EXIT_OK;
 }
 

@@ -11,6 +11,9 @@
 /* The sections VERBS (OPTIONS of a program without verbs) and EXIT STATUS in scdoc(5). */
 int tool_docs_man(FILE *out);
 
+/* The same for the verbs of a group. */
+int tool_docs_man_group(const char *group, FILE *out);
+
 /* The completion script for "bash", "zsh" or "fish". */
 int tool_docs_completion(const char *shell, FILE *out);
 

@@ -105,21 +105,42 @@ void tool_help_all(FILE *out)
     fputs("\nThe whole manual: man membrane\n", out);
 }
 
-static int help_on(const char *name)
+void tool_help_group(const struct tool_verb *group, FILE *out)
 {
-    const struct tool_verb *verb = tool_verb_find(name);
-    struct tool_suggestion search = {.typed = name};
+    print_examples(out, group->examples);
+    fprintf(out, "Usage: %s %s VERB [OPTION...] [ARGUMENT...]\n\n", tool_program.name, group->name);
+    print_wrapped(out, group->detail, 0);
+    fputs("\nVerbs:\n", out);
+    for (const struct tool_verb *verb = group->group; verb->name != NULL; verb++)
+        fprintf(out, "  %-24s %s\n", tool_verb_word(verb), verb->brief);
+    print_exits(out);
+    fprintf(out, "\nThe whole manual: man %s-%s\n", tool_program.name, group->name);
+}
+
+/* The row of words[0], or of words[1] within that group. */
+static int help_on(const struct tool_verb *table, int words, char *const *word, const char *before)
+{
+    const struct tool_verb *verb = tool_verb_find(table, word[0]);
+    struct tool_suggestion search = {.typed = word[0]};
     char hint[64];
 
-    if (verb != NULL) {
+    if (verb == NULL) {
+        for (verb = table; verb->name != NULL; verb++)
+            tool_suggest(&search, tool_verb_word(verb));
+        (void)snprintf(hint, sizeof(hint), "membrane help%s%s%s", before,
+                       search.best != NULL ? " " : "", search.best != NULL ? search.best : "");
+        return tool_error(TOOL_EXIT_USAGE, hint, "%.100s: no such verb", word[0]);
+    }
+    if (verb->group == NULL) {
         tool_help_verb(verb, stdout);
         return TOOL_EXIT_OK;
     }
-    for (verb = tool_verbs; verb->name != NULL; verb++)
-        tool_suggest(&search, verb->name);
-    (void)snprintf(hint, sizeof(hint), "membrane help%s%s", search.best != NULL ? " " : "",
-                   search.best != NULL ? search.best : "");
-    return tool_error(TOOL_EXIT_USAGE, hint, "%.100s: no such verb", name);
+    if (words > 1) {
+        (void)snprintf(hint, sizeof(hint), " %s", verb->name);
+        return help_on(verb->group, 1, word + 1, hint);
+    }
+    tool_help_group(verb, stdout);
+    return TOOL_EXIT_OK;
 }
 
 int tool_help(const struct tool_args *args)
@@ -127,11 +148,14 @@ int tool_help(const struct tool_args *args)
     if (tool_given(args, OPT_COMPLETION))
         return tool_docs_completion(args->value[OPT_COMPLETION], stdout);
     if (tool_given(args, OPT_MAN))
-        return tool_docs_man(stdout);
+        return tool_given(args, OPT_GROUP) ? tool_docs_man_group(args->value[OPT_GROUP], stdout)
+                                           : tool_docs_man(stdout);
+    if (tool_given(args, OPT_PATHS) && tool_program.paths != NULL)
+        return tool_program.paths(args->value[OPT_PATHS], stdout);
     if (tool_given(args, OPT_NAMES))
         return tool_docs_names(stdout);
     if (args->words > 0)
-        return help_on(args->word[0]);
+        return help_on(tool_verbs, args->words, args->all, "");
     tool_help_all(stdout);
     return TOOL_EXIT_OK;
 }

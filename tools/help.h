@@ -11,6 +11,8 @@
 
 /* All verbs. */
 void tool_help_all(FILE *out);
+/* The verbs of a group. */
+void tool_help_group(const struct tool_verb *group, FILE *out);
 /* One verb. */
 void tool_help_verb(const struct tool_verb *verb, FILE *out);
 

@@ -31,13 +31,13 @@ static int guard_standard_streams(void)
     return 0;
 }
 
-static int unknown_verb(const char *name)
+static int unknown_verb(const struct tool_verb *table, const char *name, const char *help)
 {
     struct tool_suggestion search = {.typed = name};
 
-    for (const struct tool_verb *verb = tool_verbs; verb->name != NULL; verb++)
-        tool_suggest(&search, verb->name);
-    return tool_error(TOOL_EXIT_USAGE, search.best != NULL ? search.best : "membrane help",
+    for (const struct tool_verb *verb = table; verb->name != NULL; verb++)
+        tool_suggest(&search, tool_verb_word(verb));
+    return tool_error(TOOL_EXIT_USAGE, search.best != NULL ? search.best : help,
                       "%.100s: no such %s", name, name[0] == '-' ? "option" : "verb");
 }
 
@@ -59,6 +59,26 @@ static int run_verb(const struct tool_verb *verb, int argc, char **argv)
     return verb->run(&args);
 }
 
+/* argv[0] is the group's name. */
+static int run_group(const struct tool_verb *group, int argc, char **argv)
+{
+    const struct tool_verb *verb;
+    char help[64];
+
+    (void)snprintf(help, sizeof(help), "membrane help %s", group->name);
+    tool_say_verb(group->name);
+    if (argc < 2)
+        return tool_error(TOOL_EXIT_USAGE, help, "no verb was given");
+    if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0) {
+        tool_help_group(group, stdout);
+        return TOOL_EXIT_OK;
+    }
+    verb = tool_verb_find(group->group, argv[1]);
+    if (verb == NULL)
+        return unknown_verb(group->group, argv[1], help);
+    return run_verb(verb, argc - 1, argv + 1);
+}
+
 static int run(int argc, char **argv)
 {
     static char version[] = "version";
@@ -71,9 +91,11 @@ static int run(int argc, char **argv)
         argv[1] = help;
     else if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0)
         argv[1] = version;
-    verb = tool_verb_find(argv[1]);
+    verb = tool_verb_find(tool_verbs, argv[1]);
     if (verb == NULL)
-        return unknown_verb(argv[1]);
+        return unknown_verb(tool_verbs, argv[1], "membrane help");
+    if (verb->group != NULL)
+        return run_group(verb, argc - 1, argv + 1);
     return run_verb(verb, argc - 1, argv + 1);
 }
 

@@ -57,13 +57,18 @@ static const struct tool_option *find_option(const struct tool_verb *verb, int v
     return o->name != NULL ? o : NULL;
 }
 
-const struct tool_verb *tool_verb_find(const char *name)
+const char *tool_verb_word(const struct tool_verb *verb)
 {
-    const struct tool_verb *verb = tool_verbs;
+    const char *blank = strrchr(verb->name, ' ');
 
-    while (verb->name != NULL && strcmp(verb->name, name) != 0)
-        verb++;
-    return verb->name != NULL ? verb : NULL;
+    return blank != NULL ? blank + 1 : verb->name;
+}
+
+const struct tool_verb *tool_verb_find(const struct tool_verb *table, const char *name)
+{
+    while (table->name != NULL && strcmp(tool_verb_word(table), name) != 0)
+        table++;
+    return table->name != NULL ? table : NULL;
 }
 
 const char *tool_option_name(const struct tool_verb *verb, enum tool_option_id id)
@@ -168,7 +173,7 @@ static int take_words(const struct tool_verb *verb, int argc, char **argv, struc
 
     while (max < TOOL_WORDS_MAX && verb->words[max] != NULL)
         max++;
-    if (argc - optind > max) {
+    if (argc - optind > max && !verb->many) {
         (void)snprintf(what, sizeof(what), "%.100s: one argument too many", argv[optind + max]);
         return wrong_usage(verb, NULL, what);
     }
@@ -177,8 +182,10 @@ static int take_words(const struct tool_verb *verb, int argc, char **argv, struc
                        verb->synopsis);
         return wrong_usage(verb, NULL, what);
     }
-    for (; optind < argc; optind++)
-        out->word[out->words++] = argv[optind];
+    out->all = argv + optind;
+    out->words = argc - optind;
+    for (int i = 0; i < out->words && i < TOOL_WORDS_MAX; i++)
+        out->word[i] = out->all[i];
     return TOOL_EXIT_OK;
 }
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* One for each long option; an option means the same in every verb that has it. */
 enum tool_option_id {
@@ -39,6 +40,16 @@ enum tool_option_id {
     OPT_DUMP_CONFIG,
     OPT_TAKE_OVER,
     OPT_TRY_STATE,
+    OPT_LONG,
+    OPT_RECURSIVE,
+    OPT_RAW,
+    OPT_FORCE,
+    OPT_DEPTH,
+    OPT_TIMES,
+    OPT_VALUES,
+    OPT_REPLACE,
+    OPT_GROUP,
+    OPT_PATHS,
     OPT_COUNT
 };
 
@@ -57,6 +68,8 @@ struct tool_option {
 struct tool_program {
     const char *name;
     bool verbless; /* the table has one row, which is not typed */
+    /* Prints what a path of the store that begins so may go on to, a line each; NULL: no such. */
+    int (*paths)(const char *begun, FILE *out);
 };
 
 extern const struct tool_program tool_program;
@@ -71,29 +84,36 @@ struct tool_args;
 #define TOOL_WORDS_MAX 2
 
 struct tool_verb {
-    const char *name;     /* NULL ends the table */
+    const char *name;     /* NULL ends the table; of a verb within a group "store ls" */
     const char *synopsis; /* its arguments: "NAME [FILE]" */
     const char *brief;
     const char *detail; /* paragraphs separated by empty lines */
     const struct tool_example *examples;
     const struct tool_option *options;
     int words_min;
-    /* Kinds of its arguments, for completions: "pipe", "file", "verb"; NULL: no more. */
+    /* Kinds of its arguments, for completions: "pipe", "path" (of the store), "file", "verb",
+     * "subverb", "text"; NULL: no more. */
     const char *words[TOOL_WORDS_MAX];
+    bool many;                     /* any number of arguments: the last kind is repeated */
+    const struct tool_verb *group; /* the verbs within this one, which then has no run() */
     int (*run)(const struct tool_args *args); /* returns the exit code */
 };
 
 /* The rows, ended by one without name; what membrane without verb does is help's affair. */
 extern const struct tool_verb tool_verbs[];
 
-/* The row of this name, or NULL. */
-const struct tool_verb *tool_verb_find(const char *name);
+/* The row of this name in `table`, or NULL. Verbs within a group go by their last word. */
+const struct tool_verb *tool_verb_find(const struct tool_verb *table, const char *name);
+
+/* A verb's last word. */
+const char *tool_verb_word(const struct tool_verb *verb);
 
 /* A verb's command line, taken apart. */
 struct tool_args {
     const struct tool_verb *verb;
-    const char *value[OPT_COUNT]; /* NULL: not given; "" for an option without argument */
-    const char *word[TOOL_WORDS_MAX];
+    const char *value[OPT_COUNT];     /* NULL: not given; "" for an option without argument */
+    const char *word[TOOL_WORDS_MAX]; /* the first arguments */
+    char *const *all;                 /* all of them */
     int words;
 };
 

@@ -4,11 +4,12 @@
  * the shell completions are printed from it, and the parser follows it.
  */
 #include "verbs.h"
+#include "store.h"
 
 #include <stddef.h>
 #include <string.h>
 
-const struct tool_program tool_program = {.name = "membrane"};
+const struct tool_program tool_program = {.name = "membrane", .paths = store_paths};
 
 /* clang-format off */
 
@@ -108,6 +109,8 @@ static const struct tool_option version_options[] = {
 static const struct tool_option help_options[] = {
     {OPT_COMPLETION, 0, true, "completion", "SHELL", "bash zsh fish", "print a completion script", ""},
     {OPT_MAN, 0, true, "man-options", NULL, NULL, "print the man page's tables in scdoc", ""},
+    {OPT_GROUP, 0, true, "group", "VERB", NULL, "of the verbs within this one", ""},
+    {OPT_PATHS, 0, true, "paths", "PATH", NULL, "print what a path of the store may go on to", ""},
     {OPT_NAMES, 0, true, "names", NULL, NULL, "print the names of pipes, for completions", ""},
     OPTION_HELP,
     OPTIONS_END,
@@ -136,6 +139,14 @@ static const struct tool_example bench_examples[] = {
     EXAMPLES_END,
 };
 
+static const struct tool_example store_examples[] = {
+    {"membrane store write /demo/name hello", "set a value"},
+    {"membrane store read /demo/name", "print it"},
+    {"membrane store tree", "see all of it"},
+    {"membrane store watch /demo", "follow its changes"},
+    EXAMPLES_END,
+};
+
 static const struct tool_example doctor_examples[] = {
     {"membrane doctor", "check kernel, limits, directories and libraries"},
     {"membrane doctor --quiet", "show only what is not in order"},
@@ -158,6 +169,7 @@ static const struct tool_example version_examples[] = {
 static const struct tool_example help_examples[] = {
     {"membrane help", "all verbs"},
     {"membrane help send", "one verb"},
+    {"membrane help store read", "a verb within a group"},
     EXAMPLES_END,
 };
 
@@ -205,6 +217,15 @@ const struct tool_verb tool_verbs[] = {
         .run = tool_bench,
     },
     {
+        .name = "store",
+        .synopsis = "VERB",
+        .brief = "read, write and watch the store that domains find each other by",
+        .detail = "Looks at and changes the tree of names that membraned serves, or another "
+                  "daemon that speaks Xenstore's protocol.",
+        .examples = store_examples,
+        .group = tool_store_verbs,
+    },
+    {
         .name = "doctor",
         .synopsis = "",
         .brief = "check whether this machine has what membrane needs",
@@ -238,12 +259,12 @@ const struct tool_verb tool_verbs[] = {
     },
     {
         .name = "help",
-        .synopsis = "[VERB]",
+        .synopsis = "[VERB [VERB]]",
         .brief = "show help on a verb",
         .detail = "The same as membrane VERB --help; without VERB, all verbs.",
         .examples = help_examples,
         .options = help_options,
-        .words = {"verb"},
+        .words = {"verb", "subverb"},
         .run = tool_help,
     },
     {.name = NULL},

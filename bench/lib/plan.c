@@ -54,8 +54,11 @@ int bench_plan_add(struct bench_plan *plan, const struct bench_subject *subject,
         free(sample);
         return -ENOMEM;
     }
-    grown[plan->count] = (struct bench_cell){
-        .subject = subject, .bc = *bc, .against = BENCH_NO_CELL, .sample = sample};
+    grown[plan->count] = (struct bench_cell){.subject = subject,
+                                             .bc = *bc,
+                                             .against = BENCH_NO_CELL,
+                                             .sample = sample,
+                                             .lenient = plan->lenient};
     *number = plan->count++;
     return 0;
 }
@@ -96,9 +99,27 @@ int bench_plan_run(struct bench_plan *plan, struct bench_runner *runner, bench_p
     return result;
 }
 
+static bool is_clean(const struct bench_sample *sample)
+{
+    return sample->status == 0 && !sample->shared_core;
+}
+
+static bool has_clean(const struct bench_cell *cell)
+{
+    for (unsigned run = 0; run < cell->samples; run++) {
+        if (is_clean(&cell->sample[run])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool bench_cell_usable(const struct bench_cell *cell, unsigned run)
 {
-    return run < cell->samples && cell->sample[run].status == 0 && !cell->sample[run].shared_core;
+    if (run >= cell->samples || cell->sample[run].status != 0) {
+        return false;
+    }
+    return is_clean(&cell->sample[run]) || (cell->lenient && !has_clean(cell));
 }
 
 double bench_sample_figure(const struct bench_sample *sample, enum bench_kind kind)

@@ -17,12 +17,14 @@ struct bench_cell {
     size_t against;              /* the cell its ratio is taken to, or BENCH_NO_CELL */
     struct bench_sample *sample; /* one for each repetition that was reached */
     unsigned samples;
+    bool lenient; /* as its plan */
 };
 
 struct bench_plan {
     struct bench_cell *cell;
     size_t count;
     unsigned runs;
+    bool lenient; /* a cell all of whose samples were taken on one core shows those */
 };
 
 /* Told before each sample: `done` of `total` are taken. */

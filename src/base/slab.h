@@ -161,11 +161,12 @@ static inline void *mbr__slab_at(const struct mbr__slab *slab, uint32_t index)
 
 static inline void *mbr__slab_alloc(struct mbr__slab *slab)
 {
-    struct mbr__slab_slot *slot = slab->free_slot;
-
 #ifdef MBR__SLAB_CHECKED
-    slot = NULL;
+    struct mbr__slab_slot *slot = NULL; /* each allocation is told to the sanitizer */
+#else
+    struct mbr__slab_slot *slot = slab->free_slot;
 #endif
+
     if (__builtin_expect(slot == NULL || slab->used == slab->limit, 0))
         return mbr__slab_alloc_slow(slab);
     slab->free_slot = slot->next_free;

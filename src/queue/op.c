@@ -214,6 +214,7 @@ int mbr_wait_any(struct mbr_libos *l, const demi_qtoken_t *qts, int n, uint64_t 
         op = l->hit;
     }
     if (r >= 0) {
+        MBR_ASSERT(op != NULL);
         *offset = l->last_offset = op->offset;
         deliver(l, op, qr);
         r = 0;

@@ -83,19 +83,19 @@ static inline bool test_heap_disarm(struct test_heap *heap)
 }
 
 /* True if STATEMENT raises exception I_E; any other goes on its way. */
-#define RAISES(I_E, statement)        \
-    __extension__({                   \
-        volatile bool raised = false; \
-        TRY                           \
-        {                             \
-            statement;                \
-        }                             \
-        CATCH(I_E)                    \
-        {                             \
-            raised = true;            \
-        }                             \
-        ENDTRY                        \
-        raised;                       \
+#define RAISES(I_E, statement)         \
+    __extension__({                    \
+        volatile bool raised_ = false; \
+        TRY                            \
+        {                              \
+            statement;                 \
+        }                              \
+        CATCH(I_E)                     \
+        {                              \
+            raised_ = true;            \
+        }                              \
+        ENDTRY                         \
+        raised_;                       \
     })
 
 /* The argument why of the I.Failure that STATEMENT raises; 0 if it raises none. */

@@ -98,17 +98,16 @@ static bool take_nothing(struct parser *p)
 
 static int hex_digits(struct parser *p, int count, uint32_t *value)
 {
+    static const char digits[] = "0123456789abcdefABCDEF";
+
     *value = 0;
     for (; count > 0; count--, p->at++) {
-        char c = p->at < p->end ? *p->at : '\0';
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
+        const char *found = p->at < p->end && *p->at ? strchr(digits, *p->at) : NULL;
 
-        if (digit < 0)
+        if (!found)
             return -EBADMSG;
-        *value = *value << 4 | (uint32_t)digit;
+        /* The upper-case ones stand six further on. */
+        *value = *value << 4 | (uint32_t)(found - digits - (found - digits >= 16 ? 6 : 0));
     }
     return 0;
 }

@@ -107,7 +107,7 @@ static void realloc_keeps(Heap_clp heap)
     for (int i = 0; i < 5; i++)
         assert_int_equal(p[i], i);
     /* If there is no room the node stays as it was. */
-    moved = Heap_Realloc(heap, p, SIZE_MAX / 4);
+    moved = Heap_Realloc(heap, p, SIZE_MAX / 2 + 1);
     assert_null(moved);
     assert_int_equal(p[4], 4);
     assert_ptr_equal(HEAP_OF(p), heap);
@@ -498,6 +498,14 @@ static void write_after_free(void)
     Heap_Check(heap, true);
 }
 
+/* TSan reports misuse of a mutex itself, before we can. */
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define WATCHED_MUTEXES
+#endif
+#endif
+
+#ifndef WATCHED_MUTEXES
 static void lock_twice(void)
 {
     LockedHeap_clp locked = HeapMod_NewLocked(mod, raw_heap(), NULL);
@@ -510,6 +518,8 @@ static void unlock_unlocked(void)
 {
     LockedHeap_Unlock(HeapMod_NewLocked(mod, raw_heap(), NULL));
 }
+
+#endif
 
 static void process_free_twice(void)
 {
@@ -558,8 +568,10 @@ static void misuse_is_reported(void **state)
     last_words(write_too_far, "its header was overwritten");
     last_words(write_after_free, "unnoticed ");
     last_words(write_after_free, "written to after it had been freed");
+#ifndef WATCHED_MUTEXES
     last_words(lock_twice, "is locked by this very thread");
     last_words(unlock_unlocked, "is not locked by this thread");
+#endif
     last_words(process_free_twice, "is not of the process's heap");
 }
 

@@ -23,6 +23,8 @@ _Static_assert(sizeof(struct head) % 16 == 0, "nodes are aligned as malloc's are
 _Static_assert(offsetof(struct head, heap) + sizeof(Heap_clp) == sizeof(struct head),
                "the closure is the word before the node");
 
+#define NODE_MAX (PTRDIFF_MAX - sizeof(struct head))
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct mbr__list nodes = {&nodes, &nodes};
 static Heap_cl heap;
@@ -55,7 +57,7 @@ static struct head *take(void *p)
 static void *process_malloc(Heap_clp self, Heap_Size size)
 {
     (void)self;
-    return size > PTRDIFF_MAX ? NULL : add(malloc(sizeof(struct head) + size), size);
+    return size > NODE_MAX ? NULL : add(malloc(sizeof(struct head) + size), size);
 }
 
 static void process_free(Heap_clp self, void *p)
@@ -68,7 +70,7 @@ static void process_free(Heap_clp self, void *p)
 static void *process_calloc(Heap_clp self, Heap_Size nmemb, Heap_Size size)
 {
     (void)self;
-    if (size > 0 && nmemb > PTRDIFF_MAX / size)
+    if (size > 0 && nmemb > NODE_MAX / size)
         return NULL;
     return add(calloc(1, sizeof(struct head) + nmemb * size), nmemb * size);
 }
@@ -94,8 +96,14 @@ static Heap_clp process_purge(Heap_clp self)
     struct mbr__list *node;
 
     pthread_mutex_lock(&lock);
-    while ((node = mbr__list_pop_front(&nodes)))
-        free(mbr__container_of(node, struct head, link));
+    node = nodes.next;
+    mbr__list_init(&nodes);
+    while (node != &nodes) {
+        struct head *head = mbr__container_of(node, struct head, link);
+
+        node = node->next;
+        free(head);
+    }
     pthread_mutex_unlock(&lock);
     return self;
 }

@@ -95,34 +95,27 @@ static Exception_clp find_exception(struct mbr_types *types, const struct mbr_ra
     return (Exception_clp)(void *)&intf->exns[name->index].closure;
 }
 
-static void *take(Heap_clp h, size_t size)
+static void *take(Heap_clp h, size_t count, size_t size)
 {
-    void *block = h ? Heap_Calloc(h, 1, size) : calloc(1, size);
-
-    if (!block)
-        RAISE(Heap_NoMemory);
-    return block;
+    return h ? Heap_Calloc(h, count, size) : calloc(count, size);
 }
 
 static Exception_List *op_exceptions(Operation_clp self, Heap_clp h)
 {
     const struct mbr__part *part = self->st;
     const struct mbr_op_record *op = op_of(part);
-    Exception_List *list = take(h, sizeof(*list));
+    Exception_List *list = take(h, 1, sizeof(*list));
 
-    TRY
-    {
-        list->base = take(h, (op->n_raises + 1) * sizeof(*list->base));
-    }
-    CATCH_ALL
-    {
+    if (!list)
+        RAISE(Heap_NoMemory);
+    list->base = take(h, (size_t)op->n_raises + 1, sizeof(*list->base));
+    if (!list->base) {
         if (h)
             Heap_Free(h, list);
         else
             free(list);
-        RERAISE;
+        RAISE(Heap_NoMemory);
     }
-    ENDTRY
     list->data = list->base;
     list->blen = op->n_raises + 1;
     for (uint32_t i = 0; i < op->n_raises; i++) {

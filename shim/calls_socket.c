@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls that make and end sockets and descriptors: socket, accept, connect, shutdown, close and
+ * the dup family, fcntl, ioctl. Each does the kernel's call and keeps the table true to it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "conn.h"
+#include "epoll.h"
+#include "fork.h"
+#include "real.h"
+
+/* ---- making ---------------------------------------------------------------------------------- */
+
+static bool is_tcp(int domain, int type, int protocol)
+{
+    return (domain == AF_INET || domain == AF_INET6) &&
+           (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM &&
+           (protocol == 0 || protocol == IPPROTO_TCP);
+}
+
+SHIM_EXPORT int socket(int domain, int type, int protocol)
+{
+    int fd;
+
+    shim_ready();
+    fd = real.socket(domain, type, protocol);
+    if (fd >= 0 && is_tcp(domain, type, protocol))
+        (void)shim_conn_new(fd, (type & SOCK_NONBLOCK) != 0, SHIM_PLAIN, SHIM_NOBODY);
+    return fd;
+}
+
+/* After accept: the new socket is a server's end if the listener is one of ours. */
+static int accepted(int listener, int fd, int flags)
+{
+    struct shim_conn *c = fd >= 0 ? shim_conn_get(listener) : NULL;
+
+    if (c == NULL)
+        return fd;
+    shim_conn_put(c);
+    (void)shim_conn_new(fd, (flags & SOCK_NONBLOCK) != 0, SHIM_ELIGIBLE, SHIM_SERVER);
+    return fd;
+}
+
+SHIM_EXPORT int accept(int fd, struct sockaddr *address, socklen_t *len)
+{
+    shim_ready();
+    return accepted(fd, real.accept(fd, address, len), 0);
+}
+
+SHIM_EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+    shim_ready();
+    return accepted(fd, real.accept4(fd, address, len, flags), flags);
+}
+
+SHIM_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    struct shim_conn *c;
+    int r;
+    int error;
+
+    shim_ready();
+    c = shim_conn_get(fd);
+    if (c == NULL)
+        return real.connect(fd, address, len);
+    /* Eligible before the kernel knows: another thread may send as soon as it does. */
+    if (c->role == SHIM_NOBODY && shim_settings.rings) {
+        c->role = SHIM_CLIENT;
+        mbr_store_release(&c->mode, (uint32_t)SHIM_ELIGIBLE);
+    } else if (address != NULL && len >= sizeof(sa_family_t) && address->sa_family == AF_UNSPEC) {
+        (void)shim_conn_pin(c); /* dissolves the connection, for another one perhaps */
+    }
+    r = real.connect(fd, address, len);
+    error = errno;
+    shim_conn_put(c);
+    errno = error;
+    return r;
+}
+
+/* ---- ending ---------------------------------------------------------------------------------- */
+
+/* Ends sending. An upgraded end says so in its region: it must still be able to wake the peer. */
+static int shut_wr(struct shim_conn *c, int fd)
+{
+    mbr_fetch_or(&c->shut, (uint32_t)SHIM_SHUT_WR);
+    if (!c->tx_ring && !shim_switch_tx(c))
+        return real.shutdown(fd, SHUT_WR);
+    shim_send_end(c, fd);
+    return 0;
+}
+
+static int shutdown_ring(struct shim_conn *c, int fd, int how)
+{
+    int r = 0;
+
+    if (how != SHUT_RD) {
+        pthread_mutex_lock(&c->tx);
+        r = shut_wr(c, fd);
+        pthread_mutex_unlock(&c->tx);
+    }
+    if (how != SHUT_WR)
+        mbr_fetch_or(&c->shut, (uint32_t)SHIM_SHUT_RD);
+    /* Also lets go whoever is blocked in the kernel for us. */
+    return how == SHUT_RDWR ? real.shutdown(fd, SHUT_RDWR) : r;
+}
+
+SHIM_EXPORT int shutdown(int fd, int how)
+{
+    struct shim_conn *c;
+    int r;
+
+    shim_ready();
+    c = shim_conn_busy(fd);
+    if (c == NULL || how < SHUT_RD || how > SHUT_RDWR) {
+        if (c != NULL)
+            shim_conn_put(c);
+        return real.shutdown(fd, how);
+    }
+    /* Not upgraded by now: then it stays with the kernel, which knows half-closed connections. */
+    if (shim_conn_pin(c))
+        r = real.shutdown(fd, how);
+    else if (mbr_load_acquire(&c->mode) == SHIM_LOST)
+        r = (errno = ENOTCONN, -1);
+    else
+        r = shutdown_ring(c, fd, how);
+    shim_conn_put(c);
+    return r;
+}
+
+/* fd leaves the table, before the kernel can give its number to somebody else. */
+static void forget(int fd)
+{
+    struct shim_object *o = NULL;
+
+    if (shim_table_peek(fd) == NULL || shim_is_vforked())
+        return;
+    (void)shim_table_set(fd, NULL, &o);
+    if (o == NULL)
+        return;
+    if (o->kind == SHIM_CONN)
+        shim_conn_bye((struct shim_conn *)(void *)o, fd);
+    shim_unref(o);
+}
+
+SHIM_EXPORT int close(int fd)
+{
+    shim_ready();
+    forget(fd);
+    return real.close(fd);
+}
+
+SHIM_ALIAS(close);
+
+static void forget_one(int fd, struct shim_object *o, void *arg)
+{
+    (void)o;
+    (void)arg;
+    forget(fd);
+}
+
+SHIM_EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+    shim_ready();
+    if (real.close_range == NULL) {
+        errno = ENOSYS;
+        return -1;
+    }
+    if (first <= last && !(flags & 4)) /* CLOSE_RANGE_CLOEXEC closes nothing now */
+        shim_table_each(first > INT_MAX ? INT_MAX : (int)first,
+                        last >= INT_MAX ? INT_MAX : (int)last + 1, forget_one, NULL);
+    return real.close_range(first, last, flags);
+}
+
+SHIM_EXPORT void closefrom(int first)
+{
+    shim_ready();
+    shim_table_each(first, INT_MAX, forget_one, NULL);
+    if (real.closefrom != NULL)
+        real.closefrom(first);
+}
+
+/* ---- duplicates ------------------------------------------------------------------------------ */
+
+/* After a duplicate was made: `to` means what `from` means. */
+static int duplicated(int from, int to)
+{
+    struct shim_object *o;
+    struct shim_object *old = NULL;
+
+    if (to < 0 || to == from || shim_is_vforked())
+        return to;
+    o = shim_table_get(from);
+    if (o == NULL && shim_table_peek(to) == NULL)
+        return to;
+    (void)shim_table_set(to, o, &old);
+    if (old != NULL)
+        shim_unref(old);
+    if (o != NULL)
+        shim_unref(o);
+    return to;
+}
+
+SHIM_EXPORT int dup(int fd)
+{
+    shim_ready();
+    return duplicated(fd, real.dup(fd));
+}
+
+/* dup2() and dup3() close `to` first: whose goodbye has to be said while it is open. */
+static void replace(int from, int to)
+{
+    if (from != to && shim_table_peek(to) != NULL && real.fcntl(from, F_GETFD) >= 0)
+        forget(to);
+}
+
+SHIM_EXPORT int dup2(int from, int to)
+{
+    shim_ready();
+    replace(from, to);
+    return duplicated(from, real.dup2(from, to));
+}
+
+SHIM_EXPORT int dup3(int from, int to, int flags)
+{
+    shim_ready();
+    if ((flags & ~O_CLOEXEC) == 0)
+        replace(from, to);
+    return duplicated(from, real.dup3(from, to, flags));
+}
+
+/* ---- flags ----------------------------------------------------------------------------------- */
+
+static void note_nonblock(int fd, bool on)
+{
+    struct shim_conn *c = shim_conn_get(fd);
+
+    if (c == NULL)
+        return;
+    mbr_store_relaxed(&c->nonblock, (uint32_t)on);
+    shim_conn_put(c);
+}
+
+static int fcntl_done(int fd, int cmd, void *arg, int r)
+{
+    if (r < 0)
+        return r;
+    if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+        return duplicated(fd, r);
+    if (cmd == F_SETFL)
+        note_nonblock(fd, ((int)(intptr_t)arg & O_NONBLOCK) != 0);
+    return r;
+}
+
+SHIM_EXPORT int fcntl(int fd, int cmd, ...)
+{
+    va_list ap;
+    void *arg;
+
+    shim_ready();
+    va_start(ap, cmd);
+    arg = va_arg(ap, void *);
+    va_end(ap);
+    return fcntl_done(fd, cmd, arg, real.fcntl(fd, cmd, arg));
+}
+
+SHIM_EXPORT int fcntl64(int fd, int cmd, ...)
+{
+    va_list ap;
+    void *arg;
+
+    shim_ready();
+    va_start(ap, cmd);
+    arg = va_arg(ap, void *);
+    va_end(ap);
+    return fcntl_done(fd, cmd, arg, real.fcntl64(fd, cmd, arg));
+}
+
+/* FIONREAD (SIOCINQ) and TIOCOUTQ (SIOCOUTQ) of what is not in the kernel. False: ask the kernel.
+ */
+static bool count_bytes(struct shim_conn *c, unsigned long request, int *out)
+{
+    int64_t n;
+
+    shim_conn_phase(c);
+    if (request == FIONREAD && shim_rx_in_ring(c))
+        n = shim_avail(c);
+    else if (request == TIOCOUTQ && shim_tx_in_ring(c))
+        n = (int64_t)c->size - shim_room(c);
+    else
+        return false;
+    *out = n < 0 ? 0 : (int)n;
+    return true;
+}
+
+SHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+    struct shim_conn *c;
+    va_list ap;
+    void *arg;
+    int r;
+
+    shim_ready();
+    va_start(ap, request);
+    arg = va_arg(ap, void *);
+    va_end(ap);
+    if ((request == FIONREAD || request == TIOCOUTQ) && arg != NULL &&
+        (c = shim_conn_busy(fd)) != NULL) {
+        bool ours = mbr_load_acquire(&c->mode) != SHIM_LOST && count_bytes(c, request, arg);
+
+        shim_conn_put(c);
+        if (ours)
+            return 0;
+    }
+    r = real.ioctl(fd, request, arg);
+    if (r == 0 && request == FIONBIO && arg != NULL)
+        note_nonblock(fd, *(const int *)arg != 0);
+    return r;
+}

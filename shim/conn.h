@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A TCP socket of the process, as the shim sees it.
+ *
+ * Behind each is a real socket of the kernel under the same descriptor, and it begins as nothing
+ * else: its address, its queue of connections, its errors and its end are the kernel's. Under
+ * catloop a connection between two processes of one user is *eligible*: its bytes are counted, and
+ * after the second exchange its ends try to find each other's memory (upgrade.c). Once both have,
+ * bytes go through rings in shared memory (stream.c), and the kernel's socket carries only a byte
+ * to wake a sleeper, and the news of the peer's death.
+ *
+ * Locks, in this order: rx, tx (never both but by fork, close and shutdown), up, park. rx and tx
+ * are held while a call blocks, as the kernel keeps two readers of one socket apart.
+ */
+#ifndef MBR_SHIM_CONN_H
+#define MBR_SHIM_CONN_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/atomic.h"
+#include "shm/region.h"
+#include "spin.h"
+#include "stream_shm.h"
+#include "table.h"
+
+enum shim_mode {
+    SHIM_PLAIN = 0,    /* the kernel's alone; calls pass through */
+    SHIM_ELIGIBLE = 1, /* the kernel's, counted, may be upgraded */
+    SHIM_RING = 2,     /* upgraded */
+    SHIM_LOST = 3,     /* upgraded before a fork, seen from the child: every call ECONNRESET */
+};
+
+enum shim_role { SHIM_NOBODY = 0, SHIM_CLIENT = 1, SHIM_SERVER = 2 };
+
+struct shim_conn {
+    struct shim_object object;
+    uint32_t mode; /* enum shim_mode; only ever goes up, or from ELIGIBLE back to PLAIN */
+    uint32_t role;
+    uint32_t nonblock;     /* O_NONBLOCK as far as this process set it */
+    uint32_t shut;         /* SHIM_SHUT_* that this process asked for */
+    uint32_t no_delay;     /* what the program thinks TCP_NODELAY is */
+    uint32_t linger_reset; /* SO_LINGER with time 0 */
+    uint32_t timed;        /* SO_RCVTIMEO or SO_SNDTIMEO was set */
+
+    /* Receiving; under rx. */
+    pthread_mutex_t rx;
+    uint64_t rx_tcp;    /* bytes received through the kernel */
+    uint32_t rx_ring;   /* 1: what the peer sent through the kernel has been read */
+    uint32_t rx_end;    /* 1: the kernel says that the peer is gone */
+    int rx_error;       /* an errno to be reported once, or 0 */
+    uint32_t heat;      /* 1: wake-up bytes were taken that an epoll may wait for */
+    uint32_t rung_room; /* the peer's tx_parked we have answered */
+    uint64_t looked;    /* ticks when the kernel was last asked */
+
+    /* Sending; under tx. */
+    pthread_mutex_t tx;
+    uint64_t tx_tcp;
+    uint32_t tx_ring;   /* 1: switched */
+    uint32_t rung_data; /* the peer's rx_parked we have answered */
+    uint32_t tx_broken; /* an errno that every send gets, or 0 */
+    uint32_t starved;   /* how often there was no room: what edge-triggered EPOLLOUT counts */
+    uint64_t asked;     /* ticks when the kernel was last asked whether the peer lives */
+
+    /* Sleeping; under park. */
+    pthread_mutex_t park;
+    uint32_t sleepers; /* who must be woken through the kernel when bytes come */
+    uint32_t epoch;
+    uint32_t pump; /* 1: a thread is blocked in the kernel and takes the wake-up bytes */
+    uint32_t bell; /* futex: changes when that thread has taken some */
+    struct shim_spin spin;
+
+    /* The upgrade; under up. */
+    pthread_mutex_t up;
+    uint32_t ops;
+    uint32_t epolls; /* memberships in epolls */
+    struct mbr__region mine;
+    struct mbr__region theirs;
+    struct shim_half *own;        /* in mine, or NULL */
+    const struct shim_half *peer; /* in theirs, or NULL; release after theirs is whole */
+    uint64_t size;                /* bytes of our ring */
+    uint64_t peer_size;           /* of theirs, from the region's size */
+    uint32_t named;               /* a link is in the directory: */
+    char name[120];
+};
+
+enum { SHIM_SHUT_RD = 1, SHIM_SHUT_WR = 2 };
+
+/* What `membrane shim` puts into the environment. */
+struct shim_settings {
+    bool rings;        /* catloop: eligible connections are upgraded */
+    bool off;          /* MEMBRANE_SHIM=off: everything passes through */
+    uint64_t capacity; /* bytes of each ring */
+};
+extern struct shim_settings shim_settings;
+void shim_settings_read(void);
+
+/* A new connection for fd, with one slot; NULL: no memory, the descriptor passes through. */
+struct shim_conn *shim_conn_new(int fd, bool nonblock, enum shim_mode mode, enum shim_role role);
+
+/* The connection of fd with a reference if it is more than plain, else NULL. */
+struct shim_conn *shim_conn_busy(int fd);
+/* The connection of fd with a reference, or NULL. */
+struct shim_conn *shim_conn_get(int fd);
+
+static inline void shim_conn_put(struct shim_conn *c)
+{
+    shim_unref(&c->object);
+}
+
+/* The last reference went: unmap, keep the memory for the next one. */
+void shim_conn_dead(struct shim_conn *c);
+
+/* fd is about to be closed and is the last descriptor of c in this process: says goodbye to the
+ * peer. The caller closes fd. */
+void shim_conn_bye(struct shim_conn *c, int fd);
+
+/* Keeps an eligible connection with the kernel for good. True unless it is upgraded already. */
+bool shim_conn_pin(struct shim_conn *c);
+
+/* ---- stream.c: bytes. All return 0 or more, or a negative errno; `fd` is c's descriptor. ---- */
+
+ssize_t shim_receive(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags);
+ssize_t shim_send(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags);
+
+/* Leaves the kernel for the ring if the peer has committed: whether it has. Under tx. */
+bool shim_switch_tx(struct shim_conn *c);
+/* Says that nothing more is sent. Under tx, after the switch. */
+void shim_send_end(struct shim_conn *c, int fd);
+
+/* Raises what write() raises with EPIPE, unless flags say MSG_NOSIGNAL. Returns -EPIPE. */
+ssize_t shim_broken_pipe(int flags);
+
+/* ---- sleep.c: when both sides have to wait ---- */
+
+/* Takes what wake-up bytes the kernel has for c, and learns from it whether the peer is gone. Under
+ * rx, once rx_ring. Never blocks. */
+void shim_drain(struct shim_conn *c, int fd);
+
+/* Count and uncount a sleeper that the peer is to wake when it has sent something. */
+void shim_park(struct shim_conn *c);
+void shim_unpark(struct shim_conn *c);
+/* Asks the peer to say when there is room. */
+void shim_park_tx(struct shim_conn *c);
+
+/* Blocks until there may be bytes (room). 0: look again; -EINTR, -EAGAIN a timeout of the socket.
+ * Under rx (tx). */
+int shim_wait_rx(struct shim_conn *c, int fd);
+int shim_wait_tx(struct shim_conn *c, int fd);
+
+/* What poll would say of a connection whose receiving side (and, as far as tx_ring, its sending
+ * side) has left the kernel: EPOLL* bits. Any thread, no lock. */
+uint32_t shim_conn_ready(struct shim_conn *c);
+
+/* If the peer has switched and everything from before is read: rx_ring. Takes rx if it is free. */
+void shim_conn_phase(struct shim_conn *c);
+/* The same under rx. */
+void shim_phase_locked(struct shim_conn *c);
+
+/* Whether the receiving side has left the kernel; the sending side. */
+static inline bool shim_rx_in_ring(struct shim_conn *c)
+{
+    return mbr_load_acquire(&c->rx_ring) != 0;
+}
+
+static inline bool shim_tx_in_ring(struct shim_conn *c)
+{
+    return mbr_load_acquire(&c->tx_ring) != 0;
+}
+
+/* Bytes to be read; -ECONNRESET the peer's index is impossible. */
+static inline int64_t shim_avail(struct shim_conn *c)
+{
+    uint64_t n = mbr_load_acquire(&c->peer->tail) - mbr_load_relaxed(&c->own->head);
+
+    return n <= c->peer_size ? (int64_t)n : -ECONNRESET;
+}
+
+/* Bytes that can be written; -ECONNRESET as above. */
+static inline int64_t shim_room(struct shim_conn *c)
+{
+    uint64_t used = mbr_load_relaxed(&c->own->tail) - mbr_load_acquire(&c->peer->head);
+
+    return used <= c->size ? (int64_t)(c->size - used) : -ECONNRESET;
+}
+
+/* ---- upgrade.c ---- */
+
+/* After each successful transfer of an eligible connection: a step on the way, now and then. */
+void shim_upgrade(struct shim_conn *c, int fd);
+/* A server's end: whether the client has committed by now. Never blocks. */
+bool shim_upgrade_done(struct shim_conn *c);
+/* Releases what an upgrade, finished or not, has. */
+void shim_upgrade_drop(struct shim_conn *c);
+/* Takes its link out of the directory. */
+void shim_upgrade_withdraw(struct shim_conn *c);
+/* In a forked child: the parent's handle on the directory is useless. */
+void shim_upgrade_forked(void);
+
+#endif

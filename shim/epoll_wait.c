@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting on an epoll: first what is ready in memory, then looking for a while, then the kernel.
+ *
+ * The kernel is asked now and then even while memory always has something, so that pipes, timers
+ * and listening sockets get their turn.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "conn.h"
+#include "epoll_members.h"
+#include "real.h"
+
+#define TURN_ROUNDS 32u   /* waits served from memory before the kernel is asked */
+#define PEEK_NS     8000u /* while looking, the kernel is asked so often */
+#define BATCH       128   /* events asked of the kernel at once */
+
+struct wait {
+    struct shim_epoll *e;
+    struct epoll_event *out;
+    int max;
+    int n; /* reported by now */
+    uint64_t id;
+    uint64_t deadline;
+    const sigset_t *mask;
+};
+
+/* ---- from memory ----------------------------------------------------------------------------- */
+
+/* A member that both memory and the kernel have something to say of is one event. */
+static bool report(struct wait *w, uint32_t slot, uint32_t events)
+{
+    struct shim_member *m = &w->e->members[slot];
+
+    if (m->wait != w->id) {
+        if (w->n >= w->max)
+            return false;
+        m->wait = w->id;
+        m->place = w->n++;
+        w->out[m->place] = (struct epoll_event){.data.u64 = m->data};
+    }
+    w->out[m->place].events |= events;
+    shim_member_reported(w->e, slot);
+    return true;
+}
+
+/* Hot members in turn, each wait beginning behind where the last one ended. */
+static void collect(struct wait *w)
+{
+    struct shim_epoll *e = w->e;
+    uint32_t n = e->n_hot;
+
+    for (uint32_t i = 0; i < n && w->n < w->max; i++) {
+        uint32_t slot = e->hot[(e->first_hot + i) % n];
+        uint32_t events = shim_member_pending(&e->members[slot]);
+
+        if (events != 0)
+            (void)report(w, slot, events);
+        if (w->n == w->max)
+            e->first_hot = (e->first_hot + i + 1) % n;
+    }
+}
+
+static bool any_pending(struct shim_epoll *e)
+{
+    for (uint32_t i = 0; i < e->n_hot; i++) {
+        if (shim_member_pending(&e->members[e->hot[i]]) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- from the kernel ------------------------------------------------------------------------- */
+
+static void drain(struct shim_conn *c, int fd)
+{
+    if (pthread_mutex_trylock(&c->rx) != 0)
+        return; /* its reader takes what there is */
+    shim_drain(c, fd);
+    pthread_mutex_unlock(&c->rx);
+}
+
+/* The kernel has news of a member: real ones, or a wake-up. */
+static void member_news(struct wait *w, uint32_t slot, uint32_t kernel)
+{
+    struct shim_epoll *e = w->e;
+    struct shim_member *m = &e->members[slot];
+    uint32_t events = kernel;
+
+    if (m->disabled)
+        return;
+    if (m->c != NULL) {
+        uint32_t out = EPOLLOUT | EPOLLWRNORM;
+
+        shim_conn_phase(m->c);
+        if (shim_tx_in_ring(m->c))
+            events = (events & ~out) | (shim_conn_ready(m->c) & out & m->events);
+        if (shim_rx_in_ring(m->c)) {
+            if (kernel & ~out)
+                drain(m->c, m->fd);
+            shim_member_heat(e, slot);
+            events = (events & m->events & out) | shim_member_pending(m);
+        }
+    }
+    if ((events == 0 || !report(w, slot, events)) && (m->kernel & EPOLLONESHOT)) {
+        m->kernel = 0; /* the kernel has used up a one-shot for nothing */
+        shim_member_update(e, slot);
+    }
+    if (m->c != NULL && shim_rx_in_ring(m->c))
+        shim_member_update(e, slot);
+}
+
+static void translate(struct wait *w, const struct epoll_event *ev, int n)
+{
+    for (int i = 0; i < n; i++) {
+        int slot = shim_member_of(w->e, ev[i].data.u64);
+
+        if (slot >= 0)
+            member_news(w, (uint32_t)slot, ev[i].events);
+        else if (slot == SHIM_NO_TICKET && w->n < w->max)
+            w->out[w->n++] = ev[i];
+    }
+}
+
+static int in_kernel(const struct wait *w, struct epoll_event *ev, int max, uint64_t ns)
+{
+    struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+    uint64_t ms;
+
+    if (ns != 0 && ns != MBR__NEVER && ns % 1000000 != 0 && real.epoll_pwait2 != NULL) {
+        int r = real.epoll_pwait2(w->e->fd, ev, max, &ts, w->mask);
+
+        if (r >= 0 || errno != ENOSYS)
+            return r;
+    }
+    ms = ns == MBR__NEVER ? UINT64_MAX : ns / 1000000 + (ns % 1000000 != 0);
+    return real.epoll_pwait(w->e->fd, ev, max,
+                            ns == MBR__NEVER ? -1
+                            : ms > INT_MAX   ? INT_MAX
+                                             : (int)ms,
+                            w->mask);
+}
+
+/* Asks the kernel for as many events as there is place, for at most ns. 0 or a negative errno. The
+ * lock is not held. */
+static int ask_kernel(struct wait *w, uint64_t ns)
+{
+    struct epoll_event ev[BATCH];
+    int max = w->max - w->n < BATCH ? w->max - w->n : BATCH;
+    int r;
+
+    if (max == 0)
+        return 0;
+    r = in_kernel(w, ev, max, ns);
+    if (r <= 0)
+        return r < 0 ? -errno : 0;
+    pthread_mutex_lock(&w->e->lock);
+    translate(w, ev, r);
+    pthread_mutex_unlock(&w->e->lock);
+    return 0;
+}
+
+/* ---- the wait -------------------------------------------------------------------------------- */
+
+static uint64_t left(const struct wait *w)
+{
+    uint64_t now;
+
+    if (w->deadline == MBR__NEVER || w->deadline == 0)
+        return w->deadline;
+    now = mbr__now_ns();
+    return w->deadline > now ? w->deadline - now : 0;
+}
+
+/* Under the lock. A hot member's pending state is a few loads; the lock keeps members in place. */
+static bool look_once(struct wait *w)
+{
+    struct shim_epoll *e = w->e;
+    bool found;
+
+    pthread_mutex_lock(&e->lock);
+    found = any_pending(e);
+    pthread_mutex_unlock(&e->lock);
+    return found;
+}
+
+/* Looks at memory, and at the kernel in between. True: something is there (or was reported). */
+static bool look(struct wait *w)
+{
+    struct shim_spin *spin = &w->e->spin;
+    uint64_t budget = shim_spin_budget(spin);
+    uint64_t begin = mbr__ticks();
+    uint64_t peeked = 0;
+    uint64_t yielded = 0;
+    uint64_t ns = 0;
+    bool memory = w->e->n_hot > 0;
+
+    if (budget == 0 || (!memory && shim_settings.rings))
+        return false;
+    do {
+        if (memory && look_once(w)) {
+            shim_spin_won(spin);
+            return true;
+        }
+        for (int i = 0; i < 4; i++)
+            mbr_cpu_relax();
+        ns = mbr__ticks_to_ns(mbr__ticks() - begin);
+        if (!memory || ns - peeked > PEEK_NS) {
+            peeked = ns;
+            if (ask_kernel(w, 0) < 0 || w->n > 0) {
+                shim_spin_won(spin);
+                return true;
+            }
+        }
+        if (!memory)
+            yielded = ns - SHIM_SPIN_YIELD_NS;
+        shim_spin_yield(&yielded, ns);
+    } while (ns < budget && left(w) != 0);
+    return false;
+}
+
+/* All hot members become cold. True: the kernel's wait may begin. */
+static bool all_cold(struct shim_epoll *e)
+{
+    bool cold;
+
+    shim_members_purge(e);
+    for (uint32_t i = 0; i < e->n_hot; i++) {
+        struct shim_member *m = &e->members[e->hot[i]];
+
+        shim_park(m->c);
+        if ((m->events & EPOLLOUT) && shim_tx_in_ring(m->c))
+            shim_park_tx(m->c);
+        shim_member_update(e, e->hot[i]);
+    }
+    cold = !any_pending(e);
+    for (uint32_t i = 0; i < e->n_hot; i++) {
+        if (cold)
+            e->members[e->hot[i]].hot = false;
+        else
+            shim_unpark(e->members[e->hot[i]].c);
+    }
+    if (cold)
+        e->n_hot = 0;
+    return cold;
+}
+
+static int sleep_once(struct wait *w)
+{
+    struct shim_epoll *e = w->e;
+    uint64_t ns = left(w);
+    uint64_t begin;
+    bool cold;
+    int r;
+
+    pthread_mutex_lock(&e->lock);
+    cold = all_cold(e);
+    if (cold)
+        e->waiting++;
+    pthread_mutex_unlock(&e->lock);
+    if (!cold)
+        return 0;
+    begin = mbr__ticks();
+    r = ask_kernel(w, ns);
+    shim_spin_slept(&e->spin, mbr__ticks_to_ns(mbr__ticks() - begin));
+    pthread_mutex_lock(&e->lock);
+    e->waiting--;
+    pthread_mutex_unlock(&e->lock);
+    return r;
+}
+
+static void from_memory(struct wait *w)
+{
+    pthread_mutex_lock(&w->e->lock);
+    collect(w);
+    pthread_mutex_unlock(&w->e->lock);
+}
+
+static int wait_members(struct wait *w)
+{
+    for (;;) {
+        int r;
+
+        from_memory(w);
+        if (w->n > 0) {
+            if (++w->e->rounds >= TURN_ROUNDS) {
+                w->e->rounds = 0;
+                (void)ask_kernel(w, 0);
+            }
+            return w->n;
+        }
+        w->e->rounds = 0;
+        if (left(w) == 0) {
+            r = ask_kernel(w, 0);
+            return r < 0 ? r : w->n;
+        }
+        if (look(w)) {
+            if (w->n > 0)
+                return w->n;
+            continue;
+        }
+        r = sleep_once(w);
+        if (r < 0)
+            return r;
+        if (w->n > 0)
+            return w->n;
+        if (left(w) == 0) {
+            from_memory(w);
+            return w->n;
+        }
+    }
+}
+
+/* Whether there is anything for us to do: else the kernel's wait is the whole wait. */
+static bool has_members(struct shim_epoll *e)
+{
+    return mbr_load_relaxed(&e->used) > 0;
+}
+
+static int finish(struct wait *w, int r)
+{
+    if (w->e->watched) {
+        pthread_mutex_lock(&w->e->lock);
+        shim_epoll_settle(w->e);
+        pthread_mutex_unlock(&w->e->lock);
+    }
+    shim_unref(&w->e->object);
+    if (r >= 0)
+        return r;
+    errno = -r;
+    return -1;
+}
+
+static struct shim_epoll *with_members(int fd, const struct epoll_event *ev, int max)
+{
+    struct shim_epoll *e = ev != NULL && max > 0 ? shim_epoll_get(fd) : NULL;
+
+    if (e == NULL || has_members(e))
+        return e;
+    shim_unref(&e->object);
+    return NULL;
+}
+
+static int wait_for(struct shim_epoll *e, struct epoll_event *ev, int max, uint64_t ns,
+                    const sigset_t *mask)
+{
+    struct wait w = {.e = e,
+                     .out = ev,
+                     .max = max,
+                     .deadline = ns == 0 ? 0 : mbr__deadline_ns(ns),
+                     .mask = mask,
+                     .id = mbr_fetch_add(&e->waits, 1) + 1};
+
+    return finish(&w, wait_members(&w));
+}
+
+static uint64_t ns_of(int ms)
+{
+    return ms < 0 ? MBR__NEVER : (uint64_t)ms * 1000000;
+}
+
+SHIM_EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int timeout)
+{
+    struct shim_epoll *e;
+
+    shim_ready();
+    e = with_members(epfd, ev, max);
+    if (e == NULL)
+        return real.epoll_wait(epfd, ev, max, timeout);
+    return wait_for(e, ev, max, ns_of(timeout), NULL);
+}
+
+SHIM_EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int timeout,
+                            const sigset_t *mask)
+{
+    struct shim_epoll *e;
+
+    shim_ready();
+    e = with_members(epfd, ev, max);
+    if (e == NULL)
+        return real.epoll_pwait(epfd, ev, max, timeout, mask);
+    return wait_for(e, ev, max, ns_of(timeout), mask);
+}
+
+SHIM_EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const struct timespec *ts,
+                             const sigset_t *mask)
+{
+    struct shim_epoll *e;
+    bool valid = ts == NULL || (ts->tv_sec >= 0 && ts->tv_nsec >= 0 && ts->tv_nsec < 1000000000);
+
+    shim_ready();
+    e = valid ? with_members(epfd, ev, max) : NULL;
+    if (e != NULL)
+        return wait_for(e, ev, max,
+                        ts == NULL ? MBR__NEVER
+                                   : (uint64_t)ts->tv_sec * 1000000000u + (uint64_t)ts->tv_nsec,
+                        mask);
+    if (real.epoll_pwait2 != NULL)
+        return real.epoll_pwait2(epfd, ev, max, ts, mask);
+    errno = ENOSYS;
+    return -1;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fork and exit.
+ *
+ * Listening sockets, and connections that are not upgraded, are the kernel's and belong to both
+ * processes: servers that fork before or after accept() work. An upgraded connection stays the
+ * parent's; in the child every call on it gives ECONNRESET, and closing it there harms nobody. To
+ * keep the child's half of the promise, fork leaves connections that could still be upgraded with
+ * the kernel for good.
+ */
+#ifndef MBR_SHIM_FORK_H
+#define MBR_SHIM_FORK_H
+
+#include <stdbool.h>
+
+/* Whether this is a child of vfork() or of a raw clone that shares our memory: it must not touch
+ * the table. A system call: only for calls that are about to change something. */
+bool shim_is_vforked(void);
+
+#endif

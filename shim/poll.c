@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poll, ppoll, select and pselect. What is upgraded is looked at in memory, the rest by the
+ * kernel's poll; before it sleeps, the peers are told to wake us. The bits of POLL* and EPOLL* are
+ * the same.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "calls.h"
+#include "conn.h"
+#include "epoll.h"
+#include "epoll_members.h"
+#include "real.h"
+
+#define FEW     32    /* descriptors for which no memory is needed */
+#define TURN_NS 8000u /* while looking, the kernel is asked so often */
+
+void __chk_fail(void) __attribute__((noreturn));
+int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room);
+int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *mask,
+                size_t room);
+
+struct set {
+    struct pollfd *fds; /* the program's */
+    nfds_t n;
+    struct pollfd *kernel;   /* what the kernel is asked */
+    struct shim_conn **conn; /* with references; NULL: the kernel's alone */
+    uint64_t deadline;
+    const sigset_t *mask;
+};
+
+/* ---- what is whose --------------------------------------------------------------------------- */
+
+/* Whether any of them is more than the kernel's. */
+static bool concerns_us(const struct pollfd *fds, nfds_t n)
+{
+    for (nfds_t i = 0; i < n; i++) {
+        struct shim_object *o = fds[i].fd >= 0 ? shim_table_peek(fds[i].fd) : NULL;
+
+        if (o == NULL)
+            continue;
+        if (o->kind == SHIM_EPOLL ||
+            mbr_load_relaxed(&((struct shim_conn *)(void *)o)->mode) != SHIM_PLAIN)
+            return true;
+    }
+    return false;
+}
+
+static void gather(struct set *s)
+{
+    for (nfds_t i = 0; i < s->n; i++) {
+        struct shim_epoll *e;
+
+        s->conn[i] = shim_conn_busy(s->fds[i].fd);
+        if (s->conn[i] != NULL || (e = shim_epoll_get(s->fds[i].fd)) == NULL)
+            continue;
+        shim_epoll_watched(e);
+        shim_unref(&e->object);
+    }
+}
+
+static void release(struct set *s)
+{
+    for (nfds_t i = 0; i < s->n; i++) {
+        if (s->conn[i] != NULL)
+            shim_conn_put(s->conn[i]);
+    }
+}
+
+/* ---- readiness ------------------------------------------------------------------------------- */
+
+static short from_memory(struct shim_conn *c, short events)
+{
+    shim_conn_phase(c);
+    if (!shim_rx_in_ring(c))
+        return 0;
+    return (short)(shim_conn_ready(c) & (uint16_t)(events | POLLERR | POLLHUP));
+}
+
+static int look_at_memory(struct set *s)
+{
+    int ready = 0;
+
+    for (nfds_t i = 0; i < s->n; i++) {
+        s->fds[i].revents = s->conn[i] != NULL ? from_memory(s->conn[i], s->fds[i].events) : 0;
+        ready += s->fds[i].revents != 0;
+    }
+    return ready;
+}
+
+/* What the kernel is asked of an upgraded connection: whether a wake-up byte has come. */
+static void prepare(struct set *s)
+{
+    for (nfds_t i = 0; i < s->n; i++) {
+        s->kernel[i] = (struct pollfd){.fd = s->fds[i].fd, .events = s->fds[i].events};
+        if (s->conn[i] == NULL || !shim_tx_in_ring(s->conn[i]))
+            continue;
+        if (s->kernel[i].events & (POLLOUT | POLLWRNORM))
+            s->kernel[i].events |= POLLIN;
+        s->kernel[i].events &= (short)~(POLLOUT | POLLWRNORM);
+    }
+}
+
+static short from_kernel(struct shim_conn *c, const struct pollfd *asked, short events)
+{
+    short out = POLLOUT | POLLWRNORM;
+    short got = asked->revents;
+
+    shim_conn_phase(c);
+    if (shim_rx_in_ring(c)) {
+        if ((got & ~out) && pthread_mutex_trylock(&c->rx) == 0) {
+            shim_drain(c, asked->fd);
+            pthread_mutex_unlock(&c->rx);
+        }
+        return (short)((got & events & out) | from_memory(c, events));
+    }
+    if (shim_tx_in_ring(c))
+        got = (short)((got & ~out) | ((short)shim_conn_ready(c) & out));
+    return (short)(got & (events | POLLERR | POLLHUP | POLLNVAL));
+}
+
+static int merge(struct set *s)
+{
+    int ready = 0;
+
+    for (nfds_t i = 0; i < s->n; i++) {
+        s->fds[i].revents = s->conn[i] != NULL
+                                ? from_kernel(s->conn[i], &s->kernel[i], s->fds[i].events)
+                                : s->kernel[i].revents;
+        ready += s->fds[i].revents != 0;
+    }
+    return ready;
+}
+
+/* ---- the wait -------------------------------------------------------------------------------- */
+
+static uint64_t left(const struct set *s)
+{
+    uint64_t now;
+
+    if (s->deadline == MBR__NEVER || s->deadline == 0)
+        return s->deadline;
+    now = mbr__now_ns();
+    return s->deadline > now ? s->deadline - now : 0;
+}
+
+static int ask_kernel(struct set *s, uint64_t ns)
+{
+    struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+    int r;
+
+    prepare(s);
+    r = real.ppoll(s->kernel, s->n, ns == MBR__NEVER ? NULL : &ts, s->mask);
+    return r < 0 ? -errno : merge(s);
+}
+
+static void park(struct set *s)
+{
+    for (nfds_t i = 0; i < s->n; i++) {
+        if (s->conn[i] == NULL)
+            continue;
+        shim_park(s->conn[i]);
+        if ((s->fds[i].events & POLLOUT) && shim_tx_in_ring(s->conn[i]))
+            shim_park_tx(s->conn[i]);
+    }
+}
+
+static void unpark(struct set *s)
+{
+    for (nfds_t i = 0; i < s->n; i++) {
+        if (s->conn[i] != NULL)
+            shim_unpark(s->conn[i]);
+    }
+}
+
+static struct shim_spin *spin_of(const struct set *s)
+{
+    for (nfds_t i = 0; i < s->n; i++) {
+        if (s->conn[i] != NULL && shim_rx_in_ring(s->conn[i]))
+            return &s->conn[i]->spin;
+    }
+    return NULL;
+}
+
+/* Looks for a while, if that has paid lately. The first connection's memory of it serves for all.
+ */
+static int look(struct set *s, struct shim_spin *spin)
+{
+    uint64_t budget = spin != NULL ? shim_spin_budget(spin) : 0;
+    uint64_t begin = mbr__ticks();
+    uint64_t peeked = 0;
+    uint64_t yielded = 0;
+    uint64_t ns = 0;
+    int r;
+
+    if (budget == 0)
+        return 0;
+    do {
+        r = look_at_memory(s);
+        ns = mbr__ticks_to_ns(mbr__ticks() - begin);
+        if (r == 0 && ns - peeked > TURN_NS) {
+            peeked = ns;
+            r = ask_kernel(s, 0);
+        }
+        if (r != 0) {
+            shim_spin_won(spin);
+            return r;
+        }
+        shim_spin_yield(&yielded, ns);
+        mbr_cpu_relax();
+    } while (ns < budget && left(s) != 0);
+    return 0;
+}
+
+static int sleep_once(struct set *s, struct shim_spin *spin)
+{
+    uint64_t begin = mbr__ticks();
+    int r;
+
+    park(s);
+    r = look_at_memory(s);
+    r = ask_kernel(s, r > 0 ? 0 : left(s));
+    unpark(s);
+    if (spin != NULL)
+        shim_spin_slept(spin, mbr__ticks_to_ns(mbr__ticks() - begin));
+    return r;
+}
+
+static int wait_set(struct set *s)
+{
+    struct shim_spin *spin = spin_of(s);
+
+    for (;;) {
+        int r = look_at_memory(s);
+
+        if (r > 0 || left(s) == 0)
+            return ask_kernel(s, 0);
+        r = look(s, spin);
+        if (r != 0)
+            return r < 0 ? r : ask_kernel(s, 0);
+        r = sleep_once(s, spin);
+        if (r != 0 || left(s) == 0)
+            return r;
+    }
+}
+
+static int poll_ours(struct pollfd *fds, nfds_t n, uint64_t ns, const sigset_t *mask)
+{
+    struct pollfd few[FEW];
+    struct shim_conn *few_conns[FEW];
+    struct set s = {.fds = fds,
+                    .n = n,
+                    .kernel = few,
+                    .conn = few_conns,
+                    .deadline = ns == 0 ? 0 : mbr__deadline_ns(ns),
+                    .mask = mask};
+    int r;
+
+    if (n > FEW) {
+        s.kernel = malloc(n * (sizeof(*s.kernel) + sizeof(struct shim_conn *)));
+        if (s.kernel == NULL) {
+            errno = ENOMEM;
+            return -1;
+        }
+        s.conn = (struct shim_conn **)(void *)(s.kernel + n);
+    }
+    gather(&s);
+    r = wait_set(&s);
+    release(&s);
+    if (s.kernel != few)
+        free(s.kernel);
+    if (r >= 0)
+        return r;
+    errno = -r;
+    return -1;
+}
+
+/* A limit on n keeps what the program passes from being read where the kernel would refuse it. */
+static bool is_ours(const struct pollfd *fds, nfds_t n)
+{
+    return fds != NULL && n > 0 && n <= 1u << 20 && concerns_us(fds, n);
+}
+
+SHIM_EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+    shim_ready();
+    if (!is_ours(fds, n))
+        return real.poll(fds, n, timeout);
+    return poll_ours(fds, n, timeout < 0 ? MBR__NEVER : (uint64_t)timeout * 1000000, NULL);
+}
+
+SHIM_ALIAS(poll);
+
+SHIM_EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room)
+{
+    if (room / sizeof(*fds) < n)
+        __chk_fail();
+    return poll(fds, n, timeout);
+}
+
+static bool valid_time(const struct timespec *ts)
+{
+    return ts == NULL || (ts->tv_sec >= 0 && ts->tv_nsec >= 0 && ts->tv_nsec < 1000000000);
+}
+
+static uint64_t ns_of(const struct timespec *ts)
+{
+    if (ts == NULL || ts->tv_sec > 1000000000)
+        return MBR__NEVER;
+    return (uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_nsec;
+}
+
+SHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *mask)
+{
+    shim_ready();
+    if (!valid_time(ts) || !is_ours(fds, n))
+        return real.ppoll(fds, n, ts, mask);
+    return poll_ours(fds, n, ns_of(ts), mask);
+}
+
+SHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *ts,
+                            const sigset_t *mask, size_t room)
+{
+    if (room / sizeof(*fds) < n)
+        __chk_fail();
+    return ppoll(fds, n, ts, mask);
+}
+
+/* ---- select ---------------------------------------------------------------------------------- */
+
+#define SELECT_IN  (POLLIN | POLLRDNORM)
+#define SELECT_OUT (POLLOUT | POLLWRNORM)
+
+static bool in_set(int fd, const fd_set *set)
+{
+    return set != NULL && FD_ISSET(fd, set);
+}
+
+static nfds_t to_poll(int n, const fd_set *in, const fd_set *out, const fd_set *except,
+                      struct pollfd *fds)
+{
+    nfds_t count = 0;
+
+    for (int fd = 0; fd < n; fd++) {
+        int events = (in_set(fd, in) ? SELECT_IN : 0) | (in_set(fd, out) ? SELECT_OUT : 0) |
+                     (in_set(fd, except) ? POLLPRI : 0);
+
+        if (events != 0)
+            fds[count++] = (struct pollfd){.fd = fd, .events = (short)events};
+    }
+    return count;
+}
+
+static int put_back(fd_set *set, int fd, bool on)
+{
+    if (set == NULL || !FD_ISSET(fd, set))
+        return 0;
+    if (on)
+        return 1;
+    FD_CLR(fd, set);
+    return 0;
+}
+
+/* An end and an error make a descriptor readable, an error writable: as the kernel has it. */
+static int from_poll(const struct pollfd *fds, nfds_t n, fd_set *in, fd_set *out, fd_set *except)
+{
+    int count = 0;
+
+    for (nfds_t i = 0; i < n; i++) {
+        short r = fds[i].revents;
+
+        count += put_back(in, fds[i].fd, r & (SELECT_IN | POLLHUP | POLLERR));
+        count += put_back(out, fds[i].fd, r & (SELECT_OUT | POLLERR));
+        count += put_back(except, fds[i].fd, r & POLLPRI);
+    }
+    return count;
+}
+
+static int select_ours(struct pollfd *fds, nfds_t n, fd_set *in, fd_set *out, fd_set *except,
+                       uint64_t ns, const sigset_t *mask)
+{
+    int r = poll_ours(fds, n, ns, mask);
+
+    if (r < 0)
+        return r;
+    for (nfds_t i = 0; i < n; i++) {
+        if (fds[i].revents & POLLNVAL) {
+            errno = EBADF;
+            return -1;
+        }
+    }
+    return from_poll(fds, n, in, out, except);
+}
+
+SHIM_EXPORT int select(int n, fd_set *in, fd_set *out, fd_set *except, struct timeval *tv)
+{
+    struct pollfd fds[FD_SETSIZE];
+    nfds_t count;
+    uint64_t ns = MBR__NEVER;
+    uint64_t begin;
+    int r;
+
+    shim_ready();
+    if (n < 0 || n > FD_SETSIZE || (tv != NULL && (tv->tv_sec < 0 || tv->tv_usec < 0)))
+        return real.select(n, in, out, except, tv);
+    count = to_poll(n, in, out, except, fds);
+    if (!is_ours(fds, count))
+        return real.select(n, in, out, except, tv);
+    if (tv != NULL && tv->tv_sec <= 1000000000)
+        ns = (uint64_t)tv->tv_sec * 1000000000 + (uint64_t)tv->tv_usec * 1000;
+    begin = mbr__now_ns();
+    r = select_ours(fds, count, in, out, except, ns, NULL);
+    if (tv != NULL && ns != MBR__NEVER) { /* Linux says how much time was left */
+        uint64_t used = mbr__now_ns() - begin;
+        uint64_t rest = used < ns ? ns - used : 0;
+
+        tv->tv_sec = (time_t)(rest / 1000000000);
+        tv->tv_usec = (suseconds_t)(rest % 1000000000 / 1000);
+    }
+    return r;
+}
+
+SHIM_EXPORT int pselect(int n, fd_set *in, fd_set *out, fd_set *except, const struct timespec *ts,
+                        const sigset_t *mask)
+{
+    struct pollfd fds[FD_SETSIZE];
+    nfds_t count;
+
+    shim_ready();
+    if (n < 0 || n > FD_SETSIZE || !valid_time(ts))
+        return real.pselect(n, in, out, except, ts, mask);
+    count = to_poll(n, in, out, except, fds);
+    if (!is_ours(fds, count))
+        return real.pselect(n, in, out, except, ts, mask);
+    return select_ours(fds, count, in, out, except, ns_of(ts), mask);
+}

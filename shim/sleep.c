@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting for the other end of an upgraded connection: looking for a while, then sleeping in the
+ * kernel's own socket, where the peer's wake-up byte, its end, signals and the socket's timeouts
+ * all arrive.
+ *
+ * A sleeper says so in its region (`rx_parked`, `tx_parked`: a number that is new each time), then
+ * looks once more; the peer publishes, then looks for the number, and answers each number with one
+ * byte (pair B). Of two threads of one connection that sleep, one in reading and one in writing,
+ * the first takes the bytes from the kernel and the other waits for it on a futex.
+ *
+ * Not here: sleeping for several connections at once (poll.c, epoll.c).
+ */
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "conn.h"
+#include "real.h"
+
+#define BELL_NS 10000000 /* a follower looks by itself so often: its leader may be stopped */
+
+/* ---- signs ----------------------------------------------------------------------------------- */
+
+static uint32_t next_epoch(struct shim_conn *c)
+{
+    uint32_t e = mbr_fetch_add(&c->epoch, 1) + 1;
+
+    return e != 0 ? e : mbr_fetch_add(&c->epoch, 1) + 1;
+}
+
+void shim_park(struct shim_conn *c)
+{
+    pthread_mutex_lock(&c->park);
+    c->sleepers++;
+    if (c->own != NULL)
+        mbr_store_relaxed(&c->own->rx_parked, next_epoch(c));
+    pthread_mutex_unlock(&c->park);
+    mbr_fence_full(); /* pair B: the caller looks once more */
+}
+
+void shim_unpark(struct shim_conn *c)
+{
+    pthread_mutex_lock(&c->park);
+    /* An end that still reads from the kernel cannot be awake: its peer's switch comes as a byte.
+     */
+    if (--c->sleepers == 0 && c->own != NULL && c->rx_ring)
+        mbr_store_relaxed(&c->own->rx_parked, (uint32_t)0);
+    pthread_mutex_unlock(&c->park);
+}
+
+void shim_park_tx(struct shim_conn *c)
+{
+    mbr_store_relaxed(&c->own->tx_parked, next_epoch(c));
+    mbr_fence_full();
+}
+
+void shim_phase_locked(struct shim_conn *c)
+{
+    const struct shim_half *peer = mbr_load_acquire(&c->peer);
+
+    if (c->rx_ring || peer == NULL || !mbr_load_acquire(&peer->switched) ||
+        mbr_load_relaxed(&peer->start) != c->rx_tcp)
+        return;
+    (void)shim_upgrade_done(c);
+    pthread_mutex_lock(&c->park);
+    mbr_store_release(&c->rx_ring, (uint32_t)1);
+    mbr_store_relaxed(&c->own->rx_parked, c->sleepers > 0 ? next_epoch(c) : 0);
+    mbr_store_relaxed(&c->heat, (uint32_t)1);
+    pthread_mutex_unlock(&c->park);
+    mbr_fence_full();
+}
+
+void shim_conn_phase(struct shim_conn *c)
+{
+    if (shim_rx_in_ring(c) || mbr_load_acquire(&c->peer) == NULL)
+        return;
+    if (pthread_mutex_trylock(&c->rx) != 0)
+        return;
+    shim_phase_locked(c);
+    pthread_mutex_unlock(&c->rx);
+}
+
+/* ---- the kernel's news ----------------------------------------------------------------------- */
+
+/* The kernel's end of the connection has come, with r as recv gives it. A wake-up byte that nobody
+ * had read when the peer closed makes the kernel say "reset" where a stream would have ended well;
+ * it was a reset if the peer left something of ours unread, or meant it. */
+static void kernel_end(struct shim_conn *c, ssize_t r, int error)
+{
+    bool all_read = mbr_load_acquire(&c->peer->head) == mbr_load_relaxed(&c->own->tail);
+
+    if (r < 0 && (!all_read || mbr_load_relaxed(&c->peer->closed) == SHIM_CLOSED_RESET ||
+                  (error != ECONNRESET && error != EPIPE)))
+        c->rx_error = error;
+    mbr_store_release(&c->rx_end, (uint32_t)1);
+}
+
+static void took_bytes(struct shim_conn *c)
+{
+    pthread_mutex_lock(&c->park);
+    /* Somebody else may have been meant: whoever sleeps is to be woken by the next bytes, too. */
+    if (c->sleepers > 0)
+        mbr_store_relaxed(&c->own->rx_parked, next_epoch(c));
+    pthread_mutex_unlock(&c->park);
+    if (mbr_load_relaxed(&c->epolls) > 0)
+        mbr_store_relaxed(&c->heat, (uint32_t)1);
+    mbr_fetch_add(&c->bell, 1);
+    (void)syscall(SYS_futex, &c->bell, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+void shim_drain(struct shim_conn *c, int fd)
+{
+    char some[256];
+    ssize_t r;
+
+    if (c->rx_end || mbr_load_relaxed(&c->pump))
+        return;
+    c->looked = mbr__ticks();
+    do {
+        r = real.recv(fd, some, sizeof(some), MSG_DONTWAIT);
+    } while (r == (ssize_t)sizeof(some));
+    if (r > 0)
+        took_bytes(c);
+    else if (r == 0 || (errno != EAGAIN && errno != EINTR))
+        kernel_end(c, r, errno);
+}
+
+/* ---- blocking -------------------------------------------------------------------------------- */
+
+static void wait_bell(struct shim_conn *c, uint32_t seen)
+{
+    struct timespec ts = {.tv_nsec = BELL_NS};
+
+    (void)syscall(SYS_futex, &c->bell, FUTEX_WAIT_PRIVATE, seen, &ts, NULL, 0);
+}
+
+/* Blocks in the kernel for a wake-up byte or the end. */
+static int pump(struct shim_conn *c, int fd)
+{
+    uint32_t seen = mbr_load_acquire(&c->bell);
+    uint32_t nobody = 0;
+    char some[256];
+    ssize_t r;
+    int error;
+
+    if (!mbr_cas(&c->pump, &nobody, (uint32_t)1)) {
+        wait_bell(c, seen);
+        return 0;
+    }
+    r = real.recv(fd, some, sizeof(some), 0);
+    error = errno;
+    mbr_store_release(&c->pump, (uint32_t)0);
+    took_bytes(c);
+    if (r > 0)
+        return 0;
+    if (r < 0 && (error == EINTR || error == EAGAIN))
+        return -error;
+    kernel_end(c, r, error);
+    return 0;
+}
+
+static bool rx_news(struct shim_conn *c)
+{
+    return shim_avail(c) != 0 || c->rx_end || c->rx_error != 0 || (c->shut & SHIM_SHUT_RD) ||
+           mbr_load_acquire(&c->peer->fin);
+}
+
+static bool tx_news(struct shim_conn *c)
+{
+    return shim_room(c) != 0 || (c->shut & SHIM_SHUT_WR);
+}
+
+/* Looks for as long as looking has paid lately. */
+static bool look(struct shim_conn *c, bool (*news)(struct shim_conn *c))
+{
+    uint64_t budget = shim_spin_budget(&c->spin);
+    uint64_t begin = mbr__ticks();
+    uint64_t yielded = 0;
+
+    for (uint64_t ns = 0; ns < budget; ns = mbr__ticks_to_ns(mbr__ticks() - begin)) {
+        shim_spin_yield(&yielded, ns);
+        for (int i = 0; i < 16; i++) {
+            if (news(c)) {
+                shim_spin_won(&c->spin);
+                return true;
+            }
+            mbr_cpu_relax();
+        }
+    }
+    return news(c);
+}
+
+int shim_wait_rx(struct shim_conn *c, int fd)
+{
+    uint64_t begin;
+    int r = 0;
+
+    if (look(c, rx_news))
+        return 0;
+    begin = mbr__ticks();
+    shim_park(c);
+    if (!rx_news(c))
+        r = pump(c, fd);
+    shim_unpark(c);
+    shim_spin_slept(&c->spin, mbr__ticks_to_ns(mbr__ticks() - begin));
+    return r;
+}
+
+/* A peer that is gone takes nothing any more: a byte to its socket makes the kernel say so. */
+static int ask_the_dead(struct shim_conn *c, int fd)
+{
+    struct timespec ts = {.tv_nsec = 1000000};
+
+    if (real.send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN) {
+        c->tx_broken = (uint32_t)errno;
+        return 0;
+    }
+    return nanosleep(&ts, NULL) < 0 ? -EINTR : 0;
+}
+
+/* The timeouts of the socket are the kernel's affair only where recv() itself blocks. */
+static int wait_timed(struct shim_conn *c, int fd)
+{
+    struct timeval tv = {0};
+    socklen_t len = sizeof(tv);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int ms = -1;
+    int r;
+
+    if (real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, &len) == 0 &&
+        (tv.tv_sec != 0 || tv.tv_usec != 0))
+        ms = tv.tv_sec > INT_MAX / 2000 ? INT_MAX
+                                        : (int)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000);
+    r = real.poll(&p, 1, ms);
+    if (r <= 0)
+        return r == 0 ? -EAGAIN : -errno;
+    if (pthread_mutex_trylock(&c->rx) == 0) {
+        if (shim_rx_in_ring(c))
+            shim_drain(c, fd);
+        pthread_mutex_unlock(&c->rx);
+    }
+    return 0;
+}
+
+/* While the other direction still brings bytes of the stream through the kernel, its reader alone
+ * may take them: a short nap instead of a wake-up. */
+static int nap(void)
+{
+    struct timespec ts = {.tv_nsec = 200000};
+
+    return nanosleep(&ts, NULL) < 0 ? -EINTR : 0;
+}
+
+int shim_wait_tx(struct shim_conn *c, int fd)
+{
+    if (look(c, tx_news))
+        return 0;
+    mbr_fetch_add(&c->starved, 1);
+    shim_park_tx(c);
+    if (tx_news(c) || c->tx_broken)
+        return 0;
+    if (c->rx_end)
+        return ask_the_dead(c, fd);
+    if (!shim_rx_in_ring(c)) {
+        shim_conn_phase(c);
+        return shim_rx_in_ring(c) ? 0 : nap();
+    }
+    return c->timed ? wait_timed(c, fd) : pump(c, fd);
+}
+
+/* ---- readiness ------------------------------------------------------------------------------- */
+
+static uint32_t tx_ready(struct shim_conn *c)
+{
+    int64_t room;
+
+    if (c->tx_broken || (c->shut & SHIM_SHUT_WR))
+        return EPOLLOUT;
+    room = shim_room(c);
+    return room < 0 || (uint64_t)room >= c->size / 4 ? EPOLLOUT : 0;
+}
+
+uint32_t shim_conn_ready(struct shim_conn *c)
+{
+    bool fin = mbr_load_acquire(&c->peer->fin) || mbr_load_acquire(&c->rx_end);
+    int64_t avail = shim_avail(c);
+    uint32_t ready = avail != 0 ? EPOLLIN | EPOLLRDNORM : 0;
+
+    if (fin || c->rx_error != 0 || (c->shut & SHIM_SHUT_RD))
+        ready |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+    if (c->rx_error != 0)
+        ready |= EPOLLERR | EPOLLHUP;
+    if (fin && (c->shut & SHIM_SHUT_WR))
+        ready |= EPOLLHUP;
+    if (shim_tx_in_ring(c) && tx_ready(c))
+        ready |= EPOLLOUT | EPOLLWRNORM;
+    return ready;
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bytes of a connection: through the kernel and counted while it is eligible, through the rings
+ * once it is upgraded, and the point in between.
+ *
+ * Each direction switches by itself. Its writer notes how many bytes it has sent through the kernel
+ * (`start`) and says `switched`; from then on it puts bytes into its ring, and a byte that it
+ * still sends through the kernel means "look". Its reader takes `start` bytes from the kernel and
+ * drops what follows. The writer says `switched` before it sends the first such byte, and the
+ * reader looks at `switched` after it has received something, so it always knows which are which.
+ *
+ * Not here: waiting and wake-ups (sleep.c), how the ends found each other (upgrade.c).
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "conn.h"
+#include "epoll.h"
+#include "real.h"
+
+/* With a peer that never sleeps we never enter the kernel, and would not hear of its death. */
+#define ASK_NS 1000000u
+
+static size_t total(const struct iovec *iov, int n)
+{
+    size_t sum = 0;
+
+    for (int i = 0; i < n; i++)
+        sum += iov[i].iov_len;
+    return sum;
+}
+
+/* A copy of what is left of iov after `skip` bytes, in `out` (at least n entries; at most
+ * IOV_SOME): its number of entries. */
+#define IOV_SOME 64
+static int rest_of(const struct iovec *iov, int n, size_t skip, struct iovec *out)
+{
+    int m = 0;
+
+    for (int i = 0; i < n && m < IOV_SOME; i++) {
+        if (skip >= iov[i].iov_len) {
+            skip -= iov[i].iov_len;
+            continue;
+        }
+        out[m].iov_base = (char *)iov[i].iov_base + skip;
+        out[m++].iov_len = iov[i].iov_len - skip;
+        skip = 0;
+    }
+    return m;
+}
+
+/* ---- receiving ------------------------------------------------------------------------------- */
+
+/* Says to the peer that there is room, if it sleeps for it and there is enough to be worth it. */
+static void tell_room(struct shim_conn *c, int fd, uint64_t avail)
+{
+    uint32_t asked;
+
+    mbr_fence_full(); /* pair B: our head is out before we look whether somebody waits for it */
+    asked = mbr_load_relaxed(&c->peer->tx_parked);
+    if (asked == 0 || asked == c->rung_room || avail > c->peer_size / 4 * 3 ||
+        mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO)
+        return;
+    c->rung_room = asked;
+    (void)real.send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Takes up to `avail` bytes out of the peer's ring. Its body is mapped twice over, so they lie in
+ * one piece. */
+static ssize_t take(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
+                    uint64_t avail)
+{
+    uint64_t head = mbr_load_relaxed(&c->own->head);
+    const uint8_t *from = mbr__region_body(&c->theirs) + head % c->peer_size;
+    size_t done = 0;
+
+    for (int i = 0; i < n && done < avail; i++) {
+        size_t part = avail - done < iov[i].iov_len ? avail - done : iov[i].iov_len;
+
+        if (!(flags & MSG_TRUNC)) /* which throws away, for TCP */
+            memcpy(iov[i].iov_base, from + done, part);
+        done += part;
+    }
+    if (!(flags & MSG_PEEK)) {
+        mbr_store_release(&c->own->head, head + done); /* pair A: the bytes are copied */
+        tell_room(c, fd, avail - done);
+    }
+    return (ssize_t)done;
+}
+
+/* What an empty ring means: 1 wait, 0 the end, or an error. */
+static int empty(struct shim_conn *c)
+{
+    if (c->rx_error != 0) {
+        int error = c->rx_error;
+
+        c->rx_error = 0;
+        return -error;
+    }
+    return (c->shut & SHIM_SHUT_RD) || c->rx_end || mbr_load_acquire(&c->peer->fin) ? 0 : 1;
+}
+
+static ssize_t receive_ring(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
+                            bool nonblock)
+{
+    for (;;) {
+        /* The peer's last bytes were there before it said that they were the last. */
+        bool ended = c->rx_end || c->rx_error != 0 || mbr_load_acquire(&c->peer->fin);
+        int64_t avail = shim_avail(c);
+        int r;
+
+        if (avail < 0)
+            return avail;
+        if (avail > 0)
+            return take(c, fd, iov, n, flags, (uint64_t)avail);
+        if (ended || (c->shut & SHIM_SHUT_RD))
+            return empty(c);
+        if (!nonblock) {
+            r = shim_wait_rx(c, fd);
+            if (r < 0)
+                return r;
+            continue;
+        }
+        if (mbr__ticks_to_ns(mbr__ticks() - c->looked) < 20000)
+            return -EAGAIN;
+        shim_drain(c, fd);
+        if (shim_avail(c) == 0 && !c->rx_end && c->rx_error == 0)
+            return -EAGAIN;
+    }
+}
+
+/* Throws away `n` bytes that the kernel has for us. */
+static void discard(int fd, size_t n)
+{
+    char some[256];
+
+    while (n > 0) {
+        ssize_t r = real.recv(fd, some, n < sizeof(some) ? n : sizeof(some), MSG_DONTWAIT);
+
+        if (r <= 0)
+            return;
+        n -= (size_t)r;
+    }
+}
+
+/* Of r bytes that came through the kernel: how many are the stream's. */
+static ssize_t sort_out(struct shim_conn *c, int fd, ssize_t r, int flags)
+{
+    const struct shim_half *peer = mbr_load_acquire(&c->peer);
+    uint64_t start;
+
+    if (peer != NULL && mbr_load_acquire(&peer->switched)) {
+        start = mbr_load_relaxed(&peer->start);
+        if (start - c->rx_tcp < (uint64_t)r) { /* a start below rx_tcp is a lie: all are counted */
+            size_t extra = (size_t)r - (size_t)(start - c->rx_tcp);
+
+            r -= (ssize_t)extra;
+            if (flags & MSG_PEEK && r == 0)
+                discard(fd, extra);
+        }
+    }
+    if (!(flags & MSG_PEEK))
+        c->rx_tcp += (uint64_t)r;
+    return r;
+}
+
+/* Through the kernel. 0 with *again: the stream goes on in the ring. */
+static ssize_t receive_tcp(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
+                           bool *again)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+    ssize_t r = real.recvmsg(fd, &m, flags);
+    ssize_t data;
+
+    if (r <= 0)
+        return r == 0 ? 0 : -errno;
+    data = sort_out(c, fd, r, flags);
+    if (data == 0) {
+        shim_phase_locked(c);
+        *again = true;
+    }
+    return data;
+}
+
+static ssize_t receive_once(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
+                            bool nonblock)
+{
+    shim_phase_locked(c);
+    while (!c->rx_ring) {
+        bool again = false;
+        ssize_t r = receive_tcp(c, fd, iov, n, flags | (nonblock ? MSG_DONTWAIT : 0), &again);
+
+        if (!again)
+            return r;
+    }
+    return receive_ring(c, fd, iov, n, flags, nonblock);
+}
+
+/* MSG_WAITALL is our own doing, since the bytes may come from two places. */
+static ssize_t receive_all(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
+                           bool nonblock)
+{
+    size_t want = total(iov, n);
+    size_t got = 0;
+
+    while (got < want) {
+        struct iovec rest[IOV_SOME];
+        int m = rest_of(iov, n, got, rest);
+        ssize_t r = receive_once(c, fd, rest, m, flags & ~MSG_WAITALL, nonblock);
+
+        if (r <= 0)
+            return got > 0 ? (ssize_t)got : r;
+        got += (size_t)r;
+        if (flags & MSG_PEEK || nonblock)
+            break;
+    }
+    return (ssize_t)got;
+}
+
+ssize_t shim_receive(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
+{
+    bool nonblock = (flags & MSG_DONTWAIT) || mbr_load_relaxed(&c->nonblock);
+    ssize_t r;
+
+    if (mbr_load_acquire(&c->mode) == SHIM_LOST)
+        return -ECONNRESET;
+    if (flags & (MSG_OOB | MSG_ERRQUEUE)) {
+        struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+
+        r = real.recvmsg(fd, &m, flags);
+        return r < 0 ? -errno : r;
+    }
+    if (total(iov, n) == 0)
+        return 0;
+    if (nonblock && pthread_mutex_trylock(&c->rx) != 0)
+        return -EAGAIN; /* another thread reads, as far as we can tell all there is */
+    if (!nonblock)
+        pthread_mutex_lock(&c->rx);
+    if (flags & MSG_WAITALL)
+        r = receive_all(c, fd, iov, n, flags, nonblock);
+    else
+        r = receive_once(c, fd, iov, n, flags, nonblock);
+    pthread_mutex_unlock(&c->rx);
+    if (mbr_load_relaxed(&c->heat)) {
+        mbr_store_relaxed(&c->heat, (uint32_t)0);
+        if (mbr_load_relaxed(&c->epolls) > 0)
+            shim_epoll_heat(c, fd);
+    }
+    if (r > 0 && (c->named || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
+        shim_upgrade(c, fd);
+    return r;
+}
+
+/* ---- sending --------------------------------------------------------------------------------- */
+
+ssize_t shim_broken_pipe(int flags)
+{
+    if (!(flags & MSG_NOSIGNAL))
+        (void)pthread_kill(pthread_self(), SIGPIPE);
+    return -EPIPE;
+}
+
+/* One byte through the kernel. The first to a socket that is closed by now succeeds and makes the
+ * kernel say so; the next fails: as with the bytes of a stream. */
+static void ring_bell(struct shim_conn *c, int fd)
+{
+    if (real.send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EINTR)
+        c->tx_broken = (uint32_t)errno;
+}
+
+/* After new bytes: wakes the peer if it sleeps, and now and then asks whether it still lives. */
+static void tell_data(struct shim_conn *c, int fd)
+{
+    uint32_t asked;
+    char one;
+
+    mbr_fence_full(); /* pair B: the bytes are out before we look whether somebody sleeps */
+    asked = mbr_load_relaxed(&c->peer->rx_parked);
+    if (asked != 0 && asked != c->rung_data) {
+        c->rung_data = asked;
+        ring_bell(c, fd);
+        return;
+    }
+    if (mbr_load_relaxed(&c->peer->closed) == SHIM_CLOSED_NO) {
+        uint64_t now = mbr__ticks();
+
+        if (mbr__ticks_to_ns(now - c->asked) < ASK_NS)
+            return;
+        c->asked = now;
+        if (real.recv(fd, &one, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
+            return;
+    }
+    ring_bell(c, fd);
+}
+
+/* Puts as much as there is room for into the ring. */
+static size_t put(struct shim_conn *c, const struct iovec *iov, int n, size_t skip, uint64_t room)
+{
+    uint64_t tail = mbr_load_relaxed(&c->own->tail);
+    uint8_t *to = mbr__region_body(&c->mine) + tail % c->size;
+    size_t done = 0;
+
+    for (int i = 0; i < n && done < room; i++) {
+        size_t part = iov[i].iov_len;
+
+        if (skip >= part) {
+            skip -= part;
+            continue;
+        }
+        part = part - skip < room - done ? part - skip : room - done;
+        memcpy(to + done, (const char *)iov[i].iov_base + skip, part);
+        done += part;
+        skip = 0;
+    }
+    mbr_store_release(&c->own->tail, tail + done); /* pair A */
+    return done;
+}
+
+/* No room: remembers it and asks for news. True: there is some after all. */
+static bool starve(struct shim_conn *c)
+{
+    mbr_fetch_add(&c->starved, 1);
+    shim_park_tx(c);
+    return shim_room(c) != 0;
+}
+
+static ssize_t send_ring(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
+                         bool nonblock)
+{
+    size_t want = total(iov, n);
+    size_t done = 0;
+
+    while (done < want) {
+        int64_t room = shim_room(c);
+        int r;
+
+        if (c->tx_broken || (c->shut & SHIM_SHUT_WR) || room < 0) {
+            if (done > 0)
+                break;
+            if (c->tx_broken == ECONNRESET || room < 0) {
+                c->tx_broken = EPIPE;
+                return -ECONNRESET;
+            }
+            return shim_broken_pipe(flags);
+        }
+        if (room > 0) {
+            done += put(c, iov, n, done, (uint64_t)room);
+            tell_data(c, fd);
+            continue;
+        }
+        if (nonblock) {
+            if (starve(c))
+                continue;
+            return done > 0 ? (ssize_t)done : -EAGAIN;
+        }
+        r = shim_wait_tx(c, fd);
+        if (r < 0)
+            return done > 0 ? (ssize_t)done : r;
+    }
+    return (ssize_t)done;
+}
+
+/* What is sent up to here is `start`. */
+bool shim_switch_tx(struct shim_conn *c)
+{
+    if (mbr_load_acquire(&c->mode) != SHIM_RING && !shim_upgrade_done(c))
+        return false;
+    mbr_store_relaxed(&c->own->start, c->tx_tcp);
+    mbr_store_release(&c->own->switched, (uint32_t)1);
+    mbr_store_release(&c->tx_ring, (uint32_t)1);
+    return true;
+}
+
+void shim_send_end(struct shim_conn *c, int fd)
+{
+    mbr_store_release(&c->own->fin, (uint32_t)1);
+    tell_data(c, fd);
+}
+
+static ssize_t send_tcp(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+    ssize_t r = real.sendmsg(fd, &m, flags);
+
+    if (r < 0)
+        return -errno;
+    c->tx_tcp += (uint64_t)r;
+    return r;
+}
+
+ssize_t shim_send(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
+{
+    bool nonblock = (flags & MSG_DONTWAIT) || mbr_load_relaxed(&c->nonblock);
+    ssize_t r;
+
+    if (mbr_load_acquire(&c->mode) == SHIM_LOST)
+        return -ECONNRESET;
+    if (nonblock && pthread_mutex_trylock(&c->tx) != 0)
+        return -EAGAIN;
+    if (!nonblock)
+        pthread_mutex_lock(&c->tx);
+    if (!c->tx_ring && !shim_switch_tx(c))
+        r = send_tcp(c, fd, iov, n, flags);
+    else if (flags & MSG_OOB)
+        r = -EOPNOTSUPP;
+    else
+        r = send_ring(c, fd, iov, n, flags, nonblock);
+    pthread_mutex_unlock(&c->tx);
+    if (r > 0 && (c->named || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
+        shim_upgrade(c, fd);
+    return r;
+}

@@ -65,7 +65,6 @@ static void enter_decls(struct mbr_middlc *run, struct mc_interface *interface)
             struct mc_diag *diag = mbr__mc_error(run, interface->file, decl->pos,
                                                  "'%s' is declared twice", decl->name->text);
             mbr__mc_note(run, diag, interface->file, other->pos, "the first declaration");
-            decl->broken = true;
         } else if (mbr__hash_put(&run->decls, decl_key(interface, decl->name), decl) < 0) {
             run->arena.error = -ENOMEM;
             return;

@@ -157,7 +157,7 @@ bool mbr__mc_begins_decl(const struct mc_parser *parser)
 
 static bool ends_body(const struct mc_parser *parser)
 {
-    return mbr__mc_at(parser, MC_EOF) ||
+    return mbr__mc_at(parser, MC_EOF) || parser->run->arena.error ||
            (mbr__mc_at(parser, MC_END) && parser->tokens[1].kind != MC_COLON);
 }
 
@@ -397,6 +397,8 @@ static bool head_to_begin(struct mc_parser *parser)
         }
         if (well)
             continue;
+        if (parser->run->arena.error)
+            return false;
         while (!mbr__mc_at(parser, MC_BEGIN) && !mbr__mc_at(parser, MC_EOF) &&
                !mbr__mc_at(parser, MC_NEEDS) && !mbr__mc_at(parser, MC_EXTENDS) &&
                !mbr__mc_begins_decl(parser))

@@ -3,9 +3,62 @@
  */
 #include "middl/write.h"
 
+#include <stdarg.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/utf8.h"
+
+/* --- Formats ---------------------------------------------------------------------------------- */
+
+static void put_number(struct mbr__strbuf *out, unsigned int number)
+{
+    char digits[10];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    mbr__strbuf_append(out, digits + at, sizeof digits - at);
+}
+
+static void put_hex(struct mbr__strbuf *out, unsigned long long number)
+{
+    char digits[16];
+
+    for (size_t at = sizeof digits; at > 0; number >>= 4)
+        digits[--at] = "0123456789abcdef"[number & 15];
+    mbr__strbuf_append(out, digits, sizeof digits);
+}
+
+void mbr__mc_put(struct mbr__strbuf *out, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    while (*format) {
+        size_t plain = strcspn(format, "%");
+
+        if (plain)
+            mbr__strbuf_append(out, format, plain);
+        format += plain;
+        if (!*format)
+            break;
+        if (format[1] == 's') {
+            mbr__strbuf_puts(out, va_arg(args, const char *));
+            format += 2;
+        } else if (format[1] == 'u') {
+            put_number(out, va_arg(args, unsigned int));
+            format += 2;
+        } else {
+            MBR_ASSERT(strncmp(format, "%016llx", 7) == 0);
+            put_hex(out, va_arg(args, unsigned long long));
+            format += 7;
+        }
+    }
+    va_end(args);
+}
 
 /* --- Lines ------------------------------------------------------------------------------------ */
 
@@ -86,39 +139,50 @@ static bool is_control(const char *text, size_t bytes)
     return (unsigned char)text[1] == 0x81 && c >= 0xa6 && c <= 0xa9;
 }
 
+/* Neither the end nor the begin of a comment, no trigraph, no backslash that would join lines. */
+static void put_in_c(struct mbr__strbuf *out, char c, char last, bool at_end)
+{
+    if ((c == '/' && last == '*') || (c == '*' && last == '/') || (c == '?' && last == '?'))
+        mbr__strbuf_putc(out, ' ');
+    mbr__strbuf_putc(out, c);
+    if (c == '\\' && at_end)
+        mbr__strbuf_putc(out, '.');
+}
+
+static void put_in_man(struct mbr__strbuf *out, char c, bool at_start)
+{
+    if (c == '\\') {
+        mbr__strbuf_puts(out, "\\e");
+        return;
+    }
+    if (c == '-')
+        mbr__strbuf_putc(out, '\\');
+    else if (at_start && (c == '.' || c == '\''))
+        mbr__strbuf_puts(out, "\\&"); /* no request */
+    mbr__strbuf_putc(out, c);
+}
+
 static void put_one(struct mbr__strbuf *out, const char *text, size_t before, size_t after,
                     enum mc_escape how)
 {
-    char c = *text, last = before ? text[-1] : '\0';
+    char c = *text;
 
     if (how == MC_ESCAPE_C) {
-        /* Neither "*" "/" nor "/" "*", no trigraph, no backslash that would join lines. */
-        if ((c == '/' && last == '*') || (c == '*' && last == '/') || (c == '?' && last == '?'))
-            mbr__strbuf_putc(out, ' ');
-        mbr__strbuf_putc(out, c);
-        if (c == '\\' && after == 0)
-            mbr__strbuf_putc(out, '.');
-    } else if (how == MC_ESCAPE_MAN) {
-        if (c == '\\')
-            mbr__strbuf_puts(out, "\\e");
-        else if (c == '-')
-            mbr__strbuf_puts(out, "\\-");
-        else if (before == 0 && (c == '.' || c == '\''))
-            mbr__strbuf_printf(out, "\\&%c", c);
-        else
-            mbr__strbuf_putc(out, c);
-    } else if (how == MC_ESCAPE_JSON) {
-        if (c == '"' || c == '\\')
-            mbr__strbuf_putc(out, '\\');
-        if (c == '\t')
-            mbr__strbuf_puts(out, "\\t");
-        else
-            mbr__strbuf_putc(out, c);
-    } else {
-        if (how == MC_ESCAPE_MARKDOWN && strchr("\\`*_<>[]#|&~", c))
-            mbr__strbuf_putc(out, '\\');
-        mbr__strbuf_putc(out, c);
+        put_in_c(out, c, before ? text[-1] : '\0', after == 0);
+        return;
     }
+    if (how == MC_ESCAPE_MAN) {
+        put_in_man(out, c, before == 0);
+        return;
+    }
+    if (how == MC_ESCAPE_JSON && c == '\t') {
+        mbr__strbuf_puts(out, "\\t");
+        return;
+    }
+    if ((how == MC_ESCAPE_JSON && (c == '"' || c == '\\')) ||
+        (how == MC_ESCAPE_MARKDOWN && strchr("\\`*_<>[]#|&~", c)))
+        mbr__strbuf_putc(out, '\\');
+    mbr__strbuf_putc(out, c);
 }
 
 void mbr__mc_put_escaped(struct mbr__strbuf *out, const char *text, size_t length,
@@ -234,7 +298,7 @@ static const struct mc_type *element(const struct mc_type *type)
 static void put_bounds(struct mbr__strbuf *out, const struct mc_type *type)
 {
     for (; type->kind == MC_K_ARRAY && type->in_place; type = type->base)
-        mbr__strbuf_printf(out, "[%u]", type->count);
+        mbr__mc_put(out, "[%u]", type->count);
 }
 
 void mbr__mc_put_sized(struct mbr__strbuf *out, const struct mc_type *type)
@@ -261,16 +325,22 @@ void mbr__mc_put_array(struct mbr__strbuf *out, const struct mc_type *type)
 {
     mbr__mc_put_ctype(out, element(type->base));
     gap(out);
-    mbr__strbuf_printf(out, "%s[%u]", type->cname, type->count);
+    mbr__mc_put(out, "%s[%u]", type->cname, type->count);
     put_bounds(out, type->base);
 }
 
 bool mbr__mc_points_to_const(const struct mc_type *type)
 {
-    const struct mc_type *real = mbr__mc_real(type);
+    const struct mc_type *real = mbr__mc_real(type), *of = element(type);
 
-    return (type->flags & MBR_TYPE_LARGE) &&
-           !(real->kind == MC_K_ARRAY && mbr__mc_real(real->base)->kind == MC_K_ARRAY);
+    if (!(type->flags & MBR_TYPE_LARGE))
+        return false;
+    /* Written in place, "const" would be said of what the elements point to. */
+    if (type->in_place && (of->kind == MC_K_IREF || of->kind == MC_K_REF ||
+                           (of->kind == MC_K_PREDEFINED && (of->predefined == MBR_CODE_STRING ||
+                                                            of->predefined == MBR_CODE_ADDRESS))))
+        return false;
+    return !(real->kind == MC_K_ARRAY && mbr__mc_real(real->base)->kind == MC_K_ARRAY);
 }
 
 void mbr__mc_put_return(struct mbr__strbuf *out, const struct mc_decl *decl)

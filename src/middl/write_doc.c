@@ -196,14 +196,14 @@ void mbr__mc_write_man(struct mbr__strbuf *out, const struct mc_interface *inter
 {
     struct page page = {out, interface, true};
     struct mc_comments range = introduction(interface);
-    const struct mc_comment *line = &interface->file->comments[range.first];
 
     mbr__strbuf_printf(out, ".\\\" Made by middlc from %s. Do not edit.\n",
                        mbr__mc_file_name(interface));
     mbr__strbuf_printf(out, ".TH %s 3 \"\" \"\" \"MIDDL interfaces\"\n.SH NAME\n%s \\- ",
                        interface->name->text, interface->name->text);
     if (range.first < range.end)
-        mbr__mc_put_escaped(out, line->text, line->length, MC_ESCAPE_MAN);
+        mbr__mc_put_escaped(out, interface->file->comments[range.first].text,
+                            interface->file->comments[range.first].length, MC_ESCAPE_MAN);
     else
         mbr__strbuf_puts(out, "a MIDDL interface");
     mbr__strbuf_putc(out, '\n');

@@ -61,20 +61,20 @@ static void put_fields(struct mbr__strbuf *out, const struct mc_file *file,
 static void put_values(struct mbr__strbuf *out, const struct mc_file *file,
                        const struct mc_type *type)
 {
-    mbr__strbuf_printf(out, "typedef enum %s {", type->cname);
+    mbr__mc_put(out, "typedef enum %s {", type->cname);
     for (const struct mc_member *value = type->members; value; value = value->next) {
         put_comments_above(out, file, value->before, 4);
         mbr__mc_newline(out, 4);
-        mbr__strbuf_printf(out, "%s = %u%s", value->cname, value->value, value->next ? "," : "");
+        mbr__mc_put(out, "%s = %u%s", value->cname, value->value, value->next ? "," : "");
         put_member_comment(out, file, value);
     }
-    mbr__strbuf_printf(out, "\n} %s;\n", type->cname);
+    mbr__mc_put(out, "\n} %s;\n", type->cname);
 }
 
 static void put_struct(struct mbr__strbuf *out, const struct mc_file *file,
                        const struct mc_type *type)
 {
-    mbr__strbuf_printf(out, "typedef struct %s {", type->cname);
+    mbr__mc_put(out, "typedef struct %s {", type->cname);
     if (type->kind == MC_K_RECORD) {
         put_fields(out, file, type->members, 4);
     } else if (type->kind == MC_K_CHOICE) {
@@ -90,7 +90,7 @@ static void put_struct(struct mbr__strbuf *out, const struct mc_file *file,
         mbr__mc_put_declarator(out, type->base, "*base");
         mbr__strbuf_puts(out, ";");
     }
-    mbr__strbuf_printf(out, "\n} %s;\n", type->cname);
+    mbr__mc_put(out, "\n} %s;\n", type->cname);
 }
 
 /* Defines TYPE under its C name, if it needs a definition. */
@@ -158,8 +158,7 @@ static void put_doc(struct mbr__strbuf *out, const struct mc_file *file, const s
 
 static void put_code(struct mbr__strbuf *out, const char *name, uint64_t code)
 {
-    mbr__strbuf_printf(out, "#define CODE_%s UINT64_C(0x%016llx)\n", name,
-                       (unsigned long long)code);
+    mbr__mc_put(out, "#define CODE_%s UINT64_C(0x%016llx)\n", name, (unsigned long long)code);
 }
 
 static void put_type_decl(struct mbr__strbuf *out, const struct mc_file *file,
@@ -202,25 +201,24 @@ static void put_exn_params(struct mbr__strbuf *out, const struct mc_decl *decl)
         else {
             mbr__mc_put_ctype(out, arg->type);
             if (large && mbr__mc_real(arg->type)->kind != MC_K_ARRAY)
-                mbr__strbuf_printf(out, " *%s", arg->cname);
+                mbr__mc_put(out, " *%s", arg->cname);
             else
-                mbr__strbuf_printf(out, "%s%s",
-                                   out->data && out->data[out->length - 1] == '*' ? "" : " ",
-                                   arg->cname);
+                mbr__mc_put(out, "%s%s", out->data && out->data[out->length - 1] == '*' ? "" : " ",
+                            arg->cname);
         }
     }
 }
 
 static void put_exn_fill(struct mbr__strbuf *out, const struct mc_decl *decl)
 {
-    mbr__strbuf_printf(out, "    %s_Args mbr_args;\n\n", decl->cname);
+    mbr__mc_put(out, "    %s_Args mbr_args;\n\n", decl->cname);
     for (const struct mc_member *arg = decl->args; arg; arg = arg->next) {
         if (mbr__mc_real(arg->type)->kind == MC_K_ARRAY)
-            mbr__strbuf_printf(out, "    memcpy(mbr_args.%s, %s, sizeof mbr_args.%s);\n",
-                               arg->cname, arg->cname, arg->cname);
+            mbr__mc_put(out, "    memcpy(mbr_args.%s, %s, sizeof mbr_args.%s);\n", arg->cname,
+                        arg->cname, arg->cname);
         else
-            mbr__strbuf_printf(out, "    mbr_args.%s = %s%s;\n", arg->cname,
-                               arg->type->flags & MBR_TYPE_LARGE ? "*" : "", arg->cname);
+            mbr__mc_put(out, "    mbr_args.%s = %s%s;\n", arg->cname,
+                        arg->type->flags & MBR_TYPE_LARGE ? "*" : "", arg->cname);
     }
 }
 
@@ -231,33 +229,33 @@ static void put_exception(struct mbr__strbuf *out, const struct mc_decl *decl)
 
     define_member_parts(out, file, decl->args);
     put_doc(out, file, decl);
-    mbr__strbuf_printf(out, "#define %s_ID \"%s$%s\"\n", name, decl->interface->name->text,
-                       decl->name->text);
+    mbr__mc_put(out, "#define %s_ID \"%s$%s\"\n", name, decl->interface->name->text,
+                decl->name->text);
     if (!decl->args) {
-        mbr__strbuf_printf(out,
-                           "#define RAISE_%s() \\\n"
-                           "    mbr_exn_raise(%s_ID, NULL, 0, __FILE__, __LINE__, __func__)\n\n",
-                           name, name);
+        mbr__mc_put(out,
+                    "#define RAISE_%s() \\\n"
+                    "    mbr_exn_raise(%s_ID, NULL, 0, __FILE__, __LINE__, __func__)\n\n",
+                    name, name);
         return;
     }
-    mbr__strbuf_printf(out, "typedef struct %s_Args {", name);
+    mbr__mc_put(out, "typedef struct %s_Args {", name);
     put_fields(out, file, decl->args, 4);
-    mbr__strbuf_printf(out, "\n} %s_Args;\n\n", name);
-    mbr__strbuf_printf(out,
-                       "MBR_NORETURN static inline void mbr_raise_%s(\n"
-                       "    const char *mbr_file, uint32_t mbr_line, const char *mbr_func",
-                       name);
+    mbr__mc_put(out, "\n} %s_Args;\n\n", name);
+    mbr__mc_put(out,
+                "MBR_NORETURN static inline void mbr_raise_%s(\n"
+                "    const char *mbr_file, uint32_t mbr_line, const char *mbr_func",
+                name);
     put_exn_params(out, decl);
     mbr__strbuf_puts(out, ")\n{\n");
     put_exn_fill(out, decl);
-    mbr__strbuf_printf(out,
-                       "    mbr_exn_raise(%s_ID, &mbr_args, sizeof mbr_args, mbr_file, mbr_line,\n"
-                       "                  mbr_func);\n}\n",
-                       name);
-    mbr__strbuf_printf(out,
-                       "#define RAISE_%s(...) \\\n"
-                       "    mbr_raise_%s(__FILE__, __LINE__, __func__, __VA_ARGS__)\n\n",
-                       name, name);
+    mbr__mc_put(out,
+                "    mbr_exn_raise(%s_ID, &mbr_args, sizeof mbr_args, mbr_file, mbr_line,\n"
+                "                  mbr_func);\n}\n",
+                name);
+    mbr__mc_put(out,
+                "#define RAISE_%s(...) \\\n"
+                "    mbr_raise_%s(__FILE__, __LINE__, __func__, __VA_ARGS__)\n\n",
+                name, name);
 }
 
 /* --- Methods ---------------------------------------------------------------------------------- */
@@ -271,9 +269,9 @@ static void put_slot(struct mbr__strbuf *out, const struct mc_decl *decl)
     mbr__mc_put_return(out, decl);
     if (out->length > start && out->data[out->length - 1] != '*')
         mbr__strbuf_putc(out, ' ');
-    mbr__strbuf_printf(out, "(*%s)(", decl->slot);
+    mbr__mc_put(out, "(*%s)(", decl->slot);
     start = mbr__mc_column(out);
-    mbr__strbuf_printf(out, "struct %s_cl *self", decl->interface->name->text);
+    mbr__mc_put(out, "struct %s_cl *self", decl->interface->name->text);
     mbr__mc_put_params(out, decl, start);
     mbr__strbuf_puts(out, ");\n");
 }
@@ -284,14 +282,13 @@ static void put_table(struct mbr__strbuf *out, const struct mc_interface *interf
     uint32_t count = mbr__mc_chain(interface, chain);
     const char *name = interface->name->text;
 
-    mbr__strbuf_printf(out, "/* The methods of %s; an implementation fills in all of them. */\n",
-                       name);
-    mbr__strbuf_printf(out, "struct %s_op {\n", name);
+    mbr__mc_put(out, "/* The methods of %s; an implementation fills in all of them. */\n", name);
+    mbr__mc_put(out, "struct %s_op {\n", name);
     if (interface->first_op + interface->n_ops == 0)
         mbr__strbuf_puts(out, "    char empty_; /* C has no empty structs */\n");
     for (uint32_t i = 0; i < count; i++) {
         if (chain[i]->n_ops && i + 1 < count)
-            mbr__strbuf_printf(out, "    /* of %s */\n", chain[i]->name->text);
+            mbr__mc_put(out, "    /* of %s */\n", chain[i]->name->text);
         else if (chain[i]->n_ops && interface->first_op)
             mbr__strbuf_puts(out, "    /* own */\n");
         for (const struct mc_decl *decl = chain[i]->decls; decl; decl = decl->next)
@@ -299,12 +296,12 @@ static void put_table(struct mbr__strbuf *out, const struct mc_interface *interf
                 put_slot(out, decl);
     }
     mbr__strbuf_puts(out, "};\n\n");
-    mbr__strbuf_printf(out,
-                       "struct %s_cl {\n"
-                       "    const %s_op *op;\n"
-                       "    void *st;\n"
-                       "};\n\n",
-                       name, name);
+    mbr__mc_put(out,
+                "struct %s_cl {\n"
+                "    const %s_op *op;\n"
+                "    void *st;\n"
+                "};\n\n",
+                name, name);
 }
 
 static void put_upcasts(struct mbr__strbuf *out, const struct mc_interface *interface)
@@ -312,12 +309,12 @@ static void put_upcasts(struct mbr__strbuf *out, const struct mc_interface *inte
     const char *name = interface->name->text;
 
     for (const struct mc_interface *up = interface->super; up; up = up->super)
-        mbr__strbuf_printf(out,
-                           "static inline %s_clp %s_as_%s(%s_clp self)\n"
-                           "{\n"
-                           "    return (%s_clp)mbr_upcast(self);\n"
-                           "}\n\n",
-                           up->name->text, name, up->name->text, name, up->name->text);
+        mbr__mc_put(out,
+                    "static inline %s_clp %s_as_%s(%s_clp self)\n"
+                    "{\n"
+                    "    return (%s_clp)mbr_upcast(self);\n"
+                    "}\n\n",
+                    up->name->text, name, up->name->text, name, up->name->text);
 }
 
 /* The function by which DECL, own or inherited, is called on INTERFACE. */
@@ -334,17 +331,17 @@ static void put_call(struct mbr__strbuf *out, const struct mc_interface *interfa
     mbr__mc_put_return(out, decl);
     if (out->length && out->data[out->length - 1] != '*')
         mbr__strbuf_putc(out, ' ');
-    mbr__strbuf_printf(out, "%s_%s(", name, decl->name->text);
+    mbr__mc_put(out, "%s_%s(", name, decl->name->text);
     column = mbr__mc_column(out);
-    mbr__strbuf_printf(out, "%s_clp self", name);
+    mbr__mc_put(out, "%s_clp self", name);
     mbr__mc_put_params(out, decl, column);
     mbr__strbuf_puts(out, ")\n{\n    ");
     if (decl->results)
         mbr__strbuf_puts(out, "return ");
-    mbr__strbuf_printf(out, "self->op->%s(", decl->slot);
+    mbr__mc_put(out, "self->op->%s(", decl->slot);
     column = mbr__mc_column(out);
     if (inherited)
-        mbr__strbuf_printf(out, "%s_as_%s(self)", name, decl->interface->name->text);
+        mbr__mc_put(out, "%s_as_%s(self)", name, decl->interface->name->text);
     else
         mbr__strbuf_puts(out, "self");
     mbr__mc_put_names(out, decl, column);
@@ -359,7 +356,7 @@ static void put_calls(struct mbr__strbuf *out, const struct mbr_middlc *run,
 
     for (uint32_t i = 0; i < count; i++) {
         if (chain[i]->n_ops && i + 1 < count)
-            mbr__strbuf_printf(out, "/* Inherited from %s. */\n\n", chain[i]->name->text);
+            mbr__mc_put(out, "/* Inherited from %s. */\n\n", chain[i]->name->text);
         for (const struct mc_decl *decl = chain[i]->decls; decl; decl = decl->next) {
             if (!mbr__mc_is_op(decl))
                 continue;
@@ -384,14 +381,13 @@ static void put_dollars(struct mbr__strbuf *out, const struct mc_interface *inte
             const char *own = decl->name->text;
 
             if (mbr__mc_is_op(decl) || (chain[i] == interface && decl->kind == MC_D_TYPE))
-                mbr__strbuf_printf(out, "#define %s$%s %s_%s\n", name, own, name, own);
+                mbr__mc_put(out, "#define %s$%s %s_%s\n", name, own, name, own);
             else if (chain[i] == interface)
-                mbr__strbuf_printf(out,
-                                   "#define %s$%s_ID %s_%s_ID\n"
-                                   "#define %s$%s_Args %s_%s_Args\n"
-                                   "#define RAISE_%s$%s RAISE_%s_%s\n",
-                                   name, own, name, own, name, own, name, own, name, own, name,
-                                   own);
+                mbr__mc_put(out,
+                            "#define %s$%s_ID %s_%s_ID\n"
+                            "#define %s$%s_Args %s_%s_Args\n"
+                            "#define RAISE_%s$%s RAISE_%s_%s\n",
+                            name, own, name, own, name, own, name, own, name, own, name, own);
         }
     mbr__strbuf_putc(out, '\n');
 }
@@ -402,11 +398,11 @@ static void put_head(struct mbr__strbuf *out, const struct mc_interface *interfa
 {
     const char *name = interface->name->text;
 
-    mbr__strbuf_printf(out, "/* Interface %s: C header made by middlc from %s. Do not edit. */\n",
-                       name, mbr__mc_file_name(interface));
+    mbr__mc_put(out, "/* Interface %s: C header made by middlc from %s. Do not edit. */\n", name,
+                mbr__mc_file_name(interface));
     if (mbr__mc_put_c_comment(out, interface->file, interface->before, 0))
         mbr__strbuf_putc(out, '\n');
-    mbr__strbuf_printf(out, "#ifndef MIDDL_%s_H\n#define MIDDL_%s_H\n\n", name, name);
+    mbr__mc_put(out, "#ifndef MIDDL_%s_H\n#define MIDDL_%s_H\n\n", name, name);
 }
 
 /* True if an exception has an array to be copied. */
@@ -430,7 +426,7 @@ static void put_includes(struct mbr__strbuf *out, const struct mbr_middlc *run,
     mbr__strbuf_puts(out, "#include <membrane/exn.h>\n#include <membrane/middl.h>\n\n");
     for (const struct mc_interface *i = run->interfaces; i; i = i->next)
         if (mbr__mc_has_bit(row, i->number))
-            mbr__strbuf_printf(out, "#include \"%s.h\"\n", i->name->text);
+            mbr__mc_put(out, "#include \"%s.h\"\n", i->name->text);
     mbr__strbuf_puts(out, "\nMBR_BEGIN_DECLS\n\n");
 }
 
@@ -446,7 +442,7 @@ static void put_forward(struct mbr__strbuf *out, const struct mc_type *type, uin
     if (type->kind != MC_K_IREF || mbr__mc_has_bit(declared, type->interface->number))
         return;
     mbr__mc_set_bit(declared, type->interface->number);
-    mbr__strbuf_printf(out, "struct %s_cl;\n", type->name->text);
+    mbr__mc_put(out, "struct %s_cl;\n", type->name->text);
 }
 
 static void put_closures(struct mbr__strbuf *out, const struct mc_interface *interface)
@@ -455,11 +451,11 @@ static void put_closures(struct mbr__strbuf *out, const struct mc_interface *int
     const char *name = interface->name->text;
 
     mbr__mc_set_bit(declared, interface->number);
-    mbr__strbuf_printf(out,
-                       "typedef struct %s_op %s_op;\n"
-                       "typedef struct %s_cl %s_cl;\n"
-                       "typedef struct %s_cl *%s_clp;\n",
-                       name, name, name, name, name, name);
+    mbr__mc_put(out,
+                "typedef struct %s_op %s_op;\n"
+                "typedef struct %s_cl %s_cl;\n"
+                "typedef struct %s_cl *%s_clp;\n",
+                name, name, name, name, name, name);
     for (const struct mc_interface *up = interface; up; up = up->super)
         for (const struct mc_decl *decl = up->decls; decl; decl = decl->next) {
             if (decl->type)
@@ -469,10 +465,10 @@ static void put_closures(struct mbr__strbuf *out, const struct mc_interface *int
             for (const struct mc_member *result = decl->results; result; result = result->next)
                 put_forward(out, result->type, declared);
         }
-    mbr__strbuf_printf(out,
-                       "\n/* Describes this interface at run time. */\n"
-                       "extern const struct mbr_intf_record %s_intf;\n",
-                       name);
+    mbr__mc_put(out,
+                "\n/* Describes this interface at run time. */\n"
+                "extern const struct mbr_intf_record %s_intf;\n",
+                name);
     put_code(out, name, interface->code);
     mbr__strbuf_putc(out, '\n');
 }

@@ -9,9 +9,9 @@
 static void put_code(struct mbr__strbuf *out, uint64_t code)
 {
     if (code <= MBR_CODE_LAST_PREDEFINED)
-        mbr__strbuf_printf(out, "%u", (unsigned int)code);
+        mbr__mc_put(out, "%u", (unsigned int)code);
     else
-        mbr__strbuf_printf(out, "UINT64_C(0x%016llx)", (unsigned long long)code);
+        mbr__mc_put(out, "UINT64_C(0x%016llx)", (unsigned long long)code);
 }
 
 /* A row for each of MEMBERS of the struct STRUCTURE; in a choice all lie in the union u. */
@@ -19,17 +19,16 @@ static void put_members(struct mbr__strbuf *out, const struct mc_interface *inte
                         const struct mc_member *members, const char *structure, const char *suffix,
                         enum mc_kind kind)
 {
-    mbr__strbuf_printf(out, "static const struct mbr_member_record mbr_members_%s[] = {\n",
-                       structure);
+    mbr__mc_put(out, "static const struct mbr_member_record mbr_members_%s[] = {\n", structure);
     for (const struct mc_member *member = members; member; member = member->next) {
-        mbr__strbuf_printf(out, "    {\"%s\", ", member->name->text);
+        mbr__mc_put(out, "    {\"%s\", ", member->name->text);
         put_code(out, member->type ? mbr__mc_code(interface, member->type) : 0);
         if (kind == MC_K_ENUM)
             mbr__strbuf_puts(out, ", 0");
         else
-            mbr__strbuf_printf(out, ", offsetof(%s%s, %s)", structure, suffix,
-                               kind == MC_K_CHOICE ? "u" : member->cname);
-        mbr__strbuf_printf(out, ", %u},\n", member->value);
+            mbr__mc_put(out, ", offsetof(%s%s, %s)", structure, suffix,
+                        kind == MC_K_CHOICE ? "u" : member->cname);
+        mbr__mc_put(out, ", %u},\n", member->value);
     }
     mbr__strbuf_puts(out, "};\n\n");
 }
@@ -57,11 +56,11 @@ static void put_flags(struct mbr__strbuf *out, uint32_t flags)
         between = " | ";
     }
     if (flags & MBR_TYPE_LOCAL) {
-        mbr__strbuf_printf(out, "%sMBR_TYPE_LOCAL", between);
+        mbr__mc_put(out, "%sMBR_TYPE_LOCAL", between);
         between = " | ";
     }
     if (flags & MBR_TYPE_IREF)
-        mbr__strbuf_printf(out, "%sMBR_TYPE_IREF", between);
+        mbr__mc_put(out, "%sMBR_TYPE_IREF", between);
     if (!flags)
         mbr__strbuf_putc(out, '0');
 }
@@ -80,10 +79,10 @@ static void put_type(struct mbr__strbuf *out, const struct mc_interface *interfa
     mbr__strbuf_puts(out, "    {");
     put_code(out, interface->code | index);
     if (name)
-        mbr__strbuf_printf(out, ", \"%s\", ", name->text);
+        mbr__mc_put(out, ", \"%s\", ", name->text);
     else
         mbr__strbuf_puts(out, ", NULL, ");
-    mbr__strbuf_printf(out, "MBR_TYPE_%s, ", kind_text(type));
+    mbr__mc_put(out, "MBR_TYPE_%s, ", kind_text(type));
     put_flags(out, type->flags);
     mbr__strbuf_puts(out, ",\n     sizeof(");
     mbr__mc_put_sized(out, type);
@@ -91,9 +90,9 @@ static void put_type(struct mbr__strbuf *out, const struct mc_interface *interfa
     mbr__mc_put_sized(out, type);
     mbr__strbuf_puts(out, "),\n     ");
     put_code(out, base_code(interface, type));
-    mbr__strbuf_printf(out, ", %u, 0, ", type->count);
+    mbr__mc_put(out, ", %u, 0, ", type->count);
     if (has_members(type))
-        mbr__strbuf_printf(out, "mbr_members_%s},\n", type->cname);
+        mbr__mc_put(out, "mbr_members_%s},\n", type->cname);
     else
         mbr__strbuf_puts(out, "NULL},\n");
 }
@@ -109,8 +108,8 @@ static void put_types(struct mbr__strbuf *out, const struct mc_interface *interf
     for (const struct mc_type *type = interface->unnamed; type; type = type->next)
         if (has_members(type))
             put_members(out, interface, type->members, type->cname, "", type->kind);
-    mbr__strbuf_printf(out, "static const struct mbr_type_record mbr_types_%s[] = {\n",
-                       interface->name->text);
+    mbr__mc_put(out, "static const struct mbr_type_record mbr_types_%s[] = {\n",
+                interface->name->text);
     for (const struct mc_decl *decl = interface->decls; decl; decl = decl->next)
         if (decl->type)
             put_type(out, interface, decl->type, decl->name, decl->index);
@@ -126,15 +125,15 @@ static void put_exceptions(struct mbr__strbuf *out, const struct mc_interface *i
     for (const struct mc_decl *decl = interface->decls; decl; decl = decl->next)
         if (decl->kind == MC_D_EXCEPTION && decl->args)
             put_members(out, interface, decl->args, decl->cname, "_Args", MC_K_RECORD);
-    mbr__strbuf_printf(out, "static const struct mbr_exn_record mbr_exns_%s[] = {\n",
-                       interface->name->text);
+    mbr__mc_put(out, "static const struct mbr_exn_record mbr_exns_%s[] = {\n",
+                interface->name->text);
     for (const struct mc_decl *decl = interface->decls; decl; decl = decl->next) {
         if (decl->kind != MC_D_EXCEPTION)
             continue;
-        mbr__strbuf_printf(out, "    {\"%s\", %s_ID, ", decl->name->text, decl->cname);
+        mbr__mc_put(out, "    {\"%s\", %s_ID, ", decl->name->text, decl->cname);
         if (decl->args)
-            mbr__strbuf_printf(out, "mbr_members_%s, %u, sizeof(%s_Args)},\n", decl->cname,
-                               decl->n_args, decl->cname);
+            mbr__mc_put(out, "mbr_members_%s, %u, sizeof(%s_Args)},\n", decl->cname, decl->n_args,
+                        decl->cname);
         else
             mbr__strbuf_puts(out, "NULL, 0, 0},\n");
     }
@@ -147,9 +146,9 @@ static void put_params(struct mbr__strbuf *out, const struct mc_interface *inter
     static const char *const modes[] = {"IN", "OUT", "IN_OUT", "RESULT"};
 
     for (const struct mc_member *member = members; member; member = member->next) {
-        mbr__strbuf_printf(out, "    {\"%s\", ", member->name->text);
+        mbr__mc_put(out, "    {\"%s\", ", member->name->text);
         put_code(out, mbr__mc_code(interface, member->type));
-        mbr__strbuf_printf(out, ", MBR_PARAM_%s, 0},\n", modes[member->mode]);
+        mbr__mc_put(out, ", MBR_PARAM_%s, 0},\n", modes[member->mode]);
     }
 }
 
@@ -158,22 +157,20 @@ static void put_op_tables(struct mbr__strbuf *out, const struct mc_interface *in
                           const struct mc_decl *decl)
 {
     if (decl->n_args + decl->n_results) {
-        mbr__strbuf_printf(out, "static const struct mbr_param_record mbr_params_%s[] = {\n",
-                           decl->cname);
+        mbr__mc_put(out, "static const struct mbr_param_record mbr_params_%s[] = {\n", decl->cname);
         put_params(out, interface, decl->args);
         put_params(out, interface, decl->results);
         mbr__strbuf_puts(out, "};\n\n");
     }
     if (!decl->n_raises)
         return;
-    mbr__strbuf_printf(out, "static const struct mbr_raise_record mbr_raises_%s[] = {\n",
-                       decl->cname);
+    mbr__mc_put(out, "static const struct mbr_raise_record mbr_raises_%s[] = {\n", decl->cname);
     for (const struct mc_raise *raise = decl->raises; raise; raise = raise->next) {
         const struct mc_interface *of = raise->target->interface;
 
         if (raise->repeated)
             continue;
-        mbr__strbuf_printf(out, "    {\"%s\", {\"%s\", ", raise->name->text, of->name->text);
+        mbr__mc_put(out, "    {\"%s\", {\"%s\", ", raise->name->text, of->name->text);
         put_code(out, of->code);
         mbr__strbuf_puts(out, "}},\n");
     }
@@ -182,17 +179,17 @@ static void put_op_tables(struct mbr__strbuf *out, const struct mc_interface *in
 
 static void put_op(struct mbr__strbuf *out, const struct mc_decl *decl)
 {
-    mbr__strbuf_printf(out, "    {\"%s\", MBR_OP_%s, %u, %u, %u, %u, 0, ", decl->name->text,
-                       decl->kind == MC_D_ANNOUNCEMENT ? "ANNOUNCEMENT"
-                       : decl->no_return               ? "NO_RETURN"
-                                                       : "PROC",
-                       decl->index, decl->n_args, decl->n_results, decl->n_raises);
+    mbr__mc_put(out, "    {\"%s\", MBR_OP_%s, %u, %u, %u, %u, 0, ", decl->name->text,
+                decl->kind == MC_D_ANNOUNCEMENT ? "ANNOUNCEMENT"
+                : decl->no_return               ? "NO_RETURN"
+                                                : "PROC",
+                decl->index, decl->n_args, decl->n_results, decl->n_raises);
     if (decl->n_args + decl->n_results)
-        mbr__strbuf_printf(out, "mbr_params_%s, ", decl->cname);
+        mbr__mc_put(out, "mbr_params_%s, ", decl->cname);
     else
         mbr__strbuf_puts(out, "NULL, ");
     if (decl->n_raises)
-        mbr__strbuf_printf(out, "mbr_raises_%s},\n", decl->cname);
+        mbr__mc_put(out, "mbr_raises_%s},\n", decl->cname);
     else
         mbr__strbuf_puts(out, "NULL},\n");
 }
@@ -204,8 +201,7 @@ static void put_ops(struct mbr__strbuf *out, const struct mc_interface *interfac
     for (const struct mc_decl *decl = interface->decls; decl; decl = decl->next)
         if (mbr__mc_is_op(decl))
             put_op_tables(out, interface, decl);
-    mbr__strbuf_printf(out, "static const struct mbr_op_record mbr_ops_%s[] = {\n",
-                       interface->name->text);
+    mbr__mc_put(out, "static const struct mbr_op_record mbr_ops_%s[] = {\n", interface->name->text);
     for (const struct mc_decl *decl = interface->decls; decl; decl = decl->next)
         if (mbr__mc_is_op(decl))
             put_op(out, decl);
@@ -221,9 +217,9 @@ static uint32_t put_needs(struct mbr__strbuf *out, const struct mc_interface *in
         if (need->extends || need->repeated)
             continue;
         if (count++ == 0)
-            mbr__strbuf_printf(out, "static const struct mbr_intf_ref mbr_needs_%s[] = {\n",
-                               interface->name->text);
-        mbr__strbuf_printf(out, "    {\"%s\", ", need->name->text);
+            mbr__mc_put(out, "static const struct mbr_intf_ref mbr_needs_%s[] = {\n",
+                        interface->name->text);
+        mbr__mc_put(out, "    {\"%s\", ", need->name->text);
         put_code(out, need->interface->code);
         mbr__strbuf_puts(out, "},\n");
     }
@@ -236,9 +232,9 @@ static void put_table_name(struct mbr__strbuf *out, const char *table, const cha
                            uint32_t count)
 {
     if (count)
-        mbr__strbuf_printf(out, "    mbr_%s_%s,\n", table, name);
+        mbr__mc_put(out, "    mbr_%s_%s,\n", table, name);
     else
-        mbr__strbuf_printf(out, "    NULL, /* no %s */\n", table);
+        mbr__mc_put(out, "    NULL, /* no %s */\n", table);
 }
 
 void mbr__mc_write_types(struct mbr__strbuf *out, const struct mc_interface *interface)
@@ -246,24 +242,23 @@ void mbr__mc_write_types(struct mbr__strbuf *out, const struct mc_interface *int
     const char *name = interface->name->text;
     uint32_t needs;
 
-    mbr__strbuf_printf(out,
-                       "/* Interface %s: type records made by middlc from %s. Do not edit. */\n",
-                       name, mbr__mc_file_name(interface));
-    mbr__strbuf_printf(out, "#include \"%s.h\"\n\n", name);
+    mbr__mc_put(out, "/* Interface %s: type records made by middlc from %s. Do not edit. */\n",
+                name, mbr__mc_file_name(interface));
+    mbr__mc_put(out, "#include \"%s.h\"\n\n", name);
     needs = put_needs(out, interface);
     put_types(out, interface);
     put_exceptions(out, interface);
     put_ops(out, interface);
-    mbr__strbuf_printf(out,
-                       "const struct mbr_intf_record %s_intf = {\n"
-                       "    MBR_INTF_MAGIC,\n"
-                       "    MBR_INTF_VERSION,\n"
-                       "    %s,\n"
-                       "    CODE_%s,\n"
-                       "    \"%s\",\n",
-                       name, interface->local ? "MBR_INTF_LOCAL" : "0", name, name);
+    mbr__mc_put(out,
+                "const struct mbr_intf_record %s_intf = {\n"
+                "    MBR_INTF_MAGIC,\n"
+                "    MBR_INTF_VERSION,\n"
+                "    %s,\n"
+                "    CODE_%s,\n"
+                "    \"%s\",\n",
+                name, interface->local ? "MBR_INTF_LOCAL" : "0", name, name);
     if (interface->super) {
-        mbr__strbuf_printf(out, "    {\"%s\", ", interface->super->name->text);
+        mbr__mc_put(out, "    {\"%s\", ", interface->super->name->text);
         put_code(out, interface->super->code);
         mbr__strbuf_puts(out, "},\n");
     } else {
@@ -273,7 +268,7 @@ void mbr__mc_write_types(struct mbr__strbuf *out, const struct mc_interface *int
     put_table_name(out, "types", name, interface->n_types);
     put_table_name(out, "exns", name, interface->n_exceptions);
     put_table_name(out, "ops", name, interface->n_ops);
-    mbr__strbuf_printf(out, "    %u, %u, %u, %u, %u, %u,\n};\n\nMBR_INTF_ANNOUNCE(%s);\n", needs,
-                       interface->n_types, interface->n_named, interface->n_exceptions,
-                       interface->n_ops, interface->first_op, name);
+    mbr__mc_put(out, "    %u, %u, %u, %u, %u, %u,\n};\n\nMBR_INTF_ANNOUNCE(%s);\n", needs,
+                interface->n_types, interface->n_named, interface->n_exceptions, interface->n_ops,
+                interface->first_op, name);
 }

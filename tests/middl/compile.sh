@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# What middlc writes compiles without a warning, as the languages that users have: all headers of the standard interfaces in one unit and each alone, twice; type records;
-# skeletons; the golden interfaces, which are full of hazards.
+# What middlc writes compiles without a warning, as the languages that users have: all headers of
+# the standard interfaces in one unit and each alone, twice; type records; skeletons; the golden
+# interfaces, which are full of hazards.
 . "$(dirname "$0")/lib.sh"
 
 warnings='-Wall -Wextra -Wconversion -pedantic -Werror -fsyntax-only'

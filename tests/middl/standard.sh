@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The 250 standard interfaces: they are in order and in the one format; printed and parsed again
-# they are the same trees with the same codes; the codes are what sha256sum makes of the canonical form,
-# and those that were published.
+# they are the same trees with the same codes; the codes are what sha256sum makes of the canonical
+# form, and those that were published.
 . "$(dirname "$0")/lib.sh"
 
 idl=$root/idl

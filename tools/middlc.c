@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The program middlc: the command line, files and exit codes around the library. Exit codes: 0 all
- * well, 1 the interfaces have errors, 2 wrong use, or a file could not be read or written.
+ * The program middlc: the command line, files and exit codes around the compiler, which is a part
+ * of libmiddl. Its options look like those of other compilers (-I, -W, -MD), so it has a parser of
+ * its own. Not here: anything about the language.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 #include <membrane/middlc.h>
 
 #include "base/strbuf.h"
+#include "exits.h"
 #include "middl/grammar.h"
 
 /* Outputs: X(enum, option, suffix of the file, what it is). */
@@ -54,37 +56,92 @@ struct job {
     bool depend;
     const char *depend_file;
     struct mbr__strbuf targets; /* of the dependency file */
+    char first[4096];           /* the first of them, as it is */
     int exit;
 };
 
+/* The other options, as help and completions show them. */
+static const struct {
+    const char *option;
+    const char *value; /* NULL: it takes none */
+    const char *text;
+} switches[] = {
+    {"--deps-dot", NULL, "who needs whom, for Graphviz"},
+    {"--check", NULL, "write nothing; so without any output, too"},
+    {"--grammar", "=textmate|vim", "colouring for editors; needs no FILE"},
+    {"-I", " DIR", "look for needed interfaces here, too"},
+    {"-o", " FILE", "write the only output here"},
+    {"-d", " DIR", "write each output of interface Foo to DIR/Foo.SUFFIX"},
+    {"--recursive", NULL, "(-r) write outputs of the needed interfaces, too"},
+    {"--in-place", NULL, "(-i) with --fmt: rewrite the files"},
+    {"-MD", NULL, "write the files that were read as a rule for make"},
+    {"-MF", " FILE", "the same, to this file"},
+    {"-Wall", NULL, "all warnings: redeclared needs choice raises file unused-needs doc"},
+    {"-W", "[no-]NAME", "one of them, or not"},
+    {"-Werror", "[=NAME]", "warnings, or one, are errors"},
+    {"--max-errors", "=N", "show so many errors of a file (200)"},
+    {"--no-search", NULL, "read no file but those that are given"},
+    {"--help", NULL, "this"},
+    {"--version", NULL, "the version"},
+};
+
+#define OPTION_COUNT (sizeof switches / sizeof *switches)
+
 static void help(void)
 {
-    printf("Usage: middlc OUTPUT... [OPTION]... FILE.if...\n"
-           "Compiles MIDDL interfaces. Without an output, they are checked only.\n\nOutputs:\n");
+    char shown[64];
+
+    puts("Compiles MIDDL interfaces.\n\nExamples:\n"
+         "  middlc Foo.if                                  check it\n"
+         "  middlc --header --types -I idl -d out Foo.if   out/Foo.h and out/Foo.types.c\n"
+         "  middlc --skeleton -d . Foo.if                  begin an implementation\n"
+         "  middlc --fmt -i *.if                           one format for all\n\n"
+         "Usage: middlc [OUTPUT...] [OPTION...] FILE.if...\n\nOutputs:");
     for (size_t i = 0; i < OUTPUT_COUNT; i++)
-        printf("  --%-16s %-12s %s\n", outputs[i].option, outputs[i].suffix, outputs[i].text);
-    printf("  --deps-dot                      who needs whom, for Graphviz\n"
-           "  --check                         nothing\n"
-           "  --grammar=textmate|vim          colouring for editors; needs no FILE\n\n"
-           "Options:\n"
-           "  -I DIR             look for needed interfaces here, too\n"
-           "  -o FILE            write the only output here\n"
-           "  -d DIR             write each output of interface Foo to DIR/Foo.SUFFIX\n"
-           "  -r, --recursive    write outputs of the needed interfaces, too\n"
-           "  -i, --in-place     with --fmt: rewrite the files\n"
-           "  -MD, -MF FILE      write the files that were read as a rule for make\n"
-           "  -Wall, -W[no-]NAME, -Werror[=NAME]\n"
-           "                     warnings: redeclared needs choice raises file unused-needs doc\n"
-           "  --max-errors=N     show so many errors of a file (200)\n"
-           "  --no-search        read no file but those that are given\n"
-           "  --help, --version\n");
+        printf("  --%-18s %-11s %s\n", outputs[i].option, outputs[i].suffix, outputs[i].text);
+    puts("\nOptions:");
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        snprintf(shown, sizeof shown, "%s%s", switches[i].option,
+                 switches[i].value ? switches[i].value : "");
+        printf("  %-24s %s\n", shown, switches[i].text);
+    }
+    puts("\nExit codes:");
+    for (const struct tool_exit_row *row = tool_exit_table; row->text; row++)
+        if (row->code <= TOOL_EXIT_USAGE || row->code == TOOL_EXIT_PERMISSION ||
+            row->code == TOOL_EXIT_LIMIT)
+            printf("  %d  %s\n", row->code, row->text);
+}
+
+static void completion(void)
+{
+    puts("# bash completion for middlc; generated, see its option --completion\n"
+         "_middlc()\n"
+         "{\n"
+         "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
+         "    case $prev in\n"
+         "    -I | -d) COMPREPLY=($(compgen -d -- \"$cur\")) && return ;;\n"
+         "    -o | -MF) COMPREPLY=($(compgen -f -- \"$cur\")) && return ;;\n"
+         "    esac\n"
+         "    if [[ $cur == -* ]]; then\n"
+         "        COMPREPLY=($(compgen -W '");
+    for (size_t i = 0; i < OUTPUT_COUNT; i++)
+        printf("--%s ", outputs[i].option);
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        printf("%s ", switches[i].option);
+    puts("' -- \"$cur\"))\n"
+         "        return\n"
+         "    fi\n"
+         "    compopt -o filenames\n"
+         "    COMPREPLY=($(compgen -d -- \"$cur\") $(compgen -f -X '!*.if' -- \"$cur\"))\n"
+         "}\n"
+         "complete -F _middlc middlc");
 }
 
 static int usage(const char *what, const char *which)
 {
     fprintf(stderr, "middlc: %s%s%s (see middlc --help)\n", what, which ? " " : "",
             which ? which : "");
-    return 2;
+    return TOOL_EXIT_USAGE;
 }
 
 /* --- Writing files ---------------------------------------------------------------------------- */
@@ -120,7 +177,7 @@ static int write_file(const char *path, const char *text, size_t length)
 static void fail(struct job *job, const char *path, int error)
 {
     fprintf(stderr, "middlc: %s: %s\n", path ? path : "standard output", strerror(-error));
-    job->exit = 2;
+    job->exit = tool_exit_of(error);
 }
 
 /* A file name as make reads it. */
@@ -166,6 +223,8 @@ static void write_output(struct job *job, const char *name, const char *source, 
     if (error)
         fail(job, target, error);
     if (target) {
+        if (!job->first[0])
+            snprintf(job->first, sizeof job->first, "%s", target);
         put_make(&job->targets, target);
         mbr__strbuf_putc(&job->targets, ' ');
     }
@@ -201,9 +260,7 @@ static void write_depend(struct job *job)
     }
     mbr__strbuf_putc(&rule, '\n');
     if (!target) {
-        const char *first = mbr__strbuf_text(&job->targets);
-
-        snprintf(file, sizeof file, "%.*s.d", (int)strcspn(first, " "), first);
+        snprintf(file, sizeof file, "%s.d", job->first);
         target = file;
     }
     error = mbr__strbuf_error(&rule);
@@ -251,10 +308,10 @@ static void run(struct job *job)
     print_messages(job);
     if (error == -EBADMSG) {
         /* A file is formatted although what it needs is not there. */
-        job->exit = job->exit ? job->exit : 1;
+        job->exit = job->exit ? job->exit : TOOL_EXIT_NEGATIVE;
     } else if (error) {
         fprintf(stderr, "middlc: %s\n", strerror(-error));
-        job->exit = 2;
+        job->exit = tool_exit_of(error);
         return;
     }
     write_all(job);
@@ -278,7 +335,7 @@ static int grammar(const char *kind)
     if (!error)
         error = write_file(NULL, mbr__strbuf_text(&out), out.length);
     mbr__strbuf_fini(&out);
-    return error ? 2 : 0;
+    return tool_exit_of(error);
 }
 
 /* Takes the argument at *I as an output or a switch; false if it is neither. */
@@ -397,10 +454,11 @@ static int with_compiler(struct job *job, char **argv)
 
         if (error == -ENOMEM) {
             fprintf(stderr, "middlc: %s\n", strerror(ENOMEM));
-            return 2;
+            return TOOL_EXIT_LIMIT;
         }
-        if (error && error != -E2BIG)
-            job->exit = 2;
+        /* Whatever it was, a message says so; that it is no regular file is no wrong usage. */
+        if (error)
+            job->exit = error == -EINVAL ? TOOL_EXIT_NEGATIVE : tool_exit_of(error);
     }
     run(job);
     return job->exit;
@@ -416,6 +474,10 @@ int main(int argc, char **argv)
             help();
             return 0;
         }
+        if (strcmp(argv[i], "--completion") == 0) {
+            completion();
+            return 0;
+        }
         if (strcmp(argv[i], "--version") == 0) {
             printf("middlc %s\n", mbr_version());
             return 0;
@@ -425,7 +487,7 @@ int main(int argc, char **argv)
     }
     if (mbr_middlc_new(&job.compiler) < 0) {
         fprintf(stderr, "middlc: %s\n", strerror(ENOMEM));
-        return 2;
+        return TOOL_EXIT_LIMIT;
     }
     mbr__strbuf_init(&job.targets, (size_t)64 << 20);
     code = with_compiler(&job, argv);

@@ -29,6 +29,12 @@ extern const struct bench_subject bench_reference_touched;
 extern const struct bench_subject bench_demi;
 extern const struct bench_subject bench_demi_any;
 extern const struct bench_subject bench_demi_next;
+
+/* Sockets through the demi_* calls, and whole connections beside those of the kernel. */
+extern const struct bench_subject bench_catnap;
+extern const struct bench_subject bench_catloop;
+extern const struct bench_subject bench_catloop_connect;
+extern const struct bench_subject bench_tcp_connect;
 #endif
 
 #endif

@@ -222,7 +222,7 @@ MBR_API int mbr_libos_prepare(struct mbr_libos *l);
 /* What mbr_gc() found: a name or mailbox whose owner is dead, or something unknown (kept). */
 struct mbr_gc_entry {
     const char *path; /* within the directory of names */
-    const char *what; /* "pipe", "opener", "mailbox", "temporary", "unknown" */
+    const char *what; /* "pipe", "opener", "socket", "mailbox", "temporary", "unknown" */
     int pid;          /* of the dead owner, 0 unknown */
     int removed;      /* 1 removed, 0 would be (dry run) or kept */
 };

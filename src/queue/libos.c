@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "queue/catloop/pair.h"
 #include "queue/catmem/gc.h"
 #include "queue/catmem/pipe.h"
 #include "queue/sock.h"
@@ -96,8 +97,12 @@ static void unregister_libos(struct mbr_libos *l)
 static void rang(struct mbr__waitset *ws, uint32_t bell)
 {
     struct mbr_libos *l = mbr__container_of(ws, struct mbr_libos, ws);
-    struct mbr__pipe *p = mbr__slab_at(&l->pipes, bell - 1);
+    struct mbr__pipe *p = NULL;
 
+    if ((bell & MBR__PAIR_BELL) == 0)
+        p = mbr__slab_at(&l->pipes, bell - 1);
+    if ((bell & MBR__PAIR_BELL) != 0)
+        p = mbr__slab_at(&l->pairs, bell & ~MBR__PAIR_BELL);
     if (p != NULL && p->kind == MBR__QUEUE_PIPE) {
         mbr__watch_heat(ws, &p->rx_watch);
         mbr__watch_heat(ws, &p->tx_watch);
@@ -106,10 +111,11 @@ static void rang(struct mbr__waitset *ws, uint32_t bell)
 
 static int find_kind(const char *name)
 {
-    static const char *const names[] = {[MBR__CATMEM] = "catmem", [MBR__CATNAP] = "catnap"};
+    static const char *const names[] = {
+        [MBR__CATMEM] = "catmem", [MBR__CATLOOP] = "catloop", [MBR__CATNAP] = "catnap"};
 
     for (int i = 0; i < (int)(sizeof(names) / sizeof(names[0])); i++) {
-        if (names[i] != NULL && strcasecmp(name, names[i]) == 0)
+        if (strcasecmp(name, names[i]) == 0)
             return i;
     }
     return -ENOTSUP;
@@ -164,6 +170,11 @@ int mbr_libos_open(const char *kind, const struct mbr_libos_options *options,
     mbr__list_init(&l->done);
     mbr__list_init(&l->peers);
     mbr__list_init(&l->ready);
+    MBR_ASSERT(mbr__slab_init(&l->pairs, sizeof(struct mbr__pair), MBR__QUEUES_MAX) == 0);
+    mbr__list_init(&l->idle);
+    mbr__list_init(&l->greeting);
+    mbr__list_init(&l->targets);
+    mbr__hash_init(&l->connections);
     l->kind = (uint8_t)which;
     choose_sockets(options, &l->sockets);
     register_libos(l);
@@ -221,6 +232,7 @@ void mbr_libos_close(struct mbr_libos *l)
     if (l == NULL)
         return;
     unregister_libos(l);
+    l->closing = true;
     while ((p = mbr__slab_next(&l->pipes, &cursor)) != NULL) {
         if (p->kind == MBR__QUEUE_SOCK) {
             (void)mbr__sock_close((struct mbr__sock *)(void *)p);
@@ -230,7 +242,10 @@ void mbr_libos_close(struct mbr_libos *l)
         mbr__pipe_fail(p, &p->pushes, EBADF);
         mbr__session_close(p);
     }
+    for (cursor = 0; (p = mbr__slab_next(&l->pairs, &cursor)) != NULL;)
+        mbr__pair_free(mbr__pair_of(p));
     drop_results(l);
+    mbr__hash_fini(&l->connections);
     mbr__buf_unref(l->spare);
     if (l->named) {
         mbr__watch_end(&l->ws, &l->box_watch);
@@ -242,6 +257,7 @@ void mbr_libos_close(struct mbr_libos *l)
     if (l->spare_fd >= 0)
         close(l->spare_fd);
     mbr__slab_fini(&l->pipes);
+    mbr__slab_fini(&l->pairs);
     mbr__slab_fini(&l->ops);
     mbr__sched_fini(&l->sched);
     mbr__waitset_fini(&l->ws);

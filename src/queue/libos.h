@@ -17,6 +17,7 @@
 
 #include <membrane/queue.h>
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/slab.h"
 #include "event/wait.h"
@@ -104,6 +105,13 @@ struct mbr_libos {
     struct mbr__list peers;
     struct mbr__list registry; /* of all instances of the process */
     struct mbr__sock_config sockets;
+    struct mbr__slab pairs;       /* catloop's, of struct mbr__pair */
+    struct mbr__list idle;        /* pairs we may connect on, the one used last first */
+    struct mbr__list greeting;    /* pairs whose server has not answered */
+    struct mbr__list targets;     /* sockets that others may connect to */
+    struct mbr__hash connections; /* as server, by a hash of both addresses */
+    uint32_t idle_pairs;
+    bool closing;           /* mbr_libos_close() is under way */
     struct mbr__list ready; /* sockets that may be ready for what is watched for */
     struct mbr__buf *spare; /* what the next receive goes into */
 };

@@ -191,6 +191,8 @@ int mbr_shutdown(struct mbr_libos *l, int qd, unsigned how)
         r = -EINVAL;
     else
         r = p != NULL ? shut_pipe(p, how) : mbr__sock_shutdown(s, how);
+    if (r == 0 && p != NULL && s != NULL)
+        s->shut |= (uint8_t)how;
     mbr__libos_leave(l);
     return r;
 }
@@ -277,7 +279,7 @@ int mbr_lend_alloc(struct mbr_libos *l, int qd, size_t size, demi_sgarray_t *sga
 
     if (r < 0)
         return r;
-    r = sga == NULL ? -EINVAL : mbr__lend_alloc(p, size, &buf);
+    r = sga == NULL ? -EINVAL : p->sock != NULL ? -EOPNOTSUPP : mbr__lend_alloc(p, size, &buf);
     if (r == 0) {
         *sga = (demi_sgarray_t){.sga_buf = buf, .sga_numsegs = 1};
         sga->sga_segs[0].sgaseg_buf = buf->data;

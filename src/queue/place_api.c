@@ -121,9 +121,9 @@ static int show(struct mbr__pipe *p, const void **data, uint32_t *len)
     return 0;
 }
 
-static int peek(struct mbr__pipe *p, const void **data, uint32_t *len, uint64_t *left)
+int mbr__place_peek(struct mbr__pipe *p, const void **data, uint32_t *len, uint64_t *left)
 {
-    if (!p->can_recv || p->ended)
+    if (!p->can_recv || (p->ended && p->sock == NULL))
         return -EBADF;
     if (!mbr__list_empty(&p->pops) || p->in.buf != NULL)
         return -EBUSY;
@@ -155,8 +155,24 @@ int mbr_pipe_peek(struct mbr_libos *l, int qd, const void **data, uint32_t *len,
 
     if (r < 0)
         return r;
-    r = data == NULL || len == NULL || left == NULL ? -EINVAL : peek(p, data, len, left);
+    r = data == NULL || len == NULL || left == NULL ? -EINVAL : mbr__place_peek(p, data, len, left);
     mbr__libos_leave(l);
+    return r;
+}
+
+int mbr__place_release(struct mbr__pipe *p)
+{
+    int r = 0;
+
+    if (!p->place.shown)
+        r = -EINVAL;
+    else if (p->place.rec.kind == MBR__REC_LENT)
+        r = mbr__lend_done(p, &p->place.rec);
+    if (r == 0) {
+        p->place.left = p->place.after;
+        p->place.shown = false;
+        mbr__ring_release(&p->rx, &p->place.rec);
+    }
     return r;
 }
 
@@ -167,15 +183,7 @@ int mbr_pipe_release(struct mbr_libos *l, int qd)
 
     if (r < 0)
         return r;
-    if (!p->place.shown)
-        r = -EINVAL;
-    else if (p->place.rec.kind == MBR__REC_LENT)
-        r = mbr__lend_done(p, &p->place.rec);
-    if (r == 0) {
-        p->place.left = p->place.after;
-        p->place.shown = false;
-        mbr__ring_release(&p->rx, &p->place.rec);
-    }
+    r = mbr__place_release(p);
     mbr__libos_leave(l);
     return r;
 }

@@ -135,7 +135,10 @@ static enum mbr__task_result poll_sock(struct mbr__task *task)
     struct mbr__sock *s = mbr__container_of(task, struct mbr__sock, task);
 
     s->t->progress(s);
-    if (s->close_op != NULL && mbr__list_empty(&s->pushes)) {
+    struct mbr__pipe *p = mbr__sock_pipe(s);
+
+    if (s->close_op != NULL && mbr__list_empty(&s->pushes) &&
+        (p == NULL || mbr__list_empty(&p->pushes))) {
         end(s);
         return MBR__TASK_DONE;
     }
@@ -268,7 +271,13 @@ int mbr__sock_close_async(struct mbr__sock *s, demi_qtoken_t *qt)
     *qt = op->token;
     s->close_op = op;
     s->watched = 0;
+    struct mbr__pipe *p = mbr__sock_pipe(s);
+
     begin_close(s);
+    if (p != NULL) {
+        p->closing = true;
+        mbr__pipe_end_receiving(p); /* or two ends that close would wait for each other */
+    }
     mbr__sched_wake(&s->task); /* it ends once nothing is left to push */
     return 0;
 }
@@ -279,10 +288,4 @@ void mbr__sock_maybe_ready(struct mbr__sock *s)
 {
     if (s->watched != 0 && mbr__list_empty(&s->ready))
         mbr__list_push_back(&s->l->ready, &s->ready);
-}
-
-struct mbr__pipe *mbr__sock_pipe(struct mbr__sock *s)
-{
-    (void)s;
-    return NULL;
 }

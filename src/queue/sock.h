@@ -100,6 +100,7 @@ struct mbr__transport {
 };
 
 extern const struct mbr__transport mbr__catnap_transport;
+extern const struct mbr__transport mbr__catloop_transport;
 
 /* ---- sock.c ---- */
 

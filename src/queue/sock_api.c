@@ -37,7 +37,9 @@ static bool open_state(const struct mbr__sock *s)
 
 static const struct mbr__transport *transport(const struct mbr_libos *l)
 {
-    return l->kind == MBR__CATNAP ? &mbr__catnap_transport : NULL;
+    if (l->kind == MBR__CATMEM)
+        return NULL;
+    return l->kind == MBR__CATNAP ? &mbr__catnap_transport : &mbr__catloop_transport;
 }
 
 static int make(struct mbr_libos *l, int domain, int type, int *qd)

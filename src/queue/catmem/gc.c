@@ -63,9 +63,10 @@ static bool creator_lives(struct sweep *s, const char *file)
     return mbr__names_read(s->n, a, &l) == 0 && mbr__proc_alive(&l.owner) != 0;
 }
 
-static void look_at_link(struct sweep *s, const char *file, bool opener)
+static void look_at_link(struct sweep *s, const char *file, const char *what)
 {
     struct mbr__link l;
+    bool opener = ends_with(file, ".b");
     int r = mbr__names_read(s->n, file, &l);
 
     if (r == -ENOENT)
@@ -73,7 +74,7 @@ static void look_at_link(struct sweep *s, const char *file, bool opener)
     if (r < 0)
         tell(s, file, "unknown", 0, false);
     else if (mbr__proc_alive(&l.owner) == 0 && !(opener && creator_lives(s, file)))
-        stale_link(s, file, opener ? "opener" : "pipe", (int)l.owner.pid);
+        stale_link(s, file, what, (int)l.owner.pid);
 }
 
 static void look_at_mailbox(struct sweep *s, const char *file)
@@ -97,7 +98,9 @@ static int look(void *arg, const char *file)
         strspn(file + 2, "0123456789abcdef") == 16)
         look_at_mailbox(s, file);
     else if (ends_with(file, ".a") || ends_with(file, ".b"))
-        look_at_link(s, file, ends_with(file, ".b"));
+        look_at_link(s, file, ends_with(file, ".b") ? "opener" : "pipe");
+    else if (ends_with(file, ".s") || ends_with(file, ".d"))
+        look_at_link(s, file, "socket");
     else if (strcmp(file, MBR__NAMES_TEMP) == 0)
         stale_link(s, file, "temporary", 0); /* we hold the lock: nobody is about to rename it */
     else

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "queue/catloop/pair.h"
 #include "queue/catmem/lend.h"
 #include "queue/catmem/session.h"
 #include "shm/proc.h"
@@ -40,7 +41,7 @@ static int self_pidfd(struct mbr_libos *l)
 }
 
 /* A note about our half, with what a peer needs to reach us. */
-static int make_note(struct mbr__pipe *p, enum mbr__hello_kind kind, struct mbr__note *note)
+int mbr__hello_note(struct mbr__pipe *p, enum mbr__hello_kind kind, struct mbr__note *note)
 {
     struct mbr__proc self;
     int pidfd = self_pidfd(p->l);
@@ -109,7 +110,7 @@ int mbr__hello_mark(struct mbr__pipe *p)
 int mbr__hello_send(struct mbr__pipe *p)
 {
     struct mbr__note note;
-    int r = make_note(p, MBR__HELLO_OPEN, &note);
+    int r = mbr__hello_note(p, MBR__HELLO_OPEN, &note);
 
     if (r == 0)
         r = mbr__post_send(&p->l->names, p->peer->inst, &note, NULL);
@@ -147,7 +148,7 @@ int mbr__hello_announce(struct mbr__pipe *p)
  * opened anew, after a check that it is a pipe: its sender shares the passed descriptor's flags and
  * could make a write block, or close its reading end and have us killed by SIGPIPE.
  */
-static int choose_bell(const struct mbr__proc *proc, int wake_no, int *passed)
+int mbr__hello_bell(const struct mbr__proc *proc, int wake_no, int *passed)
 {
     struct mbr__proc self;
     int bell = -1;
@@ -199,7 +200,7 @@ int mbr__hello_request(struct mbr_libos *l, const struct mbr__link *a, uint64_t 
         return r;
     memcpy(&h, note.data, sizeof(h));
     if (note.len == sizeof(h) && h.kind == MBR__HELLO_ANSWER && note.nfds == 3) {
-        int bell = choose_bell(&a->owner, a->wake, &note.fds[FD_BELL]);
+        int bell = mbr__hello_bell(&a->owner, a->wake, &note.fds[FD_BELL]);
 
         fds[FD_MEMORY] = note.fds[FD_MEMORY];
         fds[FD_BELL] = bell == -EPROTO ? -1 : bell;
@@ -264,8 +265,8 @@ static int identify(const struct mbr__note *note, const struct mbr__proc *proc, 
     return r < 0 ? r : 0;
 }
 
-static int know_opener(struct mbr__pipe *p, const struct mbr__hello *h, struct mbr__note *note,
-                       struct mbr__peer **out)
+int mbr__hello_know(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note,
+                    struct mbr__peer **out)
 {
     struct mbr__proc proc = {.pid = h->pid, .start = h->proc_start, .ns = h->proc_ns};
     int pidfd = -1;
@@ -273,13 +274,13 @@ static int know_opener(struct mbr__pipe *p, const struct mbr__hello *h, struct m
 
     if (r < 0)
         return r;
-    int bell = choose_bell(&proc, h->wake, &note->fds[FD_BELL]);
+    int bell = mbr__hello_bell(&proc, h->wake, &note->fds[FD_BELL]);
 
     if (bell == -EPROTO) {
         close(pidfd);
         return -EPROTO;
     }
-    return mbr__peer_get(p->l, &proc, h->inst, pidfd, bell, h->wake, out);
+    return mbr__peer_get(l, &proc, h->inst, pidfd, bell, h->wake, out);
 }
 
 static int attach_opener(struct mbr__pipe *p, const struct mbr__hello *h, struct mbr__note *note)
@@ -294,7 +295,7 @@ static int attach_opener(struct mbr__pipe *p, const struct mbr__hello *h, struct
     if (r == 0)
         r = mbr__session_check_half(&p->theirs, h->id, &capacity);
     if (r == 0)
-        r = know_opener(p, h, note, &peer);
+        r = mbr__hello_know(p->l, h, note, &peer);
     if (r == 0) {
         mbr__peer_join(peer, p);
         r = mbr__session_join(p, capacity, 0, h->start);
@@ -368,19 +369,25 @@ static void requested(struct mbr__pipe *p, int conn)
 {
     struct mbr__note answer;
 
-    if (make_note(p, MBR__HELLO_ANSWER, &answer) == 0)
+    if (mbr__hello_note(p, MBR__HELLO_ANSWER, &answer) == 0)
         (void)mbr__conn_send(conn, &answer);
 }
 
 static void handle(struct mbr_libos *l, struct mbr__note *note, int conn)
 {
-    struct mbr__hello h;
+    struct mbr__hello h = {0};
     struct mbr__pipe *p = NULL;
 
     if (note->len == sizeof(h)) {
         memcpy(&h, note->data, sizeof(h));
         if (h.magic == MBR__HELLO_MAGIC)
             p = find_half(l, h.target);
+    }
+    if (note->len == sizeof(h) && h.magic == MBR__HELLO_MAGIC &&
+        (h.kind == MBR__HELLO_CONNECT || h.kind == MBR__HELLO_PAIRED)) {
+        mbr__pair_hello(l, &h, note);
+        mbr__note_close(note);
+        return;
     }
     if (p != NULL && p->creator && h.kind == MBR__HELLO_OPEN) {
         opened(p, &h, note);

@@ -19,6 +19,8 @@ enum mbr__hello_kind {
     MBR__HELLO_ANSWER = 3,  /* here they are */
     MBR__HELLO_LEND =
         4, /* with the memory of a lending region: start is its identity, capacity its size */
+    MBR__HELLO_CONNECT = 5, /* as OPEN, from a socket: its ring begins with a CONNECT record */
+    MBR__HELLO_PAIRED = 6,  /* the answer: our half of that connection */
 };
 
 struct mbr__hello {
@@ -36,5 +38,19 @@ struct mbr__hello {
 };
 
 static_assert(sizeof(struct mbr__hello) == 88, "no padding");
+
+struct mbr_libos;
+struct mbr__note;
+struct mbr__peer;
+struct mbr__pipe;
+struct mbr__proc;
+
+/* A note about our half, with what a peer needs to reach us. */
+int mbr__hello_note(struct mbr__pipe *p, enum mbr__hello_kind kind, struct mbr__note *note);
+/* The record of the process that has sent a note with its three descriptors. -EPROTO, ... */
+int mbr__hello_know(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note,
+                    struct mbr__peer **out);
+/* The bell to be used of one that was passed: -1 none is needed, or a descriptor of our own. */
+int mbr__hello_bell(const struct mbr__proc *proc, int wake_no, int *passed);
 
 #endif

@@ -127,11 +127,12 @@ void mbr__pipe_watch_tx(struct mbr__pipe *p)
 #define GLANCES    64u /* one or two microseconds */
 #define LOOK_ROUND 15u /* every 16th time at everything: others shall not starve */
 
-#define STREAM_POPS 64u  /* messages taken since one was sent: a stream, nobody waits for us ... */
-#define STREAM_LEN  256u /* ... of short ones; long ones are better taken while they are in caches \
-                          */
-#define SOON_LOOKS  16u  /* the last one came within some 400 ns */
-#define STREAM_GAPS 40u  /* so leave the ring alone for some 800 ns */
+#define STREAM_POPS 64u /* messages taken since one was sent: a stream, nobody waits for us ... */
+#define STREAM_LEN                                                                                \
+    256u                /* ... of short ones; long ones are better taken while they are in caches \
+                         */
+#define SOON_LOOKS  16u /* the last one came within some 400 ns */
+#define STREAM_GAPS 40u /* so leave the ring alone for some 800 ns */
 
 /* A consumer of a stream that is faster than its producer would take each line from it as soon as
  * it is written, and the next one, too: both then wait for each other's caches at every message (4
@@ -228,7 +229,7 @@ int mbr__pipe_peek_slow(struct mbr__pipe *p, struct mbr__record *rec)
         mbr__pipe_fault(p, EPROTO);
         return -EPROTO;
     }
-    if ((p->rx.flags & MBR__RING_END) != 0)
+    if (p->rx.flags != 0)
         return end_of_session(p);
     return dead ? end_of_peer(p) : 0;
 }
@@ -331,13 +332,12 @@ static void pop_failed(struct mbr__pipe *p, struct mbr__op *op, int r)
         mbr__op_complete(p->l, op, DEMI_OPC_FAILED, -r);
 }
 
-/* Tries one pop, which is in no list. True if it completed. */
-static bool try_pop(struct mbr__pipe *p, struct mbr__op *op)
+bool mbr__pipe_try_pop(struct mbr__pipe *p, struct mbr__op *op)
 {
     struct mbr__record rec = {0};
     int r = 0;
 
-    if (p->ended) {
+    if (p->ended && p->sock == NULL) {
         pop_failed(p, op, -EBADF);
         return true;
     }
@@ -378,7 +378,7 @@ void mbr__pipe_progress_pops(struct mbr__pipe *p)
     struct mbr__list *node;
 
     while ((node = mbr__list_pop_front(&p->pops)) != NULL) {
-        if (!try_pop(p, mbr__container_of(node, struct mbr__op, node))) {
+        if (!mbr__pipe_try_pop(p, mbr__container_of(node, struct mbr__op, node))) {
             mbr__list_push_front(&p->pops, node);
             mbr__pipe_watch_rx(p);
             return;
@@ -424,7 +424,7 @@ int mbr__pop_begin(struct mbr__pipe *p, size_t max, bool in_place, demi_qtoken_t
     op->max = max;
     op->in_place = in_place;
     *qt = op->token;
-    if (mbr__list_empty(&p->pops) && (pop_at_once(p, op) || try_pop(p, op)))
+    if (mbr__list_empty(&p->pops) && (pop_at_once(p, op) || mbr__pipe_try_pop(p, op)))
         return 0;
     mbr__list_push_back(&p->pops, &op->node);
     mbr__pipe_watch_rx(p);
@@ -437,7 +437,7 @@ int mbr__pipe_may_push_slow(struct mbr__pipe *p)
 {
     /* Demikernel's word for a pipe whose end has been popped; one half-closed can still send. */
     if (p->ended && ((p->rx.flags | p->tx.flags) & MBR__RING_LEFT) != 0)
-        return -EBADF;
+        return p->sock == NULL ? -EBADF : -EPIPE;
     if (p->fault != 0)
         return -p->fault;
     if (!p->creator && !p->announced) {
@@ -499,8 +499,7 @@ static bool push_whole(struct mbr__pipe *p, const void *data, uint32_t len)
     return true;
 }
 
-/* Tries one push, which is in no list. True if it completed. */
-static bool try_push(struct mbr__pipe *p, struct mbr__op *op)
+bool mbr__pipe_try_push(struct mbr__pipe *p, struct mbr__op *op)
 {
     int r = mbr__pipe_may_push(p);
 
@@ -531,7 +530,7 @@ static void progress_pushes(struct mbr__pipe *p)
     struct mbr__list *node;
 
     while ((node = mbr__list_pop_front(&p->pushes)) != NULL) {
-        if (!try_push(p, mbr__container_of(node, struct mbr__op, node))) {
+        if (!mbr__pipe_try_push(p, mbr__container_of(node, struct mbr__op, node))) {
             if (p->tx.flags != 0 ||
                 p->tx.broken) { /* seen while looking for room: try again, to fail */
                 mbr__list_push_front(&p->pushes, node);

@@ -130,7 +130,7 @@ static inline int mbr__pipe_peek(struct mbr__pipe *p, struct mbr__record *rec)
         bool dead = p->peer != NULL && p->peer->dead; /* before we look */
         int r = mbr__ring_peek(&p->rx, rec);
 
-        if (r > 0 || (r == 0 && !dead && (p->rx.flags & MBR__RING_END) == 0))
+        if (r > 0 || (r == 0 && !dead && p->rx.flags == 0))
             return r;
     }
     return mbr__pipe_peek_slow(p, rec);
@@ -172,6 +172,12 @@ static inline int mbr__pipe_enter(struct mbr_libos *l, int qd, struct mbr__pipe 
     mbr__libos_leave(l);
     return -EBADF;
 }
+/* Tries one pop, which is in no list. True if it completed. */
+bool mbr__pipe_try_pop(struct mbr__pipe *p, struct mbr__op *op);
+bool mbr__pipe_try_push(struct mbr__pipe *p, struct mbr__op *op);
+/* What is shown in place, and giving it back: mbr_pipe_peek() and mbr_pipe_release(). */
+int mbr__place_peek(struct mbr__pipe *p, const void **data, uint32_t *len, uint64_t *left);
+int mbr__place_release(struct mbr__pipe *p);
 /* Starts a push or a pop; tried at once. The array is checked first: -EINVAL, or its buffer. */
 int mbr__push_check(const demi_sgarray_t *sga, struct mbr__buf **buf);
 int mbr__push_begin(struct mbr__pipe *p, struct mbr__buf *buf, const demi_sgaseg_t *seg,

@@ -68,7 +68,7 @@ static struct mbr__pipe *pipe_new(struct mbr_libos *l, const char *name, unsigne
 }
 
 /* Our region with its control page filled in; nobody has seen it yet. */
-static int make_half(struct mbr__pipe *p, uint64_t capacity)
+int mbr__session_make_half(struct mbr__pipe *p, uint64_t capacity)
 {
     char label[MBR__NAME_MAX + 16];
 
@@ -214,7 +214,7 @@ int mbr__session_create(struct mbr_libos *l, const char *name, uint64_t capacity
     if (p == NULL)
         return -ENOMEM;
     p->creator = true;
-    r = make_half(p, capacity);
+    r = mbr__session_make_half(p, capacity);
     if (r == 0)
         r = mbr__names_lock(&l->names, MBR__LOCK_NS);
     if (r == 0) {
@@ -340,7 +340,7 @@ static int attach_creator(struct mbr__pipe *p, const struct mbr__link *a, struct
 static int join_creator(struct mbr__pipe *p, uint64_t wanted, uint64_t start)
 {
     uint64_t theirs = p->theirs.body;
-    int r = make_half(p, wanted != 0 ? wanted : theirs);
+    int r = mbr__session_make_half(p, wanted != 0 ? wanted : theirs);
 
     if (r == 0 && start % MBR__RECORD_ALIGN != 0)
         r = -EPROTO;

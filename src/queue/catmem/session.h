@@ -5,6 +5,10 @@
 
 #include "queue/catmem/pipe.h"
 
+/* Makes our region, its control page filled in; nobody has seen it yet. Errors as
+ * mbr__region_create(). */
+int mbr__session_make_half(struct mbr__pipe *p, uint64_t capacity);
+
 /* Whether a mapped half is what link or note promised: 0 and its capacity, or -EPROTO. */
 int mbr__session_check_half(const struct mbr__region *r, const uint64_t id[2], uint64_t *capacity);
 

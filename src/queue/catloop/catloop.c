@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a catloop socket; catloop.h says what it is made of. */
+#define _GNU_SOURCE
+#include "queue/catloop/catloop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+#define DATAGRAM_RING (UINT64_C(1) << 18) /* holds the longest datagram in one piece */
+#define TRIES         32u                 /* ephemeral ports that may turn out to be taken */
+
+struct mbr__pipe *mbr__sock_pipe(struct mbr__sock *s)
+{
+    if (s->l->kind != MBR__CATLOOP || s->type != SOCK_STREAM || s->u.loop->pair == NULL ||
+        s->u.loop->pair->state != MBR__PAIR_OPEN)
+        return NULL;
+    return &s->u.loop->pair->pipe;
+}
+
+uint64_t mbr__catloop_capacity(const struct mbr__sock *s)
+{
+    uint64_t wanted = (uint64_t)s->u.loop->options[MBR__OPT_SNDBUF];
+    uint64_t c = MBR__RING_MIN;
+
+    if (s->type == SOCK_DGRAM && wanted < DATAGRAM_RING)
+        return DATAGRAM_RING;
+    if (wanted == 0)
+        return s->l->capacity;
+    while (c < wanted && c < MBR__RING_MAX)
+        c <<= 1;
+    return c;
+}
+
+/* ---- making, binding, listening ---- */
+
+static int open_socket(struct mbr__sock *s)
+{
+    const struct mbr__sock_config *config = &s->l->sockets;
+    struct mbr__catloop *c = calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        return -ENOMEM;
+    c->s = s;
+    c->linger = (struct linger){config->linger, (int)config->linger_s};
+    c->options[MBR__OPT_NODELAY] = config->nodelay;
+    c->options[MBR__OPT_KEEPALIVE] = config->keepalive;
+    mbr__list_init(&c->node);
+    mbr__list_init(&c->queue);
+    mbr__list_init(&c->in);
+    mbr__list_init(&c->out);
+    s->u.loop = c;
+    return 0;
+}
+
+static int bind_socket(struct mbr__sock *s, union mbr__addr *addr)
+{
+    int r = mbr__catloop_local(addr);
+
+    if (r == 0)
+        r = mbr__catloop_claim(s, addr);
+    if (r == 0 && s->type == SOCK_DGRAM)
+        mbr__list_push_back(&s->l->targets, &s->u.loop->node);
+    return r;
+}
+
+static int listen_socket(struct mbr__sock *s)
+{
+    struct mbr__catloop *c = s->u.loop;
+
+    mbr__list_push_back(&s->l->targets, &c->node);
+    int r = mbr__catloop_announce(s);
+
+    if (r < 0)
+        mbr__list_del(&c->node);
+    return r;
+}
+
+/* ---- accepting ---- */
+
+static struct mbr__sock *find_target(struct mbr_libos *l, const uint64_t id[2])
+{
+    struct mbr__list *node;
+
+    mbr__list_for_each (node, &l->targets) {
+        struct mbr__catloop *c = mbr__container_of(node, struct mbr__catloop, node);
+
+        if (c->id[0] == id[0] && c->id[1] == id[1])
+            return c->s;
+    }
+    return NULL;
+}
+
+int mbr__catloop_asked(struct mbr__pair *pair, const uint64_t target[2])
+{
+    struct mbr__sock *s = find_target(pair->pipe.l, target);
+
+    if (s == NULL || pair->to.sa.sa_family != s->domain || pair->from.sa.sa_family != s->domain ||
+        mbr__addr_port(&pair->to) != mbr__addr_port(&s->local))
+        return -ECONNREFUSED;
+    if (s->type == SOCK_DGRAM) {
+        mbr__datagram_asked(s, pair);
+        return 0;
+    }
+    if (s->u.loop->queued >= s->backlog)
+        return -ECONNREFUSED;
+    int r = mbr__pair_count(pair);
+
+    if (r < 0)
+        return r;
+    pair->state = MBR__PAIR_QUEUED;
+    pair->sock = s;
+    mbr__list_push_back(&s->u.loop->queue, &pair->node);
+    s->u.loop->queued++;
+    mbr__sched_wake(&s->task);
+    mbr__sock_maybe_ready(s);
+    return 0;
+}
+
+static int accept_socket(struct mbr__sock *s, struct mbr__sock **out)
+{
+    struct mbr__list *node = mbr__list_first(&s->u.loop->queue);
+    struct mbr__sock *conn = NULL;
+
+    if (node == NULL)
+        return -EAGAIN;
+    int r = mbr__sock_new(s->l, s->domain, s->type, &conn);
+
+    if (r < 0)
+        return r;
+    conn->t = s->t;
+    r = open_socket(conn);
+    if (r < 0) {
+        mbr__sock_free(conn);
+        return r;
+    }
+    struct mbr__pair *pair = mbr__container_of(node, struct mbr__pair, node);
+
+    mbr__list_del(node);
+    s->u.loop->queued--;
+    pair->state = MBR__PAIR_OPEN;
+    pair->sock = conn;
+    pair->pipe.sock = conn;
+    pair->pipe.qd = conn->qd;
+    conn->u.loop->pair = pair;
+    conn->state.current = MBR__SOCK_ESTABLISHED;
+    conn->local = pair->to;
+    conn->remote = pair->from;
+    mbr__sched_wake(&pair->pipe.task);
+    *out = conn;
+    return 0;
+}
+
+/* ---- connecting ---- */
+
+/* The local address of a socket that has none: the host it connects to, or the configured one. */
+static void choose_local(struct mbr__sock *s, const union mbr__addr *to)
+{
+    s->local = *to;
+    if (to->sa.sa_family == AF_INET && s->l->sockets.local.s_addr != 0)
+        s->local.v4.sin_addr = s->l->sockets.local;
+    mbr__addr_set_port(&s->local, mbr__catloop_any_port());
+}
+
+static int try_connect(struct mbr__sock *s)
+{
+    struct mbr__catloop *c = s->u.loop;
+    union mbr__addr from = s->local;
+    struct mbr__link link;
+    int r = mbr__catloop_find(s->l, s->type, &s->remote, &link);
+
+    if (r < 0)
+        return r;
+    if (mbr__addr_is_any(&from)) { /* bound to the wildcard: as that host it is seen */
+        from = s->remote;
+        mbr__addr_set_port(&from, mbr__addr_port(&s->local));
+    }
+    r = mbr__pair_connect(s, &link, &from, &s->remote, &c->pair);
+    return r < 0 ? r : -EINPROGRESS;
+}
+
+static int connect_socket(struct mbr__sock *s, const union mbr__addr *to)
+{
+    struct mbr__catloop *c = s->u.loop;
+
+    if (s->type == SOCK_DGRAM)
+        return 0;
+    c->ephemeral = s->local.sa.sa_family == AF_UNSPEC;
+    if (c->ephemeral)
+        choose_local(s, to);
+    int r = try_connect(s);
+
+    if (r < 0 && r != -EINPROGRESS)
+        c->error = -r;
+    return r;
+}
+
+void mbr__catloop_answered(struct mbr__pair *pair, int error)
+{
+    struct mbr__sock *s = pair->sock;
+
+    if (s == NULL)
+        return;
+    if (s->type == SOCK_DGRAM) {
+        mbr__datagram_answered(pair, error);
+        return;
+    }
+    struct mbr__catloop *c = s->u.loop;
+
+    if (error == 0) {
+        pair->pipe.sock = s;
+        pair->pipe.qd = s->qd;
+        mbr__sock_connected(s, 0);
+        return;
+    }
+    pair->sock = NULL;
+    c->pair = NULL;
+    if (error == -EADDRINUSE && c->ephemeral && c->tries++ < TRIES) {
+        mbr__addr_set_port(&s->local, mbr__catloop_any_port());
+        error = try_connect(s);
+        if (error == -EINPROGRESS)
+            return;
+    }
+    c->error = -error;
+    mbr__sock_connected(s, error);
+}
+
+/* ---- going on ---- */
+
+void mbr__catloop_moved(struct mbr__pair *pair)
+{
+    struct mbr__sock *s = pair->sock;
+
+    if (s == NULL)
+        return;
+    if (s->type == SOCK_DGRAM) {
+        mbr__datagram_moved(pair);
+        return;
+    }
+    if (s->close_op != NULL)
+        mbr__sched_wake(&s->task);
+    if (s->watched != 0 && (mbr__catloop_ready(s, NULL) & s->watched) != 0)
+        mbr__sock_maybe_ready(s);
+    else if (s->watched != 0)
+        (void)mbr__catloop_watch(s, s->watched);
+}
+
+static void await(struct mbr__sock *s)
+{
+    if (s->type == SOCK_DGRAM)
+        mbr__datagram_await(s);
+}
+
+static void progress(struct mbr__sock *s)
+{
+    if (s->state.current == MBR__SOCK_LISTENING)
+        mbr__sock_progress_accepts(s);
+    else if (s->type == SOCK_DGRAM)
+        mbr__sock_progress(s);
+}
+
+/* ---- ending ---- */
+
+static int shut(struct mbr__sock *s, unsigned how)
+{
+    (void)s; /* of a datagram socket: nothing is told to anybody */
+    (void)how;
+    return 0;
+}
+
+static void close_socket(struct mbr__sock *s)
+{
+    struct mbr__catloop *c = s->u.loop;
+    struct mbr__list *node;
+
+    mbr__list_del(&c->node);
+    mbr__catloop_release(s);
+    while ((node = mbr__list_first(&c->queue)) != NULL)
+        mbr__pair_leave(mbr__container_of(node, struct mbr__pair, node));
+    if (c->pair != NULL)
+        mbr__pair_leave(c->pair);
+    mbr__datagram_close(s);
+    free(c);
+    s->u.loop = NULL;
+}
+
+const struct mbr__transport mbr__catloop_transport = {
+    .open = open_socket,
+    .bind = bind_socket,
+    .listen = listen_socket,
+    .connect = connect_socket,
+    .progress = progress,
+    .accept = accept_socket,
+    .push = mbr__datagram_push,
+    .pop = mbr__datagram_pop,
+    .await = await,
+    .shutdown = shut,
+    .close = close_socket,
+    .setopt = mbr__catloop_setopt,
+    .getopt = mbr__catloop_getopt,
+    .recv = mbr__catloop_recv,
+    .send = mbr__catloop_send,
+    .ready = mbr__catloop_ready,
+    .watch = mbr__catloop_watch,
+};

@@ -1,0 +1,651 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pairs: making them known, the handshake in their rings, reuse. pair.h explains them.
+ *
+ * Whatever the peer does at any point, a pair ends in one of three ways: it is used again, its peer
+ * is seen to be dead (a pidfd), or its peer says that it will not use it again.
+ */
+#define _GNU_SOURCE
+#include "queue/catloop/pair.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+
+#include "base/assert.h"
+#include "queue/catloop/catloop.h"
+#include "queue/catmem/session.h"
+#include "shm/proc.h"
+
+#define RETRY_NS UINT64_C(1000000) /* between attempts at a full mailbox */
+#define GONE     2u                /* in want.done: the pair will not be used again */
+
+static enum mbr__task_result poll_pair(struct mbr__task *task);
+
+/* ---- addresses ---- */
+
+static void to_shm(const union mbr__addr *a, struct mbr__addr_shm *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->family = a->sa.sa_family == AF_INET6 ? 6 : 4;
+    out->port = mbr__addr_port(a);
+    if (out->family == 6)
+        memcpy(out->host, &a->v6.sin6_addr, 16);
+    else
+        memcpy(out->host, &a->v4.sin_addr, 4);
+}
+
+static int from_shm(const struct mbr__addr_shm *a, union mbr__addr *out)
+{
+    if (a->family != 4 && a->family != 6)
+        return -EPROTO;
+    mbr__addr_any(a->family == 6 ? AF_INET6 : AF_INET, out);
+    mbr__addr_set_port(out, a->port);
+    if (a->family == 6)
+        memcpy(&out->v6.sin6_addr, a->host, 16);
+    else
+        memcpy(&out->v4.sin_addr, a->host, 4);
+    return 0;
+}
+
+/* ---- making and freeing ---- */
+
+static void retry_fired(struct mbr__timer *t)
+{
+    mbr__sched_wake(&mbr__container_of(t, struct mbr__pipe, retry)->task);
+}
+
+static struct mbr__pair *pair_new(struct mbr_libos *l, bool client)
+{
+    struct mbr__pair *pair = mbr__slab_alloc(&l->pairs);
+
+    if (pair == NULL)
+        return NULL;
+    memset(pair, 0, sizeof(*pair));
+    struct mbr__pipe *p = &pair->pipe;
+
+    p->l = l;
+    p->qd = -1;
+    p->announced = p->hello_sent = true;
+    p->can_send = p->can_recv = true;
+    p->own.fd = -1;
+    pair->client = client;
+    mbr__list_init(&pair->node);
+    mbr__list_init(&pair->flow);
+    mbr__list_init(&p->pops);
+    mbr__list_init(&p->pushes);
+    mbr__timer_init(&p->retry, retry_fired);
+    mbr__task_init(&p->task, poll_pair);
+    if (mbr__sched_add(&l->sched, &p->task) < 0) {
+        mbr__slab_free(&l->pairs, pair);
+        return NULL;
+    }
+    return pair;
+}
+
+static int make_half(struct mbr__pair *pair, uint64_t capacity)
+{
+    int r = mbr__session_make_half(&pair->pipe, capacity);
+
+    if (r == 0)
+        pair->pipe.self->want.bell = MBR__PAIR_BELL | mbr__slab_index(pair);
+    return r;
+}
+
+static void uncount(struct mbr__pair *pair)
+{
+    if (pair->counted)
+        (void)mbr__hash_del(&pair->pipe.l->connections, pair->key);
+    pair->counted = false;
+}
+
+static void forget(struct mbr__pair *pair)
+{
+    struct mbr__pipe *p = &pair->pipe;
+    struct mbr_libos *l = p->l;
+
+    if (pair->client && pair->state == MBR__PAIR_IDLE && !mbr__list_empty(&pair->node))
+        l->idle_pairs--;
+    mbr__list_del(&pair->node);
+    mbr__list_del(&pair->flow);
+    uncount(pair);
+    mbr__session_detach(p);
+    mbr__timer_cancel(&l->ws.timers, &p->retry);
+    mbr__buf_unref(p->in.buf);
+    mbr__region_release(&p->own);
+    mbr__sched_remove(&p->task);
+    mbr__slab_free(&l->pairs, pair);
+}
+
+/* Puts the end marker; what the peer sees of it wakes it. */
+static void put_end(struct mbr__pipe *p)
+{
+    uint32_t want = mbr__ring_end(&p->tx, MBR__RING_FLAGS);
+
+    if (p->attached)
+        want |= mbr__ring_refuse(&p->rx, &p->self->want, MBR__RING_FLAGS);
+    if (want != 0 && p->attached)
+        mbr__pipe_ring(p);
+}
+
+void mbr__pair_free(struct mbr__pair *pair)
+{
+    struct mbr__pipe *p = &pair->pipe;
+
+    if (p->self != NULL && p->l->fork_mark == mbr__fork_mark()) {
+        mbr_store_release(&p->self->want.done, GONE); /* pair A with peer_is_gone() */
+        if (pair->state == MBR__PAIR_CLOSING || pair->state == MBR__PAIR_IDLE) {
+            /* The marker stands there already: only another one is news. */
+            if (mbr__ring_end(&p->tx, MBR__RING_LEFT) != 0 && p->attached)
+                mbr__pipe_ring(p);
+        } else {
+            put_end(p);
+            mbr_store_release(&p->self->want.done, GONE);
+        }
+    }
+    forget(pair);
+}
+
+static bool peer_is_gone(const struct mbr__pipe *p)
+{
+    return (p->peer != NULL && p->peer->dead) ||
+           (p->other != NULL && mbr_load_acquire(&p->other->want.done) == GONE);
+}
+
+/* ---- the handshake ---- */
+
+static bool publish(struct mbr__pipe *p, uint8_t kind, const void *data, uint32_t len)
+{
+    void *to = mbr__ring_reserve(&p->tx, len);
+
+    if (to == NULL)
+        return false;
+    memcpy(to, data, len);
+    mbr__ring_commit(&p->tx, len, kind);
+    if (mbr__ring_publish(&p->tx) != 0 && p->attached)
+        mbr__pipe_ring(p);
+    return true;
+}
+
+/* Takes back what we said of our side of the rings at the end of the last connection. */
+static void unsay(struct mbr__pipe *p)
+{
+    if (!p->attached)
+        return;
+    p->rx.said = 0;
+    mbr_store_relaxed(&p->self->want.done, 0);
+    (void)mbr__ring_retire(&p->rx);
+}
+
+/* Both sides have taken it back: the rings are as new. */
+static void begin_connection(struct mbr__pair *pair, enum mbr__pair_state state)
+{
+    struct mbr__pipe *p = &pair->pipe;
+
+    (void)mbr__ring_refresh(&p->tx);
+    p->tx.flags = 0;
+    p->rx.flags = 0;
+    p->ended = p->sent_end = p->closing = p->pushed = p->popped = false;
+    p->can_send = p->can_recv = true;
+    p->place = (struct mbr__place){0};
+    pair->state = (uint8_t)state;
+}
+
+/* The next record, if it is one of the handshake. 1, 0 none, -ECONNRESET it will not come. */
+static int next_record(struct mbr__pipe *p, struct mbr__record *rec)
+{
+    uint64_t header = mbr_load_acquire(mbr__ring_next(&p->rx)); /* pair A with publish */
+
+    if (peer_is_gone(p))
+        return -ECONNRESET;
+    if (header == 0) {
+        p->rx.flags = 0;
+        return 0;
+    }
+    if ((uint8_t)(header >> 32) == MBR__RECORD_END) {
+        p->rx.flags = header & MBR__RING_FLAGS;
+        return p->rx.flags == MBR__RING_FLAGS ? 0 : -ECONNRESET;
+    }
+    p->rx.flags = 0;
+    return mbr__ring_peek(&p->rx, rec) > 0 ? 1 : -ECONNRESET;
+}
+
+static void ask(struct mbr__pair *pair)
+{
+    struct mbr__pipe *p = &pair->pipe;
+
+    unsay(p);
+    pair->state = p->attached ? MBR__PAIR_ASKING : MBR__PAIR_GREETING;
+    /* The ring is empty: it was looked at before the pair became idle. */
+    MBR_ASSERT(publish(p, MBR__REC_CONNECT, &pair->ask, sizeof(pair->ask)));
+    if (p->attached)
+        mbr__pipe_watch_rx(p);
+}
+
+/* Client: the pair is without a connection, and both sides have read all. */
+static void keep(struct mbr__pair *pair)
+{
+    struct mbr_libos *l = pair->pipe.l;
+
+    pair->state = MBR__PAIR_IDLE;
+    pair->sock = NULL;
+    if (pair->client && mbr__list_empty(&pair->node)) {
+        mbr__list_push_front(&l->idle, &pair->node);
+        l->idle_pairs++;
+        if (l->idle_pairs > MBR__PAIRS_IDLE) {
+            struct mbr__list *oldest = l->idle.prev;
+
+            mbr__pair_free(mbr__container_of(oldest, struct mbr__pair, node));
+            return;
+        }
+    }
+    mbr__pipe_watch_rx(&pair->pipe);
+}
+
+/* Client: the handshake has ended without a connection. */
+static void give_up(struct mbr__pair *pair, int error)
+{
+    mbr__catloop_answered(pair, error);
+    mbr__pair_free(pair);
+}
+
+static void poll_answer(struct mbr__pair *pair)
+{
+    struct mbr__pipe *p = &pair->pipe;
+    struct mbr__record rec;
+    int r = next_record(p, &rec);
+    uint32_t error = 0;
+
+    if (r == 0) {
+        mbr__pipe_watch_rx(p);
+        return;
+    }
+    if (r < 0 || rec.len != sizeof(error) ||
+        (rec.kind != MBR__REC_ACCEPT && rec.kind != MBR__REC_REFUSE)) {
+        give_up(pair, -ECONNREFUSED);
+        return;
+    }
+    memcpy(&error, rec.data, sizeof(error)); /* once */
+    bool accepted = rec.kind == MBR__REC_ACCEPT;
+
+    mbr__ring_release(&p->rx, &rec);
+    (void)mbr__ring_retire(&p->rx);
+    if (mbr__watch_active(&p->rx_watch))
+        mbr__watch_end(&p->l->ws, &p->rx_watch);
+    if (accepted) {
+        begin_connection(pair, MBR__PAIR_OPEN);
+        mbr__catloop_answered(pair, 0);
+        return;
+    }
+    mbr__catloop_answered(pair, error == EADDRINUSE ? -EADDRINUSE : -ECONNREFUSED);
+    keep(pair);
+}
+
+int mbr__pair_count(struct mbr__pair *pair)
+{
+    static const uint64_t secret[2] = {UINT64_C(0x6d656d6272616e65), UINT64_C(0x636174)};
+    struct mbr__hash *all = &pair->pipe.l->connections;
+
+    pair->key = mbr__siphash(secret, &pair->ask.from, 2 * sizeof(pair->ask.from));
+    int r = mbr__hash_put(all, pair->key, pair);
+
+    pair->counted = r == 0;
+    return r == -EEXIST ? -EADDRINUSE : r;
+}
+
+static void answer(struct mbr__pair *pair, const struct mbr__record *rec)
+{
+    struct mbr__pipe *p = &pair->pipe;
+    int r;
+
+    memcpy(&pair->ask, rec->data, sizeof(pair->ask)); /* once */
+    mbr__ring_release(&p->rx, rec);
+    unsay(p);
+    r = from_shm(&pair->ask.from, &pair->from);
+    if (r == 0)
+        r = from_shm(&pair->ask.to, &pair->to);
+    begin_connection(pair, MBR__PAIR_IDLE);
+    if (r == 0)
+        r = mbr__catloop_asked(pair, pair->ask.target);
+    uint32_t error = (uint32_t)-r;
+
+    if (!publish(p, r < 0 ? MBR__REC_REFUSE : MBR__REC_ACCEPT, &error, sizeof(error))) {
+        mbr__pipe_fault(p, EPROTO); /* it does not read what it asks for */
+        if (r < 0)
+            mbr__pair_free(pair);
+    } else if (r < 0) {
+        uncount(pair);
+        mbr__pipe_watch_rx(p);
+    } else if (pair->state == MBR__PAIR_QUEUED && mbr__watch_active(&p->rx_watch)) {
+        mbr__watch_end(&p->l->ws, &p->rx_watch);
+    }
+}
+
+static void poll_idle(struct mbr__pair *pair)
+{
+    struct mbr__pipe *p = &pair->pipe;
+    struct mbr__record rec;
+    int r = next_record(p, &rec);
+
+    if (r == 0)
+        mbr__pipe_watch_rx(p);
+    else if (r > 0 && !pair->client && rec.kind == MBR__REC_CONNECT &&
+             rec.len == sizeof(struct mbr__connect_shm))
+        answer(pair, &rec);
+    else
+        mbr__pair_free(pair);
+}
+
+/* ---- closing ---- */
+
+/* Skips what the peer had sent. 1 its end marker is there, 0 not yet, -EPROTO. */
+static int skip(struct mbr__pipe *p)
+{
+    struct mbr__record rec;
+    int r = 1;
+
+    /* Behind an end marker that was seen the client may have asked again already. */
+    if ((p->rx.flags & MBR__RING_LEFT) != 0)
+        return 1;
+    for (uint64_t n = p->rx.mask / MBR__RECORD_ALIGN; n > 0 && r > 0; n--) {
+        r = mbr__ring_peek(&p->rx, &rec);
+        if (r > 0)
+            mbr__ring_release(&p->rx, &rec);
+    }
+    mbr__pipe_retire(p);
+    if (r > 0)
+        mbr__sched_wake(&p->task); /* it sends faster than we skip */
+    return r < 0 ? r : (p->rx.flags & MBR__RING_LEFT) != 0;
+}
+
+static void poll_closing(struct mbr__pair *pair)
+{
+    struct mbr__pipe *p = &pair->pipe;
+    int r = peer_is_gone(p) ? -ECONNRESET : skip(p);
+
+    (void)mbr__ring_refresh(&p->tx);
+    if (r < 0 || p->tx.broken) {
+        mbr__pair_free(pair);
+        return;
+    }
+    if (r > 0 && (!pair->client || p->tx.head == p->tx.tail)) {
+        if (mbr__watch_active(&p->tx_watch))
+            mbr__watch_end(&p->l->ws, &p->tx_watch);
+        keep(pair);
+        return;
+    }
+    mbr__pipe_watch_rx(p);
+    if (pair->client)
+        mbr__pipe_watch_tx(p);
+}
+
+void mbr__pair_leave(struct mbr__pair *pair)
+{
+    struct mbr__pipe *p = &pair->pipe;
+
+    uncount(pair);
+    mbr__list_del(&pair->node);
+    mbr__list_del(&pair->flow);
+    p->sock = NULL;
+    pair->sock = NULL;
+    mbr__pipe_fail(p, &p->pops, EBADF);
+    mbr__pipe_fail(p, &p->pushes, EBADF);
+    if (p->fault != 0 || !p->attached || p->l->closing || pair->state < MBR__PAIR_QUEUED ||
+        p->l->fork_mark != mbr__fork_mark()) {
+        mbr__pair_free(pair);
+        return;
+    }
+    if (p->in.buf != NULL)
+        mbr__buf_unref(p->in.buf);
+    p->in = (struct mbr__partial){0};
+    if (p->place.shown && p->place.rec.kind != 0)
+        mbr__ring_release(&p->rx, &p->place.rec);
+    p->place = (struct mbr__place){0};
+    if (mbr__watch_active(&p->rx_watch))
+        mbr__watch_end(&p->l->ws, &p->rx_watch);
+    if (mbr__watch_active(&p->tx_watch))
+        mbr__watch_end(&p->l->ws, &p->tx_watch);
+    put_end(p);
+    pair->state = MBR__PAIR_CLOSING;
+    mbr__sched_wake(&p->task);
+}
+
+/* ---- making known ---- */
+
+/* Sends our note to the peer's mailbox; again later while that is full. */
+static int send_note(struct mbr__pair *pair)
+{
+    struct mbr__pipe *p = &pair->pipe;
+    struct mbr__note note;
+    int r = mbr__hello_note(p, pair->client ? MBR__HELLO_CONNECT : MBR__HELLO_PAIRED, &note);
+
+    if (r == 0)
+        r = mbr__post_send(&p->l->names, p->peer->inst, &note, NULL);
+    p->hello_sent = r == 0;
+    if (r == 0) {
+        mbr__region_drop_fd(&p->own); /* the note holds it */
+    } else if (r == -EAGAIN || r == -ETOOMANYREFS || r == -EMFILE || r == -ENFILE) {
+        if (!mbr__timer_is_set(&p->retry))
+            (void)mbr__timer_add(&p->l->ws.timers, &p->retry, mbr__deadline_ns(RETRY_NS));
+        r = 0;
+    }
+    return r == -ENOENT ? -ECONNREFUSED : r;
+}
+
+static int find_peer(struct mbr_libos *l, const struct mbr__link *link, struct mbr__peer **out)
+{
+    int pidfd = -1;
+    int r = mbr__peer_get(l, &link->owner, link->inst, -1, -1, link->wake, out);
+
+    if (r != -EPROTO)
+        return r;
+    r = mbr__proc_pidfd(&link->owner, &pidfd);
+    if (r == -ESRCH)
+        return -ECONNREFUSED;
+    return r < 0 ? r : mbr__peer_get(l, &link->owner, link->inst, pidfd, -1, link->wake, out);
+}
+
+/* An idle pair to that instance, or NULL. */
+static struct mbr__pair *find_idle(struct mbr_libos *l, uint64_t inst, uint64_t capacity)
+{
+    struct mbr__list *node;
+
+    mbr__list_for_each (node, &l->idle) {
+        struct mbr__pair *pair = mbr__container_of(node, struct mbr__pair, node);
+        struct mbr__pipe *p = &pair->pipe;
+
+        if (p->peer != NULL && p->peer->inst == inst && p->own.body == capacity &&
+            !peer_is_gone(p)) {
+            mbr__list_del(&pair->node);
+            l->idle_pairs--;
+            return pair;
+        }
+    }
+    return NULL;
+}
+
+static int greet(struct mbr__pair *pair, const struct mbr__link *link, uint64_t capacity)
+{
+    struct mbr__peer *peer = NULL;
+    int r = find_peer(pair->pipe.l, link, &peer);
+
+    if (r < 0)
+        return r;
+    mbr__peer_join(peer, &pair->pipe);
+    r = make_half(pair, capacity);
+    if (r < 0)
+        return r;
+    pair->pipe.target[0] = link->id[0];
+    pair->pipe.target[1] = link->id[1];
+    ask(pair);
+    mbr__list_push_back(&pair->pipe.l->greeting, &pair->node);
+    return send_note(pair);
+}
+
+int mbr__pair_connect(struct mbr__sock *s, const struct mbr__link *link,
+                      const union mbr__addr *from, const union mbr__addr *to,
+                      struct mbr__pair **out)
+{
+    uint64_t capacity = mbr__catloop_capacity(s);
+    struct mbr__pair *pair = find_idle(s->l, link->inst, capacity);
+    bool fresh = pair == NULL;
+
+    if (fresh)
+        pair = pair_new(s->l, true);
+    if (pair == NULL)
+        return -ENOMEM;
+    pair->sock = s;
+    pair->from = *from;
+    pair->to = *to;
+    pair->ask = (struct mbr__connect_shm){.target = {link->id[0], link->id[1]}};
+    to_shm(from, &pair->ask.from);
+    to_shm(to, &pair->ask.to);
+    if (fresh) {
+        int r = greet(pair, link, capacity);
+
+        if (r < 0) {
+            mbr__pair_free(pair);
+            return r;
+        }
+    } else {
+        ask(pair);
+    }
+    *out = pair;
+    return 0;
+}
+
+static void greeted(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note)
+{
+    struct mbr__pair *pair;
+    struct mbr__peer *peer = NULL;
+    uint64_t capacity = 0;
+
+    if (note->nfds != 3 || !mbr__ring_capacity_ok(h->capacity) || h->wake < 0 || h->pid <= 0 ||
+        l->kind != MBR__CATLOOP || (pair = pair_new(l, false)) == NULL)
+        return;
+    struct mbr__pipe *p = &pair->pipe;
+    int r = mbr__region_attach(note->fds[0], MBR__HALF_HEAD, h->capacity, &p->theirs);
+
+    pair->state = MBR__PAIR_IDLE;
+    if (r == 0)
+        r = mbr__session_check_half(&p->theirs, h->id, &capacity);
+    if (r == 0)
+        r = mbr__hello_know(l, h, note, &peer);
+    if (r == 0) {
+        mbr__peer_join(peer, p);
+        r = make_half(pair, capacity);
+    }
+    if (r == 0)
+        r = mbr__session_join(p, capacity, 0, 0);
+    p->target[0] = h->id[0];
+    p->target[1] = h->id[1];
+    if (r == 0)
+        r = send_note(pair);
+    if (r < 0) {
+        mbr__pair_free(pair);
+        return;
+    }
+    poll_idle(pair);
+}
+
+static struct mbr__pair *find_greeting(struct mbr_libos *l, const uint64_t id[2])
+{
+    struct mbr__list *node;
+
+    mbr__list_for_each (node, &l->greeting) {
+        struct mbr__pair *pair = mbr__container_of(node, struct mbr__pair, node);
+
+        if (pair->pipe.id[0] == id[0] && pair->pipe.id[1] == id[1])
+            return pair;
+    }
+    return NULL;
+}
+
+static void paired(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note)
+{
+    struct mbr__pair *pair = find_greeting(l, h->target);
+
+    if (pair == NULL || note->nfds != 3 || !mbr__ring_capacity_ok(h->capacity))
+        return;
+    struct mbr__pipe *p = &pair->pipe;
+    struct mbr__peer *peer = p->peer;
+    uint64_t capacity = 0;
+
+    if (mbr__proc_same_namespace(&peer->proc) && note->pid != peer->proc.pid)
+        return; /* somebody else answers */
+    int bell = mbr__hello_bell(&peer->proc, peer->wake_no, &note->fds[1]);
+    int r = bell == -EPROTO
+                ? -EPROTO
+                : mbr__region_attach(note->fds[0], MBR__HALF_HEAD, h->capacity, &p->theirs);
+
+    if (bell >= 0 && peer->wake < 0)
+        peer->wake = bell;
+    else if (bell >= 0)
+        close(bell);
+    if (r == 0)
+        r = mbr__session_check_half(&p->theirs, h->id, &capacity);
+    if (r == 0)
+        r = mbr__session_join(p, capacity, 0, 0);
+    mbr__list_del(&pair->node);
+    if (r < 0) {
+        give_up(pair, r == -EPROTO ? -ECONNREFUSED : r);
+        return;
+    }
+    pair->state = MBR__PAIR_ASKING;
+    mbr_fence_full(); /* pair B: it may have gone to sleep before we knew whom to wake */
+    if (mbr_load_relaxed(&p->other->want.data) != 0)
+        mbr__pipe_ring(p);
+    poll_answer(pair);
+}
+
+void mbr__pair_hello(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note)
+{
+    if (h->kind == MBR__HELLO_CONNECT)
+        greeted(l, h, note);
+    else
+        paired(l, h, note);
+}
+
+/* ---- the task ---- */
+
+static void poll_greeting(struct mbr__pair *pair)
+{
+    int r = pair->pipe.peer->dead ? -ECONNREFUSED : 0;
+
+    if (r == 0 && !pair->pipe.hello_sent)
+        r = send_note(pair);
+    if (r < 0)
+        give_up(pair, r);
+}
+
+static enum mbr__task_result poll_pair(struct mbr__task *task)
+{
+    struct mbr__pipe *p = mbr__container_of(task, struct mbr__pipe, task);
+    struct mbr__pair *pair = mbr__pair_of(p);
+
+    if (!pair->client && !p->hello_sent && p->peer != NULL && send_note(pair) < 0)
+        p->hello_sent = true; /* it has gone: its death will be seen */
+    switch ((enum mbr__pair_state)pair->state) {
+    case MBR__PAIR_GREETING:
+        poll_greeting(pair);
+        break;
+    case MBR__PAIR_ASKING:
+        poll_answer(pair);
+        break;
+    case MBR__PAIR_QUEUED:
+        break;
+    case MBR__PAIR_OPEN:
+        mbr__pipe_progress(p);
+        mbr__catloop_moved(pair);
+        break;
+    case MBR__PAIR_CLOSING:
+        poll_closing(pair);
+        break;
+    case MBR__PAIR_IDLE:
+        poll_idle(pair);
+        break;
+    }
+    return MBR__TASK_PENDING;
+}

@@ -23,7 +23,7 @@
 
 struct getopt_table {
     struct option longs[OPTIONS_MAX + 1];
-    char letters[2 + 2 * OPTIONS_MAX + 1];
+    char letters[3 + 2 * OPTIONS_MAX + 1];
 };
 
 static void make_table(const struct tool_verb *verb, struct getopt_table *table)
@@ -31,7 +31,9 @@ static void make_table(const struct tool_verb *verb, struct getopt_table *table)
     char *letter = table->letters;
     size_t n = 0;
 
-    *letter++ = ':'; /* tells a missing argument from an unknown option */
+    if (verb->command)
+        *letter++ = '+'; /* options end where the other program begins */
+    *letter++ = ':';     /* tells a missing argument from an unknown option */
     for (const struct tool_option *o = verb->options; o->name != NULL && n < OPTIONS_MAX; o++) {
         table->longs[n++] = (struct option){
             .name = o->name,
@@ -189,6 +191,14 @@ static int take_words(const struct tool_verb *verb, int argc, char **argv, struc
     return TOOL_EXIT_OK;
 }
 
+static int take_command(const struct tool_verb *verb, int argc, char **argv, struct tool_args *out)
+{
+    if (optind >= argc)
+        return wrong_usage(verb, NULL, "a program is missing");
+    out->command = argv + optind;
+    return TOOL_EXIT_OK;
+}
+
 int tool_parse(const struct tool_verb *verb, int argc, char **argv, struct tool_args *out)
 {
     struct getopt_table table;
@@ -210,7 +220,8 @@ int tool_parse(const struct tool_verb *verb, int argc, char **argv, struct tool_
             break;
     }
     if (!tool_given(&args, OPT_HELP)) {
-        int rc = take_words(verb, argc, argv, &args);
+        int rc = verb->command ? take_command(verb, argc, argv, &args)
+                               : take_words(verb, argc, argv, &args);
 
         if (rc != TOOL_EXIT_OK)
             return rc;

@@ -30,6 +30,7 @@ enum tool_option_id {
     OPT_RUNS,
     OPT_SIZE,
     OPT_DRY_RUN,
+    OPT_LIBOS,
     OPT_COMPLETION,
     OPT_MAN,
     OPT_NAMES,
@@ -96,6 +97,7 @@ struct tool_verb {
     const char *words[TOOL_WORDS_MAX];
     bool many;                     /* any number of arguments: the last kind is repeated */
     const struct tool_verb *group; /* the verbs within this one, which then has no run() */
+    bool command; /* its arguments are another program's command line, which is left alone */
     int (*run)(const struct tool_args *args); /* returns the exit code */
 };
 
@@ -115,6 +117,7 @@ struct tool_args {
     const char *word[TOOL_WORDS_MAX]; /* the first arguments */
     char *const *all;                 /* all of them */
     int words;
+    char **command; /* ended by NULL, never empty; or NULL */
 };
 
 /*

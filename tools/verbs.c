@@ -98,6 +98,19 @@ static const struct tool_option gc_options[] = {
     OPTIONS_END,
 };
 
+static const struct tool_option shim_options[] = {
+    {OPT_LIBOS, 'l', false, "libos", "KIND", "catloop catnap", "what carries its TCP connections (default: catloop)",
+     "With catloop, connections between two programs under the shim, of one user on one machine, "
+     "move into shared memory; all others are the kernel's. With catnap all are the kernel's, and "
+     "a wait looks for a moment before it sleeps."},
+    {OPT_CAPACITY, 'c', false, "capacity", "SIZE", NULL, "bytes of ring each way of a connection (default: 64K)",
+     "Bytes of shared memory each way of a connection that has moved, rounded up to a power of "
+     "two, from 4K to 1G; K, M and G stand for powers of 1024. The environment variable "
+     "MEMBRANE_CAPACITY sets another default."},
+    OPTION_HELP,
+    OPTIONS_END,
+};
+
 static const struct tool_option version_options[] = {
     {OPT_VERBOSE, 'v', false, "verbose", NULL, NULL, "also commit, compiler and what the kernel offers",
      "Adds the commit, the compiler, the libraries and what probing found of the kernel."},
@@ -157,6 +170,13 @@ static const struct tool_example doctor_examples[] = {
 static const struct tool_example gc_examples[] = {
     {"membrane gc --dry-run", "show what dead processes have left"},
     {"membrane gc", "remove it"},
+    EXAMPLES_END,
+};
+
+static const struct tool_example shim_examples[] = {
+    {"membrane shim -- redis-server redis.conf", "a server; clients under the shim talk to it in shared memory"},
+    {"membrane shim -- redis-benchmark", "such a client"},
+    {"membrane shim --libos catnap -- curl http://localhost/", "over the kernel's sockets"},
     EXAMPLES_END,
 };
 
@@ -247,6 +267,21 @@ const struct tool_verb tool_verbs[] = {
         .examples = gc_examples,
         .options = gc_options,
         .run = tool_gc,
+    },
+    {
+        .name = "shim",
+        .synopsis = "-- PROGRAM [ARGUMENT...]",
+        .brief = "run a program with its sockets on shared memory",
+        .detail = "Runs PROGRAM, unchanged, with its TCP sockets on the shim library. Where both "
+                  "ends of a connection run so and belong to one user on one machine, its bytes "
+                  "go through shared memory from its third transfer on; every other connection, "
+                  "and all that is no TCP socket, is the kernel's as before. Ends with the exit "
+                  "code of PROGRAM, which takes this process's place. Programs that are "
+                  "statically linked or set-user-ID run without the shim.",
+        .examples = shim_examples,
+        .options = shim_options,
+        .command = true,
+        .run = tool_shim,
     },
     {
         .name = "version",

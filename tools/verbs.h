@@ -13,6 +13,7 @@ int tool_recv(const struct tool_args *args);
 int tool_bench(const struct tool_args *args);
 int tool_doctor(const struct tool_args *args);
 int tool_gc(const struct tool_args *args);
+int tool_shim(const struct tool_args *args);
 int tool_version(const struct tool_args *args);
 int tool_help(const struct tool_args *args);
 

@@ -3,7 +3,7 @@
 # Help, usage errors with proposals, version, and what is generated from the option table.
 . "$(dirname "$0")/lib.sh"
 
-verbs='send recv bench doctor gc version help'
+verbs='send recv bench doctor gc shim version help'
 
 run 0 "$membrane" --help
 quiet_err
@@ -56,6 +56,9 @@ usage 'membrane: send: --timeout: needs an argument, SECONDS' send x -t
 usage 'membrane: gc: --json: takes no argument' gc --json=yes
 usage 'membrane: send: an argument is missing: send NAME [FILE]' send
 usage 'membrane: send: three: one argument too many' send one two three
+usage 'membrane: shim: a program is missing (try: membrane help shim)' shim --libos catnap --
+usage 'membrane: shim: --libos dpdk: not one of: catloop catnap' shim --libos dpdk -- true
+usage 'membrane: shim: --capacity 3: not from 4K to 1G' shim --capacity 3 -- true
 usage 'membrane: gc: x: one argument too many' gc x
 usage 'membrane: send: --capacity 3: not from 64K to 1G' send --capacity 3 x
 usage 'membrane: send: --capacity 2G: not from 64K to 1G' send --capacity 2G x
@@ -91,7 +94,7 @@ fi
 "$membrane" help --man-options >"$work/tables"
 for verb in $verbs; do
     has "$work/tables" "## membrane $verb "
-    "$membrane" help "$verb" | sed -n 's/^  ....* --\([a-z-]*\).*/\1/p' >"$work/options"
+    "$membrane" help "$verb" | sed -n 's/^  ....* --\([a-z][a-z-]*\).*/\1/p' >"$work/options"
     [ -s "$work/options" ] || fail "no options in the help of $verb"
     while read -r option; do
         has "$work/tables" "*--$option*"

@@ -156,6 +156,7 @@ static const struct bench_calls calls = {
 
 static int begin(const struct bench_subject *self)
 {
+    const struct demi_args args = {.argc = 0};
     char host[INET_ADDRSTRLEN];
 
     choose_address();
@@ -163,7 +164,7 @@ static int begin(const struct bench_subject *self)
         setenv("LIBOS", self->config, 1) != 0 || setenv("LOCAL_IPV4_ADDR", host, 1) != 0) {
         return -errno;
     }
-    return -demi_init(NULL);
+    return -demi_init(&args);
 }
 
 static int open_as(const struct bench_subject *self, enum bench_side side,

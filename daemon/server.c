@@ -172,7 +172,6 @@ int server_init(struct server *server, const struct settings *settings)
     mbr__list_init(&server->later);
     mbr__hash_init(&server->users);
     mbr__hash_init(&server->domains);
-    mbr__spin_init(&server->spin);
     server->epoll = epoll_create1(EPOLL_CLOEXEC);
     server->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return server->epoll < 0 || server->spare < 0 ? -errno : 0;
@@ -366,48 +365,27 @@ static uint64_t next_deadline(const struct server *server)
     return deadline;
 }
 
-/* Sleeps until something is ready, or until DEADLINE. */
-static int sleep_until(struct server *server, struct epoll_event *events, uint64_t deadline,
-                       uint64_t now)
+/* Waits for descriptors, until DEADLINE at most. */
+static int wait_events(struct server *server, struct epoll_event *events, uint64_t deadline)
 {
     struct timespec span = {0};
-    uint64_t left = deadline > now ? deadline - now : 0;
-    int n;
+    uint64_t now;
+    uint64_t left;
 
+    if (deadline == 0)
+        return epoll_wait(server->epoll, events, EVENTS, 0);
     if (deadline == MBR__NEVER)
         return epoll_wait(server->epoll, events, EVENTS, -1);
+    now = mbr__now_ns();
+    left = deadline > now ? deadline - now : 0;
     span.tv_sec = (time_t)(left / 1000000000u);
     span.tv_nsec = (long)(left % 1000000000u);
-    n = epoll_pwait2(server->epoll, events, EVENTS, &span, NULL);
+
+    int n = epoll_pwait2(server->epoll, events, EVENTS, &span, NULL);
+
     if (n < 0 && errno == ENOSYS) /* before Linux 5.11: whole milliseconds */
         n = epoll_wait(server->epoll, events, EVENTS,
                        left > 1000000000u ? 1000 : (int)((left + 999999) / 1000000));
-    return n;
-}
-
-/* Waits for descriptors, until DEADLINE at most. Clients that ask one thing after the other come
- * back sooner than this thread could fall asleep and be woken, so it first looks again for a
- * while, for as long as that has paid lately (event/spin.h). */
-static int wait_events(struct server *server, struct epoll_event *events, uint64_t deadline)
-{
-    int n = epoll_wait(server->epoll, events, EVENTS, 0);
-    uint64_t begin;
-    uint64_t now;
-
-    if (n != 0 || deadline == 0)
-        return n;
-    begin = mbr__now_ns();
-    now = begin;
-    while (now - begin < server->spin.budget && now < deadline) {
-        n = epoll_wait(server->epoll, events, EVENTS, 0);
-        now = mbr__now_ns();
-        if (n != 0) {
-            mbr__spin_won(&server->spin, now - begin);
-            return n;
-        }
-    }
-    n = sleep_until(server, events, deadline, now);
-    mbr__spin_lost(&server->spin, now - begin, mbr__now_ns() - now);
     return n;
 }
 

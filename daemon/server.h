@@ -18,7 +18,6 @@
 
 #include "base/hash.h"
 #include "base/list.h"
-#include "event/spin.h"
 #include "settings.h"
 #include "store/engine.h"
 
@@ -74,7 +73,6 @@ struct server {
     uint32_t count;     /* connections with a descriptor */
     uint32_t unread_limit;
     bool work_left;
-    struct mbr__spin spin; /* looking at the descriptors again, before sleeping */
     uint64_t watchdog_ns;
     uint64_t watchdog_next;
     uint64_t starved_until;

@@ -161,7 +161,6 @@ static void drop_passed(struct passed *passed)
 {
     for (int i = 0; i < passed->count; i++)
         (void)close(passed->fds[i]);
-    mbr__list_del(&passed->node);
     free(passed);
 }
 
@@ -169,12 +168,14 @@ void conn_free(struct conn *conn)
 {
     struct server *server = conn->server;
     struct mbr__list *node;
+    struct mbr__list *after;
 
     mbr__list_del(&conn->node);
     mbr__list_del(&conn->closing);
     mbr__store_conn_free(conn->store_conn);
-    while ((node = mbr__list_first(&conn->passed)) != NULL)
+    mbr__list_for_each_safe (node, after, &conn->passed) {
         drop_passed(mbr__container_of(node, struct passed, node));
+    }
     if (conn->fd >= 0)
         (void)close(conn->fd);
     ring_free(conn->ring);
@@ -212,7 +213,7 @@ int conn_keep(struct conn *conn, const unsigned char *bytes, size_t length)
         if (conn->pending == NULL)
             return -ENOMEM;
     }
-    if (length != 0)
+    if (length != 0 && bytes != NULL)
         memmove(conn->pending, bytes, length);
     conn->pending_length = (uint32_t)length;
     return 0;
@@ -423,9 +424,9 @@ static ssize_t send_with(struct conn *conn, struct iovec *iov, int count, struct
 
         message.msg_control = control.bytes;
         message.msg_controllen = CMSG_SPACE(size);
-        *CMSG_FIRSTHDR(&message) = (struct cmsghdr){
+        control.align = (struct cmsghdr){
             .cmsg_len = CMSG_LEN(size), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), passed->fds, size);
+        memcpy(CMSG_DATA(&control.align), passed->fds, size);
     }
     n = sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     return n < 0 ? -errno : n;
@@ -440,8 +441,10 @@ static ssize_t send_passing(struct conn *conn, struct iovec *iov, int count)
     if (passed->place > conn->sent)
         return send_with(conn, iov, cut(iov, count, passed->place - conn->sent), NULL);
     n = send_with(conn, iov, count, passed);
-    if (n > 0)
+    if (n > 0) {
+        mbr__list_del(&passed->node);
         drop_passed(passed);
+    }
     return n;
 }
 

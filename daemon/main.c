@@ -15,6 +15,7 @@
 #include "../tools/exits.h"
 #include "../tools/help.h"
 #include "../tools/say.h"
+#include "../tools/units.h"
 #include "journal.h"
 #include "listen.h"
 #include "log.h"
@@ -142,10 +143,18 @@ static int make_store(struct server *server)
     return rc == 0 ? TOOL_EXIT_OK : tool_error_system(rc, "the store");
 }
 
+/* The number of a descriptor; -1 for what is none. */
+static int descriptor_of(const char *text)
+{
+    uint64_t number;
+
+    return tool_parse_number(text, &number) == 0 && number <= INT32_MAX ? (int)number : -1;
+}
+
 /* A live update's state, or everything from the beginning. */
 static int take_over(struct server *server, const char *fd)
 {
-    int rc = update_restore(server, atoi(fd));
+    int rc = update_restore(server, descriptor_of(fd));
 
     return rc == 0 ? TOOL_EXIT_OK : tool_error_system(rc, "live update: the state");
 }
@@ -235,7 +244,7 @@ int daemon_run(const struct tool_args *args)
     if (code == TOOL_EXIT_OK && tool_given(args, OPT_DUMP_CONFIG)) {
         settings_dump(&settings, stdout);
     } else if (code == TOOL_EXIT_OK && tool_given(args, OPT_TRY_STATE)) {
-        code = update_try(&settings, atoi(args->value[OPT_TRY_STATE]));
+        code = update_try(&settings, descriptor_of(args->value[OPT_TRY_STATE]));
     } else if (code == TOOL_EXIT_OK) {
         code = start_log(&settings);
         raise_descriptors(&settings);

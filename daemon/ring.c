@@ -24,6 +24,9 @@
 /* Looks at all awake rings between two looks at the descriptors. */
 #define LOOKS 64
 
+/* ... of which so many at most have found something: then it is the sockets' turn. */
+#define SERVED 16
+
 /* ---- making and ending -------------------------------------------------------------------------
  */
 
@@ -302,11 +305,15 @@ static void rotate(struct server *server)
 
 bool rings_serve(struct server *server)
 {
-    for (int i = 0; i < LOOKS && !mbr__list_empty(&server->rings); i++) {
-        if (look_at_all(server, mbr__now_ns()))
+    int served = 0;
+
+    for (int i = 0; i < LOOKS && served < SERVED && !mbr__list_empty(&server->rings); i++) {
+        if (look_at_all(server, mbr__now_ns())) {
             rotate(server);
-        else
+            served++;
+        } else {
             mbr_cpu_relax();
+        }
     }
     return !mbr__list_empty(&server->rings);
 }

@@ -209,7 +209,7 @@ static int spawn(const char *binary, char **argv, int error_fd, pid_t *pid)
 static int try_binary(const char *binary, char **argv, char *why, size_t size)
 {
     int ends[2];
-    pid_t pid;
+    pid_t pid = -1;
     int rc;
 
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -218,6 +218,8 @@ static int try_binary(const char *binary, char **argv, char *why, size_t size)
     if (rc == 0 && !wait_trial(pid)) {
         rc = -EPROTO;
         read_complaint(ends[0], why, size);
+        if (why[0] == '\0')
+            (void)snprintf(why, size, "%s: failed on trial, without a word", binary);
     }
     (void)close(ends[0]);
     (void)close(ends[1]);

@@ -94,6 +94,7 @@ int tool_doctor(const struct tool_args *args)
 
     doctor_check_system(&d);
     doctor_check_memory(&d);
+    doctor_check_daemon(&d);
     if (json)
         code = print_json(&d);
     else if (!d.quiet)

@@ -40,6 +40,8 @@ void finding_value(struct finding *f, const char *format, ...)
 void doctor_check_system(struct doctor *d);
 /* Directory of names, shared memory, memory of the machine and of the control group. */
 void doctor_check_memory(struct doctor *d);
+/* Whether the store's daemon can be reached. */
+void doctor_check_daemon(struct doctor *d);
 
 /* Reads the first line of a small file, without its newline. False if there is none. */
 bool doctor_read_line(const char *path, char *line, size_t size);

@@ -154,6 +154,10 @@ first=$pid
 until_true test -S "$work/store"
 until_true test -e "$work/one/data.mdb"
 until_true says "$work/first.err" started
+run 0 env XENSTORED_PATH="$work/store" "$membrane" doctor
+out_has "serves at $work/store"
+run 0 env XENSTORED_PATH="$work/nowhere" "$membrane" doctor
+out_has "none at $work/nowhere"
 run 1 "$daemon" --socket "$work/store2" --state "$work/one"
 err_has "$work/one: in use by another membraned"
 kill "$first"

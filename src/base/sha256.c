@@ -27,7 +27,7 @@ static uint32_t big_endian(const uint8_t *bytes)
 
 static void schedule(uint32_t w[64], const uint8_t *block)
 {
-    for (int t = 0; t < 16; t++)
+    for (size_t t = 0; t < 16; t++)
         w[t] = big_endian(block + 4 * t);
     for (int t = 16; t < 64; t++) {
         uint32_t sigma0 = rotate_right(w[t - 15], 7) ^ rotate_right(w[t - 15], 18) ^ w[t - 15] >> 3;

@@ -62,9 +62,8 @@ static void unknown(struct mbr_middlc *run, const struct mc_interface *interface
     struct mc_guess guess;
     char text[300];
 
-    mbr__mc_guess_init(&guess, name->text);
-    if (run->n_errors < 1000) /* guessing in long lists is dear */
-        offer_decls(&guess, searched, exception);
+    mbr__mc_guess_init(run, &guess, name->text);
+    offer_decls(&guess, searched, exception);
     for (int kind = 0; kind < MC_TOKENS && !exception && !dotted; kind++)
         if (mbr__mc_word_text((enum mc_tok)kind))
             mbr__mc_guess_offer(&guess, mbr__mc_word_text((enum mc_tok)kind));

@@ -109,9 +109,8 @@ static void match_arms(struct mbr_middlc *run, struct mc_decl *decl, struct mc_t
             known++;
             continue;
         }
-        mbr__mc_guess_init(&guess, arm->name->text);
-        for (const struct mc_member *value = tag->members; value && run->n_errors < 1000;
-             value = value->next)
+        mbr__mc_guess_init(run, &guess, arm->name->text);
+        for (const struct mc_member *value = tag->members; value; value = value->next)
             mbr__mc_guess_offer(&guess, value->name->text);
         mbr__mc_error(run, decl->interface->file, arm->pos,
                       "'%s' is no value of the enumeration that is the tag%s", arm->name->text,

@@ -210,6 +210,13 @@ const void *mbr__mc_cname_key(const void *value, size_t *length)
     return cname->text;
 }
 
+static char *put_text(char *to, const char *from)
+{
+    while (*from)
+        *to++ = *from++;
+    return to;
+}
+
 /* A B C, copied; NULL without memory. */
 static const char *join(struct mbr_middlc *run, const char *a, const char *b, const char *c,
                         size_t *length)
@@ -219,9 +226,7 @@ static const char *join(struct mbr_middlc *run, const char *a, const char *b, co
 
     if (!text)
         return NULL;
-    memcpy(text, a, la);
-    memcpy(text + la, b, lb);
-    memcpy(text + la + lb, c, lc);
+    put_text(put_text(put_text(text, a), b), c); /* the memory is zeroed */
     if (length)
         *length = la + lb + lc;
     return text;

@@ -185,9 +185,10 @@ void mbr__mc_sort(struct mbr_middlc *run)
     }
 }
 
-void mbr__mc_guess_init(struct mc_guess *guess, const char *word)
+void mbr__mc_guess_init(struct mbr_middlc *run, struct mc_guess *guess, const char *word)
 {
-    *guess = (struct mc_guess){.word = word, .length = (uint32_t)strlen(word)};
+    *guess =
+        (struct mc_guess){.word = word, .length = (uint32_t)strlen(word), .left = &run->guesses};
     guess->distance = guess->length < 2 ? 0 : guess->length < 4 ? 1 : (guess->length + 2) / 3;
 }
 
@@ -237,10 +238,11 @@ void mbr__mc_guess_offer(struct mc_guess *guess, const char *candidate)
 
     if (length > GUESS_MAX || guess->length > GUESS_MAX || apart > guess->distance)
         return;
-    if (strcmp(candidate, guess->word) == 0)
+    if (strcmp(candidate, guess->word) == 0 || *guess->left == 0)
         return;
+    --*guess->left;
     apart = distance(guess->word, guess->length, candidate, length);
-    if (apart < guess->distance || (apart == guess->distance && !guess->best)) { /* the first */
+    if (apart < guess->distance || (apart == guess->distance && !guess->best)) {
         guess->distance = apart;
         guess->best = candidate;
     }

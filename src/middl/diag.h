@@ -73,9 +73,10 @@ struct mc_guess {
     const char *best;
     uint32_t length;
     uint32_t distance;
+    uint32_t *left; /* candidates that the run still looks at: a bound on hostile input */
 };
 
-void mbr__mc_guess_init(struct mc_guess *guess, const char *word);
+void mbr__mc_guess_init(struct mbr_middlc *run, struct mc_guess *guess, const char *word);
 void mbr__mc_guess_offer(struct mc_guess *guess, const char *candidate);
 
 /* " (did you mean 'best'?)" in BUFFER of 300 bytes, or "". Returns BUFFER. */

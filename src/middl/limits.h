@@ -19,6 +19,7 @@
 #define MC_MAX_NEEDS      1024u        /* of one interface */
 #define MC_MAX_SIZE       0x7fffffffu  /* bytes of a value */
 #define MC_MAX_ERRORS     200u         /* shown of one file, unless asked otherwise */
+#define MC_MAX_GUESSES    300000u      /* candidates compared with misspelt words, in a run */
 #define MC_MAX_SET        64u          /* members of an enumeration that a set is made of */
 
 #endif

@@ -260,7 +260,7 @@ const char *mbr__mc_guess_interface(struct mbr_middlc *run, const struct mc_file
     struct mc_guess guess;
     char *own;
 
-    mbr__mc_guess_init(&guess, name->text);
+    mbr__mc_guess_init(run, &guess, name->text);
     for (const struct mc_interface *i = run->interfaces; i; i = i->next)
         mbr__mc_guess_offer(&guess, i->name->text);
     if (run->searches++ < 100) { /* reading directories is dear */

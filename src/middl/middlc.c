@@ -61,6 +61,7 @@ int mbr_middlc_new(struct mbr_middlc **compiler)
     run->diags_end = &run->diags;
     run->dirs_end = &run->dirs;
     run->max_errors = MC_MAX_ERRORS;
+    run->guesses = MC_MAX_GUESSES;
     memcpy(run->warn, on, sizeof run->warn);
     *compiler = run;
     return 0;

@@ -49,7 +49,7 @@ static const char *guess_word(const struct mc_parser *parser, char buffer[300])
     buffer[0] = '\0';
     if (token->kind != MC_NAME)
         return buffer;
-    mbr__mc_guess_init(&guess, token->name->text);
+    mbr__mc_guess_init(parser->run, &guess, token->name->text);
     for (int kind = 0; kind < MC_TOKENS; kind++)
         if (mbr__mc_word_text((enum mc_tok)kind))
             mbr__mc_guess_offer(&guess, mbr__mc_word_text((enum mc_tok)kind));

@@ -59,6 +59,7 @@ struct mbr_middlc {
     uint32_t max_errors;
 
     uint32_t searches; /* of directories, for guesses */
+    uint32_t guesses;  /* candidates still to be compared with misspelt words */
     bool closed;       /* no file is looked for: everything comes from memory */
 
     struct mbr__strbuf scratch; /* for canonical forms */

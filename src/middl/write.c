@@ -168,7 +168,11 @@ static void put_one(struct mbr__strbuf *out, const char *text, size_t before, si
     char c = *text;
 
     if (how == MC_ESCAPE_C) {
-        put_in_c(out, c, before ? text[-1] : '\0', after == 0);
+        char last = '\0';
+
+        if (before)
+            last = text[-1];
+        put_in_c(out, c, last, after == 0);
         return;
     }
     if (how == MC_ESCAPE_MAN) {

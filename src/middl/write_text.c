@@ -12,7 +12,9 @@
 struct text {
     struct mbr__strbuf *out;
     const struct mc_file *file;
-    uint32_t next; /* the first comment that is not written yet */
+    uint32_t next;     /* the first comment that is not written yet */
+    bool flat;         /* a list is being put on one line, with what is inside it */
+    size_t flat_start; /* where that line begins */
 };
 
 static void put_name(struct text *text, const struct mc_name *name)
@@ -126,41 +128,62 @@ static void put_rows(struct text *text, const struct mc_member *members, enum mc
     }
 }
 
-/* A list between OPEN and CLOSE; on one line if nothing is against it. */
+/* The list on one line, or, when that is too long, some of it. */
+static void put_flat(struct text *text, const struct mc_member *members, enum mc_kind kind,
+                     const char *brackets)
+{
+    const struct mc_member *last;
+
+    mbr__strbuf_putc(text->out, ' ');
+    for (const struct mc_member *first = members; first; first = last->next) {
+        put_group(text, first, kind, 0);
+        last = group_end(first);
+        mbr__strbuf_puts(text->out, last->next ? ", " : " ");
+        if (text->out->length - text->flat_start > MC_WIDTH)
+            return;
+    }
+    mbr__strbuf_putc(text->out, brackets[1]);
+}
+
+/* Tries to put the list on one line, with TAIL columns to spare; takes it back if it is too long.
+ */
+static bool try_flat(struct text *text, const struct mc_member *members, enum mc_kind kind,
+                     const char *brackets, size_t tail)
+{
+    struct mbr__strbuf *out = text->out;
+    size_t start = out->length;
+
+    text->flat = true;
+    text->flat_start = start - mbr__mc_column(out);
+    put_flat(text, members, kind, brackets);
+    text->flat = false;
+    if (mbr__strbuf_error(out) || out->length - text->flat_start + tail <= MC_WIDTH)
+        return true;
+    out->length = start;
+    out->data[start] = '\0';
+    return false;
+}
+
+/*
+ * A list between BRACKETS; on one line if nothing is against it. Inside a line that is being tried
+ * nothing else is tried, so that the work does not double with each level.
+ */
 static void put_list(struct text *text, const struct mc_member *members, enum mc_kind kind,
                      const char *brackets, size_t indent, size_t tail)
 {
     struct mbr__strbuf *out = text->out;
-    size_t start, column;
 
     mbr__strbuf_putc(out, brackets[0]);
     if (!members) {
         mbr__strbuf_putc(out, brackets[1]);
         return;
     }
-    start = out->length;
-    column = mbr__mc_column(out);
-    if (!has_comments(members)) {
-        const struct mc_member *last;
-
-        mbr__strbuf_putc(out, ' ');
-        for (const struct mc_member *first = members; first; first = last->next) {
-            put_group(text, first, kind, indent + 2);
-            last = group_end(first);
-            mbr__strbuf_puts(out, last->next ? ", " : " ");
-            if (out->length - start + column > MC_WIDTH)
-                break;
-        }
-        if (mbr__strbuf_error(out))
-            return;
-        if (out->length - start + column + 1 + tail <= MC_WIDTH &&
-            !memchr(out->data + start, '\n', out->length - start)) {
-            mbr__strbuf_putc(out, brackets[1]);
-            return;
-        }
-        out->length = start; /* it did not fit: once more, in rows */
-        out->data[start] = '\0';
+    if (text->flat) {
+        put_flat(text, members, kind, brackets);
+        return;
     }
+    if (!has_comments(members) && try_flat(text, members, kind, brackets, tail))
+        return;
     put_rows(text, members, kind, indent + 2);
     mbr__mc_newline(out, indent);
     mbr__strbuf_putc(out, brackets[1]);
@@ -278,7 +301,7 @@ static void put_decl(struct text *text, const struct mc_decl *decl)
 
 void mbr__mc_put_decl_text(struct mbr__strbuf *out, const struct mc_decl *decl)
 {
-    struct text text = {out, decl->interface->file, decl->before.end};
+    struct text text = {.out = out, .file = decl->interface->file, .next = decl->before.end};
 
     put_statement(&text, decl, 0);
     mbr__strbuf_putc(out, '\n');

@@ -63,7 +63,9 @@ SHIM_EXPORT ssize_t read(int fd, void *buf, size_t n)
 
     shim_ready();
     c = shim_conn_busy(fd);
-    return c == NULL ? real.read(fd, buf, n) : receive(c, fd, buf, n, 0);
+    if (c == NULL)
+        return real.read(fd, buf, n);
+    return n == 0 ? finish(c, 0) : receive(c, fd, buf, n, 0);
 }
 
 SHIM_ALIAS(read);

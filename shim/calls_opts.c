@@ -84,6 +84,7 @@ static int take_error(struct shim_conn *c, int fd)
     error = c->rx_error;
     c->rx_error = 0;
     pthread_mutex_unlock(&c->rx);
+    shim_heat(c, fd);
     return error;
 }
 

@@ -283,20 +283,34 @@ SHIM_EXPORT int fcntl64(int fd, int cmd, ...)
     return fcntl_done(fd, cmd, arg, real.fcntl64(fd, cmd, arg));
 }
 
+/* What is to be read of a stream of which a part is still in the kernel. */
+static bool count_both(struct shim_conn *c, int64_t *n)
+{
+    const struct shim_half *peer = mbr_load_acquire(&c->peer);
+
+    if (peer == NULL || !mbr_load_acquire(&peer->switched))
+        return false;
+    *n = shim_avail(c) + (int64_t)(mbr_load_relaxed(&peer->start) - c->rx_tcp);
+    return true;
+}
+
 /* FIONREAD (SIOCINQ) and TIOCOUTQ (SIOCOUTQ) of what is not in the kernel. False: ask the kernel.
  */
-static bool count_bytes(struct shim_conn *c, unsigned long request, int *out)
+static bool count_bytes(struct shim_conn *c, int fd, unsigned long request, int *out)
 {
     int64_t n;
 
     shim_conn_phase(c);
+    shim_heat(c, fd);
     if (request == FIONREAD && shim_rx_in_ring(c))
         n = shim_avail(c);
+    else if (request == FIONREAD && count_both(c, &n))
+        ;
     else if (request == TIOCOUTQ && shim_tx_in_ring(c))
         n = (int64_t)c->size - shim_room(c);
     else
         return false;
-    *out = n < 0 ? 0 : (int)n;
+    *out = n < 0 || n > INT_MAX ? 0 : (int)n;
     return true;
 }
 
@@ -313,7 +327,7 @@ SHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
     va_end(ap);
     if ((request == FIONREAD || request == TIOCOUTQ) && arg != NULL &&
         (c = shim_conn_busy(fd)) != NULL) {
-        bool ours = mbr_load_acquire(&c->mode) != SHIM_LOST && count_bytes(c, request, arg);
+        bool ours = mbr_load_acquire(&c->mode) != SHIM_LOST && count_bytes(c, fd, request, arg);
 
         shim_conn_put(c);
         if (ours)

@@ -62,6 +62,7 @@ struct shim_conn {
     uint64_t tx_tcp;
     uint32_t tx_ring;   /* 1: switched */
     uint32_t rung_data; /* the peer's rx_parked we have answered */
+    uint32_t tx_gone;   /* 1: the kernel says that the peer is gone */
     uint32_t tx_broken; /* an errno that every send gets, or 0 */
     uint32_t starved;   /* how often there was no room: what edge-triggered EPOLLOUT counts */
     uint64_t asked;     /* ticks when the kernel was last asked whether the peer lives */
@@ -140,6 +141,13 @@ ssize_t shim_broken_pipe(int flags);
 /* Takes what wake-up bytes the kernel has for c, and learns from it whether the peer is gone. Under
  * rx, once rx_ring. Never blocks. */
 void shim_drain(struct shim_conn *c, int fd);
+
+/* The same where rx is not held: nothing if another thread has it. */
+void shim_drain_free(struct shim_conn *c, int fd);
+
+/* After anything under rx, when it is released: has epolls look at c if wake-up bytes that were
+ * meant for them have been taken. No lock of an epoll is held. */
+void shim_heat(struct shim_conn *c, int fd);
 
 /* Count and uncount a sleeper that the peer is to wake when it has sent something. */
 void shim_park(struct shim_conn *c);

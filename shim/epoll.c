@@ -401,6 +401,8 @@ void shim_epoll_settle(struct shim_epoll *e)
     for (uint32_t i = e->n_hot; i-- > 0;) {
         uint32_t slot = e->hot[i];
 
+        /* A wake-up byte that was overtaken would make the kernel's epoll readable for nothing. */
+        shim_drain_free(e->members[slot].c, e->members[slot].fd);
         shim_member_cool(e, slot);
         shim_member_update(e, slot);
         if (shim_member_pending(&e->members[slot]) == 0)

@@ -54,6 +54,7 @@ struct shim_epoll {
     uint32_t n_hot;
     uint32_t first_hot; /* where the next round begins */
     uint32_t rounds;    /* waits that were served from memory since the kernel was asked */
+    uint64_t asked;     /* ticks when it was, for that reason */
     uint32_t waiting;   /* threads in the kernel's wait */
     uint64_t waits;     /* how many there have been */
     bool watched;       /* somebody waits for the epoll descriptor itself */

@@ -16,9 +16,10 @@
 #include "epoll_members.h"
 #include "real.h"
 
-#define TURN_ROUNDS 32u   /* waits served from memory before the kernel is asked */
-#define PEEK_NS     8000u /* while looking, the kernel is asked so often */
-#define BATCH       128   /* events asked of the kernel at once */
+#define TURN_ROUNDS 32u    /* waits served from memory before the kernel is asked */
+#define TURN_NS     50000u /* ... or so much time */
+#define PEEK_NS     8000u  /* while looking, the kernel is asked so often */
+#define BATCH       128    /* events asked of the kernel at once */
 
 struct wait {
     struct shim_epoll *e;
@@ -77,14 +78,6 @@ static bool any_pending(struct shim_epoll *e)
 
 /* ---- from the kernel ------------------------------------------------------------------------- */
 
-static void drain(struct shim_conn *c, int fd)
-{
-    if (pthread_mutex_trylock(&c->rx) != 0)
-        return; /* its reader takes what there is */
-    shim_drain(c, fd);
-    pthread_mutex_unlock(&c->rx);
-}
-
 /* The kernel has news of a member: real ones, or a wake-up. */
 static void member_news(struct wait *w, uint32_t slot, uint32_t kernel)
 {
@@ -102,7 +95,7 @@ static void member_news(struct wait *w, uint32_t slot, uint32_t kernel)
             events = (events & ~out) | (shim_conn_ready(m->c) & out & m->events);
         if (shim_rx_in_ring(m->c)) {
             if (kernel & ~out)
-                drain(m->c, m->fd);
+                shim_drain_free(m->c, m->fd);
             shim_member_heat(e, slot);
             events = (events & m->events & out) | shim_member_pending(m);
         }
@@ -281,6 +274,19 @@ static void from_memory(struct wait *w)
     pthread_mutex_unlock(&w->e->lock);
 }
 
+/* What memory has is reported at once, and now and then what the kernel has, too. */
+static void kernels_turn(struct wait *w)
+{
+    struct shim_epoll *e = w->e;
+    uint64_t now = mbr__ticks();
+
+    if (++e->rounds < TURN_ROUNDS && mbr__ticks_to_ns(now - e->asked) < TURN_NS)
+        return;
+    e->rounds = 0;
+    e->asked = now;
+    (void)ask_kernel(w, 0);
+}
+
 static int wait_members(struct wait *w)
 {
     for (;;) {
@@ -288,13 +294,9 @@ static int wait_members(struct wait *w)
 
         from_memory(w);
         if (w->n > 0) {
-            if (++w->e->rounds >= TURN_ROUNDS) {
-                w->e->rounds = 0;
-                (void)ask_kernel(w, 0);
-            }
+            kernels_turn(w);
             return w->n;
         }
-        w->e->rounds = 0;
         if (left(w) == 0) {
             r = ask_kernel(w, 0);
             return r < 0 ? r : w->n;

@@ -74,9 +74,10 @@ static void release(struct set *s)
 
 /* ---- readiness ------------------------------------------------------------------------------- */
 
-static short from_memory(struct shim_conn *c, short events)
+static short from_memory(struct shim_conn *c, int fd, short events)
 {
     shim_conn_phase(c);
+    shim_heat(c, fd);
     if (!shim_rx_in_ring(c))
         return 0;
     return (short)(shim_conn_ready(c) & (uint16_t)(events | POLLERR | POLLHUP));
@@ -87,7 +88,8 @@ static int look_at_memory(struct set *s)
     int ready = 0;
 
     for (nfds_t i = 0; i < s->n; i++) {
-        s->fds[i].revents = s->conn[i] != NULL ? from_memory(s->conn[i], s->fds[i].events) : 0;
+        s->fds[i].revents =
+            s->conn[i] != NULL ? from_memory(s->conn[i], s->fds[i].fd, s->fds[i].events) : 0;
         ready += s->fds[i].revents != 0;
     }
     return ready;
@@ -117,7 +119,7 @@ static short from_kernel(struct shim_conn *c, const struct pollfd *asked, short 
             shim_drain(c, asked->fd);
             pthread_mutex_unlock(&c->rx);
         }
-        return (short)((got & events & out) | from_memory(c, events));
+        return (short)((got & events & out) | from_memory(c, asked->fd, events));
     }
     if (shim_tx_in_ring(c))
         got = (short)((got & ~out) | ((short)shim_conn_ready(c) & out));

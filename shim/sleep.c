@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "conn.h"
+#include "epoll.h"
 #include "real.h"
 
 #define BELL_NS 10000000 /* a follower looks by itself so often: its leader may be stopped */
@@ -115,6 +116,15 @@ static void took_bytes(struct shim_conn *c)
     (void)syscall(SYS_futex, &c->bell, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
+void shim_heat(struct shim_conn *c, int fd)
+{
+    if (!mbr_load_relaxed(&c->heat))
+        return;
+    mbr_store_relaxed(&c->heat, (uint32_t)0);
+    if (mbr_load_relaxed(&c->epolls) > 0)
+        shim_epoll_heat(c, fd);
+}
+
 void shim_drain(struct shim_conn *c, int fd)
 {
     char some[256];
@@ -130,6 +140,14 @@ void shim_drain(struct shim_conn *c, int fd)
         took_bytes(c);
     else if (r == 0 || (errno != EAGAIN && errno != EINTR))
         kernel_end(c, r, errno);
+}
+
+void shim_drain_free(struct shim_conn *c, int fd)
+{
+    if (pthread_mutex_trylock(&c->rx) != 0)
+        return; /* its reader takes what there is */
+    shim_drain(c, fd);
+    pthread_mutex_unlock(&c->rx);
 }
 
 /* ---- blocking -------------------------------------------------------------------------------- */
@@ -245,6 +263,7 @@ static int wait_timed(struct shim_conn *c, int fd)
         if (shim_rx_in_ring(c))
             shim_drain(c, fd);
         pthread_mutex_unlock(&c->rx);
+        shim_heat(c, fd);
     }
     return 0;
 }

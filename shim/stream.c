@@ -185,6 +185,22 @@ static ssize_t receive_tcp(struct shim_conn *c, int fd, const struct iovec *iov,
     return data;
 }
 
+/* A call that got the last bytes from the kernel also gets those that are in the ring already, as
+ * if they had never been apart. */
+static ssize_t and_ring(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
+                        ssize_t r)
+{
+    struct iovec rest[IOV_SOME];
+    int m = rest_of(iov, n, (size_t)r, rest);
+    int64_t avail;
+
+    shim_phase_locked(c);
+    if (!c->rx_ring || m == 0 || (flags & MSG_PEEK))
+        return r;
+    avail = shim_avail(c);
+    return avail > 0 ? r + take(c, fd, rest, m, flags, (uint64_t)avail) : r;
+}
+
 static ssize_t receive_once(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
                             bool nonblock)
 {
@@ -194,7 +210,7 @@ static ssize_t receive_once(struct shim_conn *c, int fd, const struct iovec *iov
         ssize_t r = receive_tcp(c, fd, iov, n, flags | (nonblock ? MSG_DONTWAIT : 0), &again);
 
         if (!again)
-            return r;
+            return r > 0 ? and_ring(c, fd, iov, n, flags, r) : r;
     }
     return receive_ring(c, fd, iov, n, flags, nonblock);
 }
@@ -233,8 +249,6 @@ ssize_t shim_receive(struct shim_conn *c, int fd, const struct iovec *iov, int n
         r = real.recvmsg(fd, &m, flags);
         return r < 0 ? -errno : r;
     }
-    if (total(iov, n) == 0)
-        return 0;
     if (nonblock && pthread_mutex_trylock(&c->rx) != 0)
         return -EAGAIN; /* another thread reads, as far as we can tell all there is */
     if (!nonblock)
@@ -244,11 +258,7 @@ ssize_t shim_receive(struct shim_conn *c, int fd, const struct iovec *iov, int n
     else
         r = receive_once(c, fd, iov, n, flags, nonblock);
     pthread_mutex_unlock(&c->rx);
-    if (mbr_load_relaxed(&c->heat)) {
-        mbr_store_relaxed(&c->heat, (uint32_t)0);
-        if (mbr_load_relaxed(&c->epolls) > 0)
-            shim_epoll_heat(c, fd);
-    }
+    shim_heat(c, fd);
     if (r > 0 && (c->named || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
         shim_upgrade(c, fd);
     return r;
@@ -290,10 +300,15 @@ static void tell_data(struct shim_conn *c, int fd)
         if (mbr__ticks_to_ns(now - c->asked) < ASK_NS)
             return;
         c->asked = now;
-        if (real.recv(fd, &one, 1, MSG_PEEK | MSG_DONTWAIT) != 0)
-            return;
+        if (real.recv(fd, &one, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+            c->tx_gone = 1;
     }
-    ring_bell(c, fd);
+}
+
+/* Whether the peer reads no more, as far as we have heard. */
+static bool gone(struct shim_conn *c)
+{
+    return c->tx_gone || mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO;
 }
 
 /* Puts as much as there is room for into the ring. */
@@ -345,6 +360,11 @@ static ssize_t send_ring(struct shim_conn *c, int fd, const struct iovec *iov, i
                 return -ECONNRESET;
             }
             return shim_broken_pipe(flags);
+        }
+        if (gone(c)) {
+            ring_bell(c, fd);
+            if (c->tx_broken)
+                continue;
         }
         if (room > 0) {
             done += put(c, iov, n, done, (uint64_t)room);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loads on a server of the store's protocol, each from one thread. They return a rate a second, or
+ * a time in nanoseconds; negative: an errno.
+ */
+#ifndef BENCH_STORE_LOAD_H
+#define BENCH_STORE_LOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bench/store/peer.h"
+
+/* Requests of READ or WRITE of 16 bytes: `connections` of them with `depth` outstanding each. */
+double load_requests(const struct peer *p, uint32_t type, int connections, int depth,
+                     uint64_t span_ns);
+/* Start, read, write, commit, each waited for: transactions a second. */
+double load_transactions(const struct peer *p, uint64_t span_ns);
+/* Median of a round trip with READ, and from a write to its event at another connection. */
+double load_round_trip(const struct peer *p, uint64_t span_ns);
+double load_delivery(const struct peer *p, uint64_t span_ns);
+/* Events a second to so many watchers. */
+double load_fan_out(const struct peer *p, int watchers, uint64_t span_ns);
+
+/* So many more connections that do nothing, with a watch each if `watch`; they are closed with
+ * load_crowd_end(). Negative errno. */
+int load_crowd(const struct peer *p, int count, int watch);
+/* So many watches on one connection. */
+int load_watches(const struct peer *p, int count);
+void load_crowd_end(void);
+
+/* `count` nodes below `directory`, pipelined; a tenth of a second and more. Negative errno. */
+int load_nodes(const struct peer *p, const char *directory, int count);
+/* Makes and reads children of a directory, each waited for: pairs a second. */
+double load_children(const struct peer *p, const char *directory, uint64_t span_ns);
+/* Removes a directory while another connection reads: the longest wait of that one. */
+double load_removal(const struct peer *p, const char *directory);
+/* Reads of 16 bytes one at a time over a shared page; -EIO: the server has none. */
+double load_ring(const struct peer *p, uint64_t span_ns);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * membrane-bench-store: the store's speed as ratios to a floor that is measured in the same run.
+ * All figures of a row take turns in each repetition; medians are shown and judged.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "bench/lib/clock.h"
+#include "bench/lib/env.h"
+#include "bench/lib/json.h"
+#include "bench/store/load.h"
+#include "bench/store/peer.h"
+
+#define RUNS_MAX 100
+#define CROWD    4000
+#define WATCHES  100000
+#define WIDE     100000
+#define NODES    900000 /* and WIDE, and some: a million */
+#define FAN      50
+#define DURABLE  16
+
+struct world {
+    struct peer floor, store, durable;
+    uint64_t span;
+    int runs;
+    const char *only;
+    json_t *rows;
+    int missed;
+    int failed;
+};
+
+/* One figure: the measured thing, and what it is held against. */
+struct row {
+    const char *name;
+    const char *unit;
+    double goal; /* of the ratio, or of the value itself if there is no base */
+    bool at_most;
+    double value[RUNS_MAX], base[RUNS_MAX], ratio[RUNS_MAX];
+    int count;
+};
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static double median(const double *values, int count)
+{
+    double sorted[RUNS_MAX];
+
+    if (count == 0)
+        return 0;
+    memcpy(sorted, values, (size_t)count * sizeof(*sorted));
+    qsort(sorted, (size_t)count, sizeof(*sorted), compare);
+    return count % 2 != 0 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+}
+
+/* Takes one repetition; base 0: the value is judged by itself. */
+static int take(struct row *row, double value, double base)
+{
+    if (value < 0 || base < 0)
+        return (int)(value < 0 ? value : base);
+    row->value[row->count] = value;
+    row->base[row->count] = base;
+    row->ratio[row->count++] = base > 0 ? value / base : value;
+    return 0;
+}
+
+static json_t *samples(const double *values, int count)
+{
+    json_t *array = json_array();
+
+    for (int i = 0; i < count; i++)
+        (void)json_array_append_new(array, json_real(values[i]));
+    return array;
+}
+
+static void report(struct world *w, const struct row *row, int error)
+{
+    double value = median(row->value, row->count);
+    double base = median(row->base, row->count);
+    double ratio = median(row->ratio, row->count);
+    bool met = row->at_most ? ratio <= row->goal : ratio >= row->goal;
+    const char *verdict = met ? "met" : "missed";
+
+    if (error < 0 || row->count == 0) {
+        fprintf(stderr, "membrane-bench-store: %s: %s\n", row->name, strerror(-error));
+        w->failed++;
+        return;
+    }
+    w->missed += !met;
+    printf("%-34s %12.0f %12.0f %10.3f  %s %-8.3g %s\n", row->name, value, base, ratio,
+           row->at_most ? "<=" : ">=", row->goal, verdict);
+    (void)fflush(stdout);
+    (void)json_array_append_new(
+        w->rows,
+        json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:b, s:b, s:o, s:o}", "name", row->name, "unit",
+                  row->unit, "value", value, "base", base, "ratio", ratio, "goal", row->goal,
+                  "at_most", row->at_most, "met", met, "values", samples(row->value, row->count),
+                  "bases", samples(row->base, row->count)));
+}
+
+static bool wanted(const struct world *w, const char *name)
+{
+    return w->only == NULL || fnmatch(w->only, name, 0) == 0;
+}
+
+/* ---- rows ---- */
+
+static void requests(struct world *w)
+{
+    struct row one = {.name = "read 1x1 / floor", .unit = "1/s", .goal = 0.9};
+    struct row all = {.name = "read 16x16 / floor", .unit = "1/s", .goal = 0.7};
+    struct row write1 = {.name = "write 1x1 / read", .unit = "1/s", .goal = 0.85};
+    struct row write16 = {.name = "write 16x16 / read", .unit = "1/s", .goal = 0.85};
+    struct row tx = {.name = "transaction / read", .unit = "1/s", .goal = 0.24};
+    struct row delivery = {
+        .name = "write to event / floor", .unit = "ns", .goal = 1.3, .at_most = true};
+    struct row fan = {.name = "events to 50 watchers", .unit = "1/s", .goal = 500e3};
+    int rc = 0;
+
+    if (!wanted(w, "requests"))
+        return;
+    for (int i = 0; i < w->runs && rc == 0; i++) {
+        double read1 = load_requests(&w->store, MBR__XS_READ, 1, 1, w->span);
+        double read16 = load_requests(&w->store, MBR__XS_READ, 16, 16, w->span);
+
+        rc = take(&one, read1, load_requests(&w->floor, MBR__XS_READ, 1, 1, w->span));
+        rc = rc < 0 ? rc
+                    : take(&all, read16, load_requests(&w->floor, MBR__XS_READ, 16, 16, w->span));
+        rc = rc < 0 ? rc
+                    : take(&write1, load_requests(&w->store, MBR__XS_WRITE, 1, 1, w->span), read1);
+        rc = rc < 0
+                 ? rc
+                 : take(&write16, load_requests(&w->store, MBR__XS_WRITE, 16, 16, w->span), read16);
+        rc = rc < 0 ? rc : take(&tx, load_transactions(&w->store, w->span), read1);
+        rc = rc < 0 ? rc
+                    : take(&delivery, load_delivery(&w->store, w->span),
+                           load_round_trip(&w->floor, w->span));
+        rc = rc < 0 ? rc : take(&fan, load_fan_out(&w->store, FAN, w->span), 0);
+    }
+    report(w, &one, rc);
+    report(w, &all, rc);
+    report(w, &write1, rc);
+    report(w, &write16, rc);
+    report(w, &tx, rc);
+    report(w, &delivery, rc);
+    report(w, &fan, rc);
+}
+
+static void ring(struct world *w)
+{
+    struct row row = {.name = "ring / socket, read 1x1", .unit = "1/s", .goal = 5};
+    int rc = 0;
+
+    for (int i = 0; i < w->runs && rc == 0 && wanted(w, "ring"); i++)
+        rc = take(&row, load_ring(&w->store, w->span),
+                  load_requests(&w->store, MBR__XS_READ, 1, 1, w->span));
+    if (wanted(w, "ring"))
+        report(w, &row, rc);
+}
+
+/* The rate with a crowd, held against the rate without, each time anew. */
+static void crowded(struct world *w, struct row *row, int connections, int with_watch, int watches)
+{
+    int rc = 0;
+
+    if (!wanted(w, "crowd"))
+        return;
+    for (int i = 0; i < w->runs && rc == 0; i++) {
+        double without = load_requests(&w->store, MBR__XS_WRITE, 1, 1, w->span);
+
+        rc = watches > 0 ? load_watches(&w->store, watches)
+                         : load_crowd(&w->store, connections, with_watch);
+        if (rc == 0)
+            rc = take(row, load_requests(&w->store, MBR__XS_WRITE, 1, 1, w->span), without);
+        load_crowd_end();
+    }
+    report(w, row, rc);
+}
+
+static void crowds(struct world *w)
+{
+    struct row idle = {.name = "write, 4000 connections / none", .unit = "1/s", .goal = 0.9};
+    struct row each = {.name = "write, 4000 with a watch / none", .unit = "1/s", .goal = 0.9};
+    struct row all = {.name = "write, 100000 watches / none", .unit = "1/s", .goal = 0.9};
+
+    crowded(w, &idle, CROWD, 0, 0);
+    crowded(w, &each, CROWD, 1, 0);
+    crowded(w, &all, 0, 0, WATCHES);
+}
+
+static void big_tree(struct world *w)
+{
+    struct row child = {.name = "child of 100000 / of an empty one", .unit = "1/s", .goal = 0.9};
+    struct row bytes = {.name = "bytes of a node", .unit = "B", .goal = 200, .at_most = true};
+    struct row delay = {
+        .name = "longest wait in a removal, ns", .unit = "ns", .goal = 5e6, .at_most = true};
+    uint64_t before = peer_memory(&w->store);
+    char directory[32];
+    int rc = 0;
+
+    if (!wanted(w, "tree"))
+        return;
+    for (int i = 0; i < NODES / WIDE && rc == 0; i++) {
+        (void)snprintf(directory, sizeof(directory), "/tree/%d", i);
+        rc = load_nodes(&w->store, directory, WIDE);
+    }
+    if (rc == 0)
+        rc = load_nodes(&w->store, "/wide", WIDE);
+    if (rc == 0)
+        rc = take(&bytes, (double)(peer_memory(&w->store) - before) / (NODES + WIDE), 0);
+    for (int i = 0; i < w->runs && rc == 0; i++) {
+        (void)snprintf(directory, sizeof(directory), "/empty%d", i);
+        rc = take(&child, load_children(&w->store, "/wide", w->span),
+                  load_children(&w->store, directory, w->span));
+    }
+    for (int i = 0; i < w->runs && i < NODES / WIDE && rc == 0; i++) {
+        (void)snprintf(directory, sizeof(directory), "/tree/%d", i);
+        rc = take(&delay, load_removal(&w->store, directory), 0);
+    }
+    report(w, &bytes, rc);
+    report(w, &child, rc);
+    report(w, &delay, rc);
+}
+
+/* One client that waits for each answer: a commit a write. */
+static void durable(struct world *w)
+{
+    struct row one = {.name = "durable writes 16x1 / 1x1", .unit = "1/s", .goal = 5};
+    struct row all = {.name = "durable writes 16x16 / 1x1", .unit = "1/s", .goal = 20};
+    int rc = 0;
+
+    if (!wanted(w, "durable"))
+        return;
+    for (int i = 0; i < w->runs && rc == 0; i++) {
+        double single = load_requests(&w->durable, MBR__XS_WRITE, 1, 1, w->span);
+
+        rc = take(&one, load_requests(&w->durable, MBR__XS_WRITE, DURABLE, 1, w->span), single);
+        rc = rc < 0
+                 ? rc
+                 : take(&all, load_requests(&w->durable, MBR__XS_WRITE, DURABLE, DURABLE, w->span),
+                        single);
+    }
+    report(w, &one, rc);
+    report(w, &all, rc);
+}
+
+/* ---- the program ---- */
+
+static void raise_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int measure(struct world *w)
+{
+    int rc = peer_floor(&w->floor);
+
+    if (rc == 0)
+        rc = peer_store(&w->store, 0);
+    if (rc == 0)
+        rc = peer_store(&w->durable, 1);
+    if (rc < 0) {
+        fprintf(stderr, "membrane-bench-store: cannot start the servers: %s\n", strerror(-rc));
+        return rc;
+    }
+    printf("%-34s %12s %12s %10s  goal\n", "", "here", "base", "ratio");
+    requests(w);
+    ring(w);
+    crowds(w);
+    durable(w);
+    big_tree(w);
+    return 0;
+}
+
+static int write_json(struct world *w, const char *path)
+{
+    struct bench_env env;
+    json_t *all;
+    int rc;
+
+    bench_env_read(&env);
+    all = json_pack("{s:o, s:O}", "environment", bench_env_json(&env), "rows", w->rows);
+    rc = all == NULL ? -ENOMEM : bench_json_write(all, path);
+    json_decref(all);
+    return rc;
+}
+
+static int usage(int status)
+{
+    fputs("usage: membrane-bench-store [--runs N] [--time MS] [--only ROWS] [--json FILE]\n"
+          "Rows: requests ring crowd durable tree. Measures membraned, which must be beside this\n"
+          "program, against an echo server that answers the same bytes; medians of N (5).\n"
+          "Exit status: 0 all was measured; 1 something failed; 2 wrong usage.\n",
+          status == 0 ? stdout : stderr);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"runs", required_argument, NULL, 'n'}, {"time", required_argument, NULL, 't'},
+        {"only", required_argument, NULL, 'o'}, {"json", required_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},       {0},
+    };
+    struct world w = {.runs = 5, .span = 200 * BENCH_MS, .rows = json_array()};
+    const char *json = NULL;
+    int letter, rc;
+
+    while ((letter = getopt_long(argc, argv, "n:t:o:j:h", options, NULL)) != -1) {
+        if (letter == 'h')
+            return usage(0);
+        if (letter == 'n')
+            w.runs = atoi(optarg);
+        else if (letter == 't')
+            w.span = (uint64_t)atoi(optarg) * BENCH_MS;
+        else if (letter == 'o')
+            w.only = optarg;
+        else if (letter == 'j')
+            json = optarg;
+        else
+            return usage(2);
+    }
+    if (w.runs < 1 || w.runs > RUNS_MAX || w.span == 0 || optind < argc)
+        return usage(2);
+    raise_limits();
+    rc = measure(&w);
+    peer_end(&w.floor);
+    peer_end(&w.store);
+    peer_end(&w.durable);
+    printf("%d goals missed, %d rows failed\n", w.missed, w.failed);
+    if (rc == 0 && json != NULL)
+        rc = write_json(&w, json);
+    json_decref(w.rows);
+    return rc < 0 || w.failed > 0;
+}

@@ -24,6 +24,8 @@
 #define REQUEST_MAX 128
 #define CONNECTIONS 64
 #define BUFFER      65536
+#define FAN_PATH    "/fan"
+#define FAN_BURST   8 /* writes under way at one time */
 
 struct line {
     int fd;
@@ -255,13 +257,27 @@ double load_delivery(const struct peer *p, uint64_t span_ns)
     return result;
 }
 
+/* Writes of as many nodes below the watched one, so that no event is equal to one before it. */
+static size_t fan_burst(unsigned char *at)
+{
+    size_t length = 0;
+
+    for (int i = 0; i < FAN_BURST; i++) {
+        char payload[32];
+        int size = snprintf(payload, sizeof(payload), FAN_PATH "/%d%cx", i, '\0');
+
+        length += peer_message(at + length, MBR__XS_WRITE, 0, payload, (size_t)size);
+    }
+    return length;
+}
+
 double load_fan_out(const struct peer *p, int watchers, uint64_t span_ns)
 {
     struct line lines[CONNECTIONS] = {{0}};
-    unsigned char request[REQUEST_MAX + MBR__STORE_HEADER_SIZE];
+    unsigned char burst[FAN_BURST * 64];
     static unsigned char buffer[BUFFER];
-    size_t length = request_of(request, MBR__XS_WRITE);
-    size_t event = MBR__STORE_HEADER_SIZE + sizeof(PATH) + sizeof("token");
+    size_t length = fan_burst(burst);
+    size_t event = MBR__STORE_HEADER_SIZE + sizeof(FAN_PATH "/0") + sizeof("token");
     int writer = peer_connect(p);
     uint64_t begin;
     uint64_t events = 0;
@@ -269,17 +285,17 @@ double load_fan_out(const struct peer *p, int watchers, uint64_t span_ns)
 
     for (int i = 0; i < watchers && rc == 0; i++) {
         lines[i].fd = peer_connect(p);
-        rc = lines[i].fd < 0 ? lines[i].fd : watch(lines[i].fd, PATH);
+        rc = lines[i].fd < 0 ? lines[i].fd : watch(lines[i].fd, FAN_PATH);
     }
     begin = bench_now_ns();
     while (rc == 0 && bench_now_ns() - begin < span_ns) {
-        rc = peer_send(writer, request, length);
+        rc = peer_send(writer, burst, length);
         for (int i = 0; i < watchers && rc == 0; i++) {
-            rc = peer_receive(lines[i].fd, buffer, event);
-            events++;
+            rc = peer_receive(lines[i].fd, buffer, event * FAN_BURST);
+            events += FAN_BURST;
         }
         if (rc == 0)
-            rc = peer_receive(writer, buffer, answer_size(MBR__XS_WRITE));
+            rc = peer_receive(writer, buffer, answer_size(MBR__XS_WRITE) * FAN_BURST);
     }
     for (int i = 0; i < watchers; i++)
         (void)close(lines[i].fd);

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the native socket calls add to the demi ones: both families, bytes without tokens,
+ * readiness, half-closed connections, several instances in one process; and every call with wrong
+ * arguments.
+ *
+ *   test_native_socket catnap|catloop
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <membrane/socket.h>
+
+#include "../multi/stage.h"
+
+#include <cmocka.h>
+
+static const char *kind;
+static struct mbr_libos *here, *there; /* two instances of one process */
+
+static struct sockaddr_in host(uint16_t port)
+{
+    unsigned id = (unsigned)getpid();
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+    a.sin_addr.s_addr =
+        htonl(0x7f000000u | (1 + (id >> 16) % 250) << 16 | (id & 0xff00) | (1 + id % 250));
+    return a;
+}
+
+/* ---- going on in both instances ---- */
+
+static void turn(struct mbr_libos *l)
+{
+    demi_qresult_t qr;
+    int offset;
+
+    CHECK_INT(mbr_wait_any(l, &(demi_qtoken_t){0}, 0, 0, &qr, &offset), -ETIMEDOUT);
+}
+
+static demi_qresult_t finish(struct mbr_libos *l, demi_qtoken_t qt)
+{
+    demi_qresult_t qr;
+    int r;
+
+    while ((r = mbr_wait(l, qt, 1000000, &qr)) == -ETIMEDOUT) {
+        turn(here);
+        turn(there);
+    }
+    CHECK_INT(r, 0);
+    return qr;
+}
+
+static int new_socket(struct mbr_libos *l, int domain, int type)
+{
+    int qd = -1;
+
+    CHECK_INT(mbr_socket(l, domain, type, 0, &qd), 0);
+    return qd;
+}
+
+static int listening(struct mbr_libos *l, struct sockaddr *a, socklen_t size)
+{
+    int qd = new_socket(l, a->sa_family, SOCK_STREAM);
+
+    CHECK_INT(mbr_bind(l, qd, a, size), 0);
+    CHECK_INT(mbr_listen(l, qd, 16), 0);
+    CHECK_INT(mbr_getsockname(l, qd, a, &size), 0);
+    return qd;
+}
+
+/* A connection from `there` to `here`. */
+static void connect_both(struct sockaddr *a, socklen_t size, int *client, int *server)
+{
+    int listener = listening(here, a, size);
+    demi_qtoken_t accept, connect;
+
+    *client = new_socket(there, a->sa_family, SOCK_STREAM);
+    CHECK_INT(mbr_accept(here, listener, &accept), 0);
+    CHECK_INT(mbr_connect(there, *client, a, size, &connect), 0);
+    demi_qresult_t qr = finish(there, connect);
+
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_CONNECT);
+    qr = finish(here, accept);
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_ACCEPT);
+    *server = qr.qr_value.ares.qd;
+    CHECK_INT(mbr_close(here, listener), 0);
+}
+
+static void connect_v4(int *client, int *server)
+{
+    struct sockaddr_in a = host(0);
+
+    connect_both((struct sockaddr *)&a, sizeof(a), client, server);
+}
+
+static void close_both(int client, int server)
+{
+    CHECK_INT(mbr_close(there, client), 0);
+    CHECK_INT(mbr_close(here, server), 0);
+}
+
+/* Receives exactly so many bytes. */
+static void receive(struct mbr_libos *l, int qd, char *to, size_t len)
+{
+    size_t got = 0;
+
+    while (got < len) {
+        int64_t n = mbr_sock_recv(l, qd, to + got, len - got, 0, NULL, NULL);
+
+        CHECK(n > 0 || n == -EAGAIN);
+        got += n > 0 ? (size_t)n : 0;
+        turn(here);
+        turn(there);
+    }
+}
+
+/* ---- cases ---- */
+
+static void ipv6(void **state)
+{
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in6 peer;
+    socklen_t size = sizeof(peer);
+    struct sockaddr_in four = host(0);
+    int client, server;
+    char data[5];
+    int probe = new_socket(here, AF_INET6, SOCK_STREAM);
+    int r = mbr_bind(here, probe, (struct sockaddr *)&a, sizeof(a));
+
+    CHECK_INT(mbr_close(here, probe), 0);
+    if (r == -EADDRNOTAVAIL)
+        return; /* a machine without IPv6 */
+    CHECK_INT(r, 0);
+    connect_both((struct sockaddr *)&a, sizeof(a), &client, &server);
+    CHECK_INT(mbr_getpeername(here, server, (struct sockaddr *)&peer, &size), 0);
+    CHECK(size == sizeof(peer) && peer.sin6_family == AF_INET6 && peer.sin6_port != 0);
+    CHECK_INT(mbr_sock_send(there, client, "hello", 5, NULL, 0), 5);
+    receive(here, server, data, 5);
+    CHECK(memcmp(data, "hello", 5) == 0);
+    close_both(client, server);
+    probe = new_socket(here, AF_INET6, SOCK_STREAM);
+    CHECK_INT(mbr_bind(here, probe, (struct sockaddr *)&four, sizeof(four)), -EINVAL);
+    CHECK_INT(mbr_close(here, probe), 0);
+}
+
+static void bytes_in_any_pieces(void **state)
+{
+    enum { N = 300000 };
+    static char out[N], in[N];
+    int client, server;
+    size_t sent = 0, got = 0;
+    uint64_t seed = stage_seed();
+
+    connect_v4(&client, &server);
+    stage_fill(out, N, 1);
+    while (got < N) {
+        size_t some = 1 + stage_below(&seed, 20000);
+        int64_t n =
+            mbr_sock_send(there, client, out + sent, some < N - sent ? some : N - sent, NULL, 0);
+
+        CHECK(n >= 0 || n == -EAGAIN);
+        sent += n > 0 ? (size_t)n : 0;
+        some = 1 + stage_below(&seed, 20000);
+        char first = 0;
+        int64_t peeked = mbr_sock_recv(here, server, &first, 1, MBR_SOCK_PEEK, NULL, NULL);
+
+        n = mbr_sock_recv(here, server, in + got, some < N - got ? some : N - got, 0, NULL, NULL);
+        CHECK(n > 0 || n == -EAGAIN || got == N);
+        CHECK(peeked != 1 || first == in[got]);
+        got += n > 0 ? (size_t)n : 0;
+        turn(here);
+        turn(there);
+    }
+    CHECK(memcmp(in, out, N) == 0);
+    CHECK_INT(mbr_sock_recv(here, server, in, 1, 0, NULL, NULL), -EAGAIN);
+    close_both(client, server);
+}
+
+static void half_closed(void **state)
+{
+    int client, server;
+    char data[8];
+
+    connect_v4(&client, &server);
+    CHECK_INT(mbr_sock_send(there, client, "last", 4, NULL, 0), 4);
+    CHECK_INT(mbr_shutdown(there, client, MBR_SHUT_SEND), 0);
+    CHECK_INT(mbr_sock_send(there, client, "more", 4, NULL, 0), -EPIPE);
+    receive(here, server, data, 4);
+    while (mbr_sock_recv(here, server, data, 1, 0, NULL, NULL) == -EAGAIN)
+        turn(here);
+    CHECK_INT(mbr_sock_recv(here, server, data, 1, 0, NULL, NULL), 0);
+    CHECK((mbr_sock_ready(here, server, NULL) & (MBR_READABLE | MBR_SOCK_RDHUP)) ==
+          (MBR_READABLE | MBR_SOCK_RDHUP));
+    /* The other direction goes on. */
+    CHECK_INT(mbr_sock_send(here, server, "answer", 6, NULL, 0), 6);
+    receive(there, client, data, 6);
+    CHECK(memcmp(data, "answer", 6) == 0);
+    close_both(client, server);
+}
+
+static void readiness(void **state)
+{
+    struct mbr_ready_event events[4];
+    int client, server, mark = 0;
+    size_t bytes = 99;
+    char data[8];
+
+    connect_v4(&client, &server);
+    CHECK_INT(mbr_sock_ready(here, server, &bytes), MBR_WRITABLE);
+    CHECK_INT(bytes, 0);
+    CHECK_INT(mbr_sock_watch(here, server, MBR_WRITABLE, &mark), 0);
+    CHECK_INT(mbr_ready_next(here, 0, events, 4), 1);
+    CHECK(events[0].qd == server && events[0].what == MBR_WRITABLE && events[0].data == &mark);
+    CHECK_INT(mbr_ready_next(here, 0, events, 4), -ETIMEDOUT); /* told once */
+    CHECK_INT(mbr_sock_watch(here, server, MBR_READABLE, NULL), 0);
+    CHECK_INT(mbr_ready_next(here, 0, events, 4), -ETIMEDOUT);
+    CHECK_INT(mbr_sock_send(there, client, "x", 1, NULL, 0), 1);
+    CHECK_INT(mbr_ready_next(here, MBR_FOREVER, events, 4), 1);
+    CHECK(events[0].what == MBR_READABLE);
+    CHECK((mbr_sock_ready(here, server, &bytes) & MBR_READABLE) != 0 && bytes == 1);
+    receive(here, server, data, 1);
+    CHECK_INT(mbr_sock_watch(here, server, MBR_READABLE, NULL), 0);
+    CHECK_INT(mbr_sock_watch(here, server, 0, NULL), 0); /* and not any more */
+    CHECK_INT(mbr_close(there, client), 0);
+    turn(there);
+    CHECK_INT(mbr_ready_next(here, 1000000, events, 4), -ETIMEDOUT);
+    CHECK_INT(mbr_sock_watch(here, server, MBR_READABLE, NULL), 0);
+    CHECK_INT(mbr_ready_next(here, MBR_FOREVER, events, 4), 1);
+    CHECK((events[0].what & MBR_READABLE) != 0);
+    CHECK_INT(mbr_sock_recv(here, server, data, 1, 0, NULL, NULL), 0);
+    CHECK_INT(mbr_close(here, server), 0);
+    mbr_libos_interrupt(here);
+    CHECK_INT(mbr_ready_next(here, MBR_FOREVER, events, 4), -EINTR);
+}
+
+static void accept_and_connect_without_tokens(void **state)
+{
+    struct sockaddr_in a = host(0), dead = host(1);
+    struct mbr_ready_event event;
+    int listener = listening(here, (struct sockaddr *)&a, sizeof(a));
+    int client = new_socket(there, AF_INET, SOCK_STREAM), server = -1, error = -1;
+    socklen_t size = sizeof(error);
+
+    CHECK_INT(mbr_sock_accept(here, listener, &server), -EAGAIN);
+    CHECK_INT(mbr_sock_watch(here, listener, MBR_READABLE, NULL), 0);
+    int r = mbr_sock_connect(there, client, (struct sockaddr *)&a, sizeof(a));
+
+    CHECK(r == 0 || r == -EINPROGRESS);
+    while ((r = mbr_ready_next(here, 1000000, &event, 1)) == -ETIMEDOUT)
+        turn(there);
+    CHECK(r == 1 && event.qd == listener && (event.what & MBR_READABLE) != 0);
+    CHECK_INT(mbr_sock_accept(here, listener, &server), 0);
+    while ((mbr_sock_ready(there, client, NULL) & MBR_WRITABLE) == 0)
+        turn(there);
+    CHECK_INT(mbr_getsockopt(there, client, SOL_SOCKET, SO_ERROR, &error, &size), 0);
+    CHECK_INT(error, 0);
+    close_both(client, server);
+    CHECK_INT(mbr_close(here, listener), 0);
+    /* A refusal. */
+    client = new_socket(there, AF_INET, SOCK_STREAM);
+    r = mbr_sock_connect(there, client, (struct sockaddr *)&dead, sizeof(dead));
+    CHECK_INT(r, -ECONNREFUSED);
+    CHECK_INT(mbr_getsockopt(there, client, SOL_SOCKET, SO_ERROR, &error, &size), 0);
+    CHECK_INT(error, ECONNREFUSED);
+    CHECK_INT(mbr_close(there, client), 0);
+}
+
+/* A reader that does not read bounds what its peer can send. */
+static void slow_readers_hold_their_peers(void **state)
+{
+    static char data[65536];
+    int client, server;
+    uint64_t sent = 0;
+    int64_t n;
+
+    connect_v4(&client, &server);
+    while ((n = mbr_sock_send(there, client, data, sizeof(data), NULL, 0)) > 0)
+        sent += (uint64_t)n;
+    CHECK_INT(n, -EAGAIN);
+    CHECK(sent > 0 && sent < UINT64_C(64) << 20);
+    CHECK((mbr_sock_ready(there, client, NULL) & MBR_WRITABLE) == 0);
+    while (sent > 0) {
+        n = mbr_sock_recv(here, server, data, sizeof(data), 0, NULL, NULL);
+        CHECK(n > 0 || n == -EAGAIN);
+        sent -= n > 0 ? (uint64_t)n : 0;
+    }
+    CHECK_INT(mbr_sock_send(there, client, data, 1, NULL, 0), 1);
+    close_both(client, server);
+}
+
+static void backlog_is_enforced(void **state)
+{
+    struct sockaddr_in a = host(0);
+    socklen_t size = sizeof(a);
+    int listener = new_socket(here, AF_INET, SOCK_STREAM), clients[4];
+    unsigned refused = 0;
+
+    if (strcmp(kind, "catloop") != 0)
+        return; /* the kernel has its own rules */
+    CHECK_INT(mbr_bind(here, listener, (struct sockaddr *)&a, size), 0);
+    CHECK_INT(mbr_listen(here, listener, 2), 0);
+    CHECK_INT(mbr_getsockname(here, listener, (struct sockaddr *)&a, &size), 0);
+    for (int i = 0; i < 4; i++) {
+        demi_qtoken_t qt;
+
+        clients[i] = new_socket(there, AF_INET, SOCK_STREAM);
+        CHECK_INT(mbr_connect(there, clients[i], (struct sockaddr *)&a, size, &qt), 0);
+        demi_qresult_t qr = finish(there, qt);
+
+        CHECK(qr.qr_opcode == (i < 2 ? DEMI_OPC_CONNECT : DEMI_OPC_FAILED));
+        CHECK(i < 2 || qr.qr_ret == ECONNREFUSED);
+        refused += qr.qr_opcode == DEMI_OPC_FAILED;
+    }
+    CHECK_INT(refused, 2);
+    for (int i = 0; i < 4; i++)
+        CHECK_INT(mbr_close(there, clients[i]), 0);
+    CHECK_INT(mbr_close(here, listener), 0);
+}
+
+/* Many connections one after another: nothing piles up. */
+static void connections_leave_nothing(void **state)
+{
+    int client, server;
+    size_t fds = 0;
+
+    for (int i = 0; i < 300; i++) {
+        connect_v4(&client, &server);
+        CHECK_INT(mbr_sock_send(there, client, "x", 1, NULL, 0), 1);
+        close_both(client, server);
+        turn(here);
+        turn(there);
+        if (i == 100)
+            fds = stage_count_fds();
+    }
+    CHECK(stage_count_fds() <= fds + 4);
+}
+
+static void close_takes_its_time(void **state)
+{
+    demi_sgarray_t sga = mbr_sga_alloc(4 << 20);
+    demi_qtoken_t push, close;
+    int client, server;
+    uint64_t got = 0;
+    static char data[65536];
+    int64_t n;
+
+    connect_v4(&client, &server);
+    CHECK_INT(mbr_push(there, client, &sga, &push), 0);
+    CHECK_INT(mbr_sga_free(&sga), 0);
+    CHECK_INT(mbr_close_async(there, client, &close), 0);
+    CHECK_INT(mbr_close_async(there, client, &close), -EBADF);
+    while ((n = mbr_sock_recv(here, server, data, sizeof(data), 0, NULL, NULL)) != 0) {
+        CHECK(n > 0 || n == -EAGAIN);
+        got += n > 0 ? (uint64_t)n : 0;
+        turn(there);
+    }
+    CHECK(got == 4 << 20);
+    demi_qresult_t qr = finish(there, push);
+
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_PUSH);
+    qr = finish(there, close);
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_CLOSE);
+    CHECK_INT(mbr_close(here, server), 0);
+}
+
+/* Each call with each wrong argument; nothing may change, and nothing be stored. */
+static void wrong_arguments(void **state)
+{
+    struct sockaddr_in a = host(0);
+    struct sockaddr *sa = (struct sockaddr *)&a;
+    struct sockaddr_un_like {
+        sa_family_t family;
+        char path[30];
+    } un = {.family = AF_UNIX};
+    int qd = new_socket(here, AF_INET, SOCK_STREAM), out = 77, value = 1, pipe = -1;
+    socklen_t size = sizeof(a), small = 1;
+    demi_qtoken_t qt = 77;
+    demi_sgarray_t sga = mbr_sga_alloc(8);
+    struct mbr_ready_event event;
+    char byte;
+
+    CHECK_INT(mbr_socket(NULL, AF_INET, SOCK_STREAM, 0, &out), -EINVAL);
+    CHECK_INT(mbr_socket(here, AF_INET, SOCK_STREAM, 0, NULL), -EINVAL);
+    CHECK_INT(mbr_socket(here, AF_UNIX, SOCK_STREAM, 0, &out), -ENOTSUP);
+    CHECK_INT(mbr_socket(here, AF_INET, SOCK_RAW, 0, &out), -ENOTSUP);
+    CHECK_INT(mbr_bind(here, qd, NULL, size), -EINVAL);
+    CHECK_INT(mbr_bind(here, qd, sa, 0), -EINVAL);
+    CHECK_INT(mbr_bind(here, qd, sa, size + 1), -EINVAL);
+    CHECK_INT(mbr_bind(here, qd, (struct sockaddr *)&un, sizeof(un)), -ENOTSUP);
+    CHECK_INT(mbr_bind(here, -1, sa, size), -EBADF);
+    CHECK_INT(mbr_listen(here, qd, 0), -EINVAL);
+    CHECK_INT(mbr_listen(here, -1, 1), -EBADF);
+    CHECK_INT(mbr_accept(here, qd, NULL), -EINVAL);
+    CHECK_INT(mbr_accept(here, qd, &qt), -EINVAL);
+    CHECK_INT(mbr_sock_accept(here, qd, NULL), -EINVAL);
+    CHECK_INT(mbr_connect(here, qd, NULL, size, &qt), -EINVAL);
+    CHECK_INT(mbr_connect(here, qd, sa, size, NULL), -EINVAL);
+    CHECK_INT(mbr_connect(here, qd, sa, 3, &qt), -EINVAL);
+    CHECK_INT(mbr_connect(here, 499, sa, size, &qt), -EBADF);
+    CHECK_INT(mbr_pushto(here, qd, NULL, sa, size, &qt), -EINVAL);
+    CHECK_INT(mbr_pushto(here, qd, &sga, NULL, size, &qt), -EINVAL);
+    CHECK_INT(mbr_pushto(here, qd, &sga, sa, 5, &qt), -EINVAL);
+    CHECK_INT(mbr_pushto(here, qd, &sga, sa, size, NULL), -EINVAL);
+    CHECK_INT(mbr_pushto(here, qd, &sga, sa, size, &qt), -ENOTCONN);
+    CHECK_INT(mbr_setsockopt(here, qd, SOL_SOCKET, SO_KEEPALIVE, NULL, sizeof(value)), -EINVAL);
+    CHECK_INT(mbr_setsockopt(here, qd, SOL_SOCKET, SO_KEEPALIVE, &value, 1), -EINVAL);
+    CHECK_INT(mbr_setsockopt(here, qd, SOL_SOCKET, SO_TYPE, &value, sizeof(value)), -ENOPROTOOPT);
+    CHECK_INT(mbr_setsockopt(here, qd, 12345, 1, &value, sizeof(value)), -ENOTSUP);
+    CHECK_INT(mbr_getsockopt(here, qd, SOL_SOCKET, SO_KEEPALIVE, &value, NULL), -EINVAL);
+    CHECK_INT(mbr_getsockopt(here, qd, SOL_SOCKET, SO_KEEPALIVE, &value, &small), -EINVAL);
+    CHECK_INT(mbr_getsockname(here, qd, NULL, &size), -EINVAL);
+    CHECK_INT(mbr_getsockname(here, qd, sa, NULL), -EINVAL);
+    CHECK_INT(mbr_getpeername(here, qd, sa, &size), -ENOTCONN);
+    CHECK_INT(mbr_sock_recv(here, qd, &byte, 1, 0, NULL, NULL), -ENOTCONN);
+    CHECK_INT(mbr_sock_recv(here, qd, NULL, 1, 0, NULL, NULL), -EINVAL);
+    CHECK_INT(mbr_sock_recv(here, qd, &byte, 1, 0x80, NULL, NULL), -EINVAL);
+    CHECK_INT(mbr_sock_send(here, qd, NULL, 1, NULL, 0), -EINVAL);
+    CHECK_INT(mbr_sock_send(here, qd, &byte, 1, NULL, 0), -ENOTCONN);
+    CHECK_INT(mbr_sock_ready(here, -1, NULL), -EBADF);
+    CHECK_INT(mbr_sock_watch(here, qd, 0x1000, NULL), -EINVAL);
+    CHECK_INT(mbr_sock_watch(here, -1, MBR_READABLE, NULL), -EBADF);
+    CHECK_INT(mbr_ready_next(here, 0, NULL, 1), -EINVAL);
+    CHECK_INT(mbr_ready_next(here, 0, &event, 0), -EINVAL);
+    CHECK_INT(mbr_shutdown(here, qd, MBR_SHUT_BOTH), -ENOTCONN);
+    CHECK_INT(mbr_close_async(here, qd, NULL), -EINVAL);
+    CHECK_INT(mbr_pipe_create(here, "beside", NULL, &pipe), 0);
+    CHECK_INT(mbr_bind(here, pipe, sa, size), -ENOTSUP);
+    CHECK_INT(mbr_sock_send(here, pipe, &byte, 1, NULL, 0), -ENOTSUP);
+    CHECK_INT(mbr_pipe_flush(here, qd), -EBADF);
+    CHECK(out == 77 && qt == 77);
+    CHECK_INT(mbr_sga_free(&sga), 0);
+    CHECK_INT(mbr_close(here, pipe), 0);
+    CHECK_INT(mbr_close(here, qd), 0);
+}
+
+static int open_both(void **state)
+{
+    CHECK_INT(mbr_libos_open(kind, NULL, &here), 0);
+    CHECK_INT(mbr_libos_open(kind, NULL, &there), 0);
+    return 0;
+}
+
+static int close_libos(void **state)
+{
+    mbr_libos_close(here);
+    mbr_libos_close(there);
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_arguments),
+        cmocka_unit_test(ipv6),
+        cmocka_unit_test(bytes_in_any_pieces),
+        cmocka_unit_test(half_closed),
+        cmocka_unit_test(readiness),
+        cmocka_unit_test(accept_and_connect_without_tokens),
+        cmocka_unit_test(slow_readers_hold_their_peers),
+        cmocka_unit_test(backlog_is_enforced),
+        cmocka_unit_test(connections_leave_nothing),
+        cmocka_unit_test(close_takes_its_time),
+    };
+
+    CHECK_INT(argc, 2);
+    kind = argv[1];
+    return cmocka_run_group_tests(tests, open_both, close_libos);
+}
+
+int main(int argc, char **argv)
+{
+    return stage_main(60, argc, argv, run);
+}

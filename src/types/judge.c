@@ -5,6 +5,7 @@
  * verdict a value may be walked by its type without looking at bounds again.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "types/registry.h"
 
@@ -30,6 +31,7 @@ struct extent {
     uint32_t align;
     uint32_t kind;  /* behind aliases */
     uint32_t count; /* of that */
+    const struct mbr_member_record *members;
 };
 
 static enum mbr__type_state extent_of(struct judge *j, uint64_t code, struct extent *extent,
@@ -46,6 +48,7 @@ static enum mbr__type_state extent_of(struct judge *j, uint64_t code, struct ext
         extent->align = type->record->align;
         extent->kind = type->record->kind;
         extent->count = type->record->count;
+        extent->members = type->record->members;
         if (extent->kind != MBR_TYPE_ALIAS)
             return state;
         code = type->record->base;
@@ -55,7 +58,7 @@ static enum mbr__type_state extent_of(struct judge *j, uint64_t code, struct ext
         return MBR__TYPE_BAD; /* aliases without end */
     if (MBR_CODE_INDEX(code) == 0 && code != 0) {
         /* A closure pointer, whether we know the interface or not. */
-        *extent = (struct extent){sizeof(void *), _Alignof(void *), MBR_TYPE_INTERFACE, 0};
+        *extent = (struct extent){sizeof(void *), _Alignof(void *), MBR_TYPE_INTERFACE, 0, NULL};
         return MBR__TYPE_SOUND;
     }
     if (mbr__intf_by_code(j->types, code))
@@ -95,11 +98,13 @@ static enum mbr__type_state judge_choice(struct judge *j, const struct mbr_type_
         return state;
     if (tag.kind != MBR_TYPE_ENUM)
         return MBR__TYPE_BAD;
+    /* Arms are called as the tags that select them, so each tag selects at most one. */
     for (uint32_t i = 0; i < r->count; i++) {
-        if (r->members[i].value >= tag.count)
+        if (r->members[i].value >= tag.count ||
+            strcmp(r->members[i].name, tag.members[r->members[i].value].name) != 0)
             return MBR__TYPE_BAD;
     }
-    return judge_members(j, r->members, r->count, (struct extent){r->size, r->align, 0, 0},
+    return judge_members(j, r->members, r->count, (struct extent){r->size, r->align, 0, 0, NULL},
                          tag.size, true, depth);
 }
 
@@ -123,8 +128,8 @@ static enum mbr__type_state judge_record(struct judge *j, const struct mbr_type_
 {
     switch (r->kind) {
     case MBR_TYPE_RECORD:
-        return judge_members(j, r->members, r->count, (struct extent){r->size, r->align, 0, 0}, 0,
-                             false, depth);
+        return judge_members(j, r->members, r->count,
+                             (struct extent){r->size, r->align, 0, 0, NULL}, 0, false, depth);
     case MBR_TYPE_CHOICE:
         return judge_choice(j, r, depth);
     case MBR_TYPE_ALIAS:
@@ -158,7 +163,7 @@ int mbr__intf_judge(struct mbr_types *types, struct mbr__intf *intf)
             result = -EBADMSG;
     }
     for (uint32_t i = 0; i < r->n_exns; i++) {
-        struct extent room = {r->exns[i].size, 64, 0, 0};
+        struct extent room = {r->exns[i].size, 64, 0, 0, NULL};
 
         if (judge_members(&j, r->exns[i].params, r->exns[i].n_params, room, 0, false, 0) ==
             MBR__TYPE_BAD)

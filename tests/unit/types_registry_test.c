@@ -466,6 +466,10 @@ static void choice_value(struct shape *s)
 {
     s->figure[2].value = 3;
 }
+static void choice_twice(struct shape *s)
+{
+    s->figure[0].value = 1;
+}
 static void choice_on_tag(struct shape *s)
 {
     s->figure[1].offset = 0;
@@ -558,21 +562,21 @@ static void raise_many(struct shape *s)
 typedef void damage_fn(struct shape *s);
 
 static damage_fn *const damages[] = {
-    magic,        version,      flags,          code_zero,    code_index,    no_name,
-    wild_name,    bad_name,     digit_name,     empty_name,   no_types,      wild_types,
-    many_types,   many_named,   few_types,      many_needs,   no_needs,      wild_exns,
-    wild_ops,     first_op,     own_super,      odd_super,    type_code,     type_kind,
-    type_kind_0,  type_name,    type_twice,     anonymous,    type_size,     type_huge,
-    type_align,   type_align_0, type_uneven,    type_zero,    type_flags,    enum_size,
-    enum_number,  enum_typed,   enum_offset,    enum_empty,   enum_twice,    enum_based,
-    wild_members, many_members, member_name,    member_code,  member_none,   member_own,
-    member_far,   member_out,   member_overlap, member_long,  member_self,   member_round,
-    seq_size,     seq_members,  seq_count,      seq_base,     set_of_record, set_size,
-    array_count,  array_empty,  choice_tag,     choice_value, choice_on_tag, alias_size,
-    alias_self,   exn_id,       exn_other,      exn_size,     exn_no_size,   exn_like_type,
-    exn_offset,   op_kind,      op_index,       op_zero,      op_mode,       op_result,
-    op_params,    op_many,      op_code,        op_twice,     op_announces,  raise_code,
-    raise_name,   raise_many,
+    magic,         version,      flags,          code_zero,    code_index,    no_name,
+    wild_name,     bad_name,     digit_name,     empty_name,   no_types,      wild_types,
+    many_types,    many_named,   few_types,      many_needs,   no_needs,      wild_exns,
+    wild_ops,      first_op,     own_super,      odd_super,    type_code,     type_kind,
+    type_kind_0,   type_name,    type_twice,     anonymous,    type_size,     type_huge,
+    type_align,    type_align_0, type_uneven,    type_zero,    type_flags,    enum_size,
+    enum_number,   enum_typed,   enum_offset,    enum_empty,   enum_twice,    enum_based,
+    wild_members,  many_members, member_name,    member_code,  member_none,   member_own,
+    member_far,    member_out,   member_overlap, member_long,  member_self,   member_round,
+    seq_size,      seq_members,  seq_count,      seq_base,     set_of_record, set_size,
+    array_count,   array_empty,  choice_tag,     choice_value, choice_twice,  choice_on_tag,
+    alias_size,    alias_self,   exn_id,         exn_other,    exn_size,      exn_no_size,
+    exn_like_type, exn_offset,   op_kind,        op_index,     op_zero,       op_mode,
+    op_result,     op_params,    op_many,        op_code,      op_twice,      op_announces,
+    raise_code,    raise_name,   raise_many,
 };
 
 static void refuses_what_is_damaged(void **state)

@@ -40,8 +40,9 @@ static void be_somebody(struct stage_actor *parent, void *argument)
 
     CHECK_INT(setuid(who->uid), 0);
     for (int i = 0; i < who->connections; i++) {
-        fds[i] = stored_connect(daemon_.path);
-        CHECK(fds[i] >= 0);
+        do /* the ends of an earlier test's connections may still have to be seen */
+            fds[i] = stored_try_connect(daemon_.path);
+        while (fds[i] < 0);
     }
     CHECK_INT(stored_read(fds[0], 0, "domid", domid, sizeof(domid)), 0);
     if (who->act != NULL)

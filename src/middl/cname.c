@@ -173,6 +173,16 @@ static int compare(const void *key, const void *item)
     return strcmp(key, *(const char *const *)item);
 }
 
+/* Sorted. Headers of C and POSIX that an interface's header would hide. */
+static const char *const headers[] = {
+    "assert",    "complex", "ctype",   "dirent",  "dlfcn",       "errno",  "fcntl",     "fenv",
+    "float",     "glob",    "grp",     "iconv",   "inttypes",    "iso646", "limits",    "locale",
+    "math",      "netdb",   "poll",    "pthread", "pwd",         "regex",  "sched",     "search",
+    "semaphore", "setjmp",  "signal",  "spawn",   "stdalign",    "stdarg", "stdatomic", "stdbool",
+    "stddef",    "stdint",  "stdio",   "stdlib",  "stdnoreturn", "string", "strings",   "syslog",
+    "termios",   "tgmath",  "threads", "time",    "uchar",       "unistd", "utime",     "wchar",
+    "wctype",    "wordexp"};
+
 static bool all_upper(const char *text, size_t length)
 {
     size_t letters = 0;
@@ -185,12 +195,16 @@ static bool all_upper(const char *text, size_t length)
     return letters >= 2;
 }
 
+static bool listed(const char *text, const char *const *list, size_t count)
+{
+    return text[0] >= 'a' && bsearch(text, list, count, sizeof *list, compare) != NULL;
+}
+
 bool mbr__mc_is_hazard(const char *text, size_t length)
 {
     if (all_upper(text, length))
         return true;
-    return text[0] >= 'a' && bsearch(text, hazards, sizeof hazards / sizeof *hazards,
-                                     sizeof *hazards, compare) != NULL;
+    return listed(text, hazards, sizeof hazards / sizeof *hazards);
 }
 
 /* --- Names that the whole program sees -------------------------------------------------------- */
@@ -251,8 +265,12 @@ static const char *declare(struct mbr_middlc *run, struct mc_interface *interfac
         run->arena.error = error;
         return NULL;
     }
-    if (error == 0)
+    if (error == 0) {
+        if (listed(cname->text, hazards, sizeof hazards / sizeof *hazards))
+            mbr__mc_error(run, interface->file, pos, "the C name '%s' is one of C itself",
+                          cname->text);
         return cname->text;
+    }
     other = mbr__bytes_map_get(&run->cnames, cname->text, cname->length);
     if (!interface->file->errors) { /* what is declared twice has twice the same name */
         struct mc_diag *diag =
@@ -409,6 +427,10 @@ void mbr__mc_check_cnames(struct mbr_middlc *run, struct mc_interface *interface
 
     if (interface->file->errors)
         return; /* nothing will be written, and the tree may have holes */
+    if (listed(name, headers, sizeof headers / sizeof *headers))
+        mbr__mc_error(run, interface->file, interface->pos,
+                      "the header of '%s' would hide <%s.h> (did you mean '%c%s'?)", name, name,
+                      name[0] - 'a' + 'A', name + 1);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         declare(run, interface, interface->pos, name, parts[i], "");
     declare(run, interface, interface->pos, "CODE_", name, "");

@@ -141,19 +141,18 @@ static void define_member_parts(struct mbr__strbuf *out, const struct mc_file *f
             define_part(out, file, member->type);
 }
 
+/* The comment above a declaration, then the one beside it. */
 static void put_doc(struct mbr__strbuf *out, const struct mc_file *file, const struct mc_decl *decl)
 {
-    struct mc_comments doc = mbr__mc_doc(decl);
+    const struct mc_comment *beside = decl->after ? &file->comments[decl->after - 1] : NULL;
 
-    if (mbr__mc_put_c_comment(out, file, doc, 0)) {
+    if (mbr__mc_put_c_comment(out, file, mbr__mc_doc(decl), 0))
         mbr__strbuf_putc(out, '\n');
-    } else if (decl->after) {
-        const struct mc_comment *beside = &file->comments[decl->after - 1];
-
-        mbr__strbuf_puts(out, "/* ");
-        mbr__mc_put_escaped(out, beside->text, beside->length, MC_ESCAPE_C);
-        mbr__strbuf_puts(out, " */\n");
-    }
+    if (!beside || beside->length == 0)
+        return;
+    mbr__strbuf_puts(out, "/* ");
+    mbr__mc_put_escaped(out, beside->text, beside->length, MC_ESCAPE_C);
+    mbr__strbuf_puts(out, " */\n");
 }
 
 static void put_code(struct mbr__strbuf *out, const char *name, uint64_t code)
@@ -430,6 +429,31 @@ static void put_includes(struct mbr__strbuf *out, const struct mbr_middlc *run,
     mbr__strbuf_puts(out, "\nMBR_BEGIN_DECLS\n\n");
 }
 
+static void put_need_line(struct mbr__strbuf *out, const struct mc_need *need,
+                          const struct mc_comment *comment)
+{
+    if (comment->length == 0)
+        return;
+    mbr__mc_put(out, "/* %s %s: ", need->extends ? "EXTENDS" : "NEEDS", need->name->text);
+    mbr__mc_put_escaped(out, comment->text, comment->length, MC_ESCAPE_C);
+    mbr__strbuf_puts(out, " */\n");
+}
+
+/* What the head of the interface says, at EXTENDS, at NEEDS and before BEGIN. */
+static void put_head_comments(struct mbr__strbuf *out, const struct mc_interface *interface)
+{
+    const struct mc_file *file = interface->file;
+
+    for (const struct mc_need *need = interface->needs; need; need = need->next) {
+        for (uint32_t i = need->before.first; i < need->before.end; i++)
+            put_need_line(out, need, &file->comments[i]);
+        if (need->after)
+            put_need_line(out, need, &file->comments[need->after - 1]);
+    }
+    if (mbr__mc_put_c_comment(out, file, interface->begin, 0))
+        mbr__strbuf_putc(out, '\n');
+}
+
 /* Declares the closures that TYPE refers to, each once. */
 static void put_forward(struct mbr__strbuf *out, const struct mc_type *type, uint64_t *declared)
 {
@@ -480,6 +504,7 @@ void mbr__mc_write_header(struct mbr__strbuf *out, const struct mbr_middlc *run,
 
     put_head(out, interface);
     put_includes(out, run, interface);
+    put_head_comments(out, interface);
     put_closures(out, interface);
     for (const struct mc_decl *decl = interface->decls; decl; decl = decl->next) {
         if (decl->kind == MC_D_TYPE) {
@@ -496,5 +521,7 @@ void mbr__mc_write_header(struct mbr__strbuf *out, const struct mbr_middlc *run,
     put_calls(out, run, interface);
     if (dollar)
         put_dollars(out, interface);
+    if (mbr__mc_put_c_comment(out, file, interface->end, 0))
+        mbr__strbuf_puts(out, "\n\n");
     mbr__strbuf_puts(out, "MBR_END_DECLS\n\n#endif\n");
 }

@@ -8,7 +8,7 @@
 
 #include <membrane/types.h>
 
-#include "tests/unit/types_shape.h"
+#include "../tests/unit/types_shape.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,7 +8,7 @@
 
 #include <membrane/types.h>
 
-#include "tests/unit/types_shape.h"
+#include "../tests/unit/types_shape.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    code = data[0] % 2 ? 1 + data[0] / 2 % 14 : SHAPE | (data[0] / 2 % 12);
+    code = data[0] % 2 ? 1u + data[0] / 2u % 14 : SHAPE | (data[0] / 2u % 12);
     if (mbr_value_parse(known_types(), code, (const char *)data + 1, size - 1, &value, NULL) < 0)
         return 0;
     print_and_parse(code, &value, MBR_VALUE_TEXT);

@@ -26,7 +26,7 @@ static void places_fini(struct mbr__places *places)
 static void places_grow(struct mbr__places *places)
 {
     bool inside = places->at == places->first;
-    size_t capacity = places->capacity * 2;
+    size_t capacity = places->capacity * 2 + 1;
     struct mbr__place *at = realloc(inside ? NULL : places->at, capacity * sizeof(*at));
 
     if (!at)

@@ -88,13 +88,14 @@ static WTime_TM *new_tm(const struct tm *from)
 {
     WTime_TM *tm = mbr__heap_need(NULL, sizeof(*tm));
     const char *zone = from->tm_zone ? from->tm_zone : "";
-    char *copy = mbr__heap_try(NULL, strlen(zone) + 1);
+    size_t size = strlen(zone) + 1;
+    char *copy = mbr__heap_try(NULL, size);
 
     if (!copy) {
         mbr__heap_free(NULL, tm);
         RAISE(Heap_NoMemory);
     }
-    memcpy(copy, zone, strlen(zone));
+    memcpy(copy, zone, size);
     set_tm(tm, from);
     tm->tm_zone = copy;
     return tm;
@@ -173,8 +174,8 @@ static WTime_Time_T make_time(WTime_clp self, uint16_t mday, uint16_t mon, uint1
     (void)self;
     if (!is_date(mday, mon, year) || hour > 23 || min > 59 || sec > 61)
         return NO_TIME;
-    time = (days_before(mday, mon, year) - days_before(1, 1, 1970)) * 86400 + hour * 3600 +
-           min * 60 + sec;
+    time = (days_before(mday, mon, year) - days_before(1, 1, 1970)) * 86400 + INT64_C(3600) * hour +
+           INT64_C(60) * min + sec;
     return time >= 0 && time < NO_TIME ? (WTime_Time_T)time : NO_TIME;
 }
 

@@ -45,7 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     shape_fill(&shape);
     for (; size >= 3; data += 3, size -= 3)
-        ((unsigned char *)&shape)[(data[0] | data[1] << 8) % sizeof(shape)] = data[2];
+        ((unsigned char *)&shape)[((size_t)data[0] | (size_t)data[1] << 8) % sizeof(shape)] =
+            data[2];
     if (mbr_types_new(&types) < 0)
         abort();
     if (mbr_types_register(types, &shape.record) == 0)

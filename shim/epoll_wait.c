@@ -212,7 +212,8 @@ static bool look(struct wait *w)
         }
         if (!memory)
             yielded = ns - SHIM_SPIN_YIELD_NS;
-        shim_spin_yield(&yielded, ns);
+        if (!shim_spin_yield(spin, &yielded, ns))
+            break;
     } while (ns < budget && left(w) != 0);
     return false;
 }

@@ -213,7 +213,8 @@ static int look(struct set *s, struct shim_spin *spin)
             shim_spin_won(spin);
             return r;
         }
-        shim_spin_yield(&yielded, ns);
+        if (!shim_spin_yield(spin, &yielded, ns))
+            break;
         mbr_cpu_relax();
     } while (ns < budget && left(s) != 0);
     return 0;

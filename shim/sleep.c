@@ -203,7 +203,8 @@ static bool look(struct shim_conn *c, bool (*news)(struct shim_conn *c))
     uint64_t yielded = 0;
 
     for (uint64_t ns = 0; ns < budget; ns = mbr__ticks_to_ns(mbr__ticks() - begin)) {
-        shim_spin_yield(&yielded, ns);
+        if (!shim_spin_yield(&c->spin, &yielded, ns))
+            break;
         for (int i = 0; i < 16; i++) {
             if (news(c)) {
                 shim_spin_won(&c->spin);

@@ -139,6 +139,17 @@ static int lock_dir(struct database *database)
     return tool_error_system(errno, "%s", name);
 }
 
+/* So that the names of new files survive a power failure, too. */
+static int sync_directory(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd >= 0 && fsync(fd) == 0 ? 0 : errno;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
 int database_open(const char *dir, struct database **out)
 {
     struct database *database = calloc(1, sizeof(*database));
@@ -153,6 +164,8 @@ int database_open(const char *dir, struct database **out)
     code = database->dir != NULL ? lock_dir(database) : tool_error_system(ENOMEM, "%s", dir);
     if (code == TOOL_EXIT_OK) {
         rc = open_env(database);
+        if (rc == 0)
+            rc = sync_directory(dir);
         if (rc != 0)
             code = fail(database, rc);
     }

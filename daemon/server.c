@@ -256,6 +256,7 @@ static int watch_signals(struct server *server)
     (void)sigaddset(&set, SIGHUP);
     (void)sigaddset(&set, SIGUSR2);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error like a full disk */
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         return -errno;
     server->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * membraned --state on a disk that takes no more (a limit on the size of files stands for it):
+ * writes wait, unacknowledged; reads are served; when the disk takes more again they are answered,
+ * and are there after a kill.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "../multi/stored.h"
+
+static struct stored daemon_;
+static char value[3000];
+
+/* Sends writes, one at a time, until one is not answered; its number. */
+static unsigned fill(int fd)
+{
+    for (unsigned i = 0;; i++) {
+        struct pollfd answer = {.fd = fd, .events = POLLIN};
+        struct stored_reply reply;
+        char payload[MBR__STORE_PAYLOAD_MAX];
+        int length = snprintf(payload, sizeof(payload), "/fill/%u%c%s", i, 0, value);
+
+        CHECK(i < 100000);
+        stored_send(fd, MBR__XS_WRITE, i, 0, payload, (size_t)length);
+        if (poll(&answer, 1, 500) == 0)
+            return i;
+        stored_reply(fd, &reply);
+        CHECK_INT(reply.header.type, MBR__XS_WRITE);
+    }
+}
+
+static int run(int argc, char **argv)
+{
+    struct rlimit little = {3u << 20, RLIM_INFINITY};
+    struct rlimit much = {RLIM_INFINITY, RLIM_INFINITY};
+    char dir[600];
+    char path[64];
+    const char *arguments[] = {"--state", dir, NULL};
+    struct stored_reply reply;
+    unsigned last;
+    int other;
+    int fd;
+
+    stored_need();
+    (void)snprintf(dir, sizeof(dir), "%s/state", stage_dir());
+    memset(value, 'v', sizeof(value) - 1);
+    stored_start(&daemon_, NULL, arguments);
+    fd = stored_connect(daemon_.path);
+    other = stored_connect(daemon_.path);
+    CHECK_INT(stored_write(other, 0, "/before", "kept"), 0);
+    CHECK_INT(prlimit(daemon_.pid, RLIMIT_FSIZE, &little, NULL), 0);
+    last = fill(fd);
+    CHECK(last > 10);
+    CHECK(stored_said(&daemon_, "the state cannot be written"));
+    for (int i = 0; i < 100; i++)
+        stored_expect(other, "/before", "kept");
+    CHECK_INT(prlimit(daemon_.pid, RLIMIT_FSIZE, &much, NULL), 0);
+    stored_reply(fd, &reply); /* the one that was kept waiting */
+    CHECK_INT(reply.header.type, MBR__XS_WRITE);
+    CHECK_INT(reply.header.req_id, last);
+    stored_kill(&daemon_);
+    (void)close(fd);
+    (void)close(other);
+
+    stored_start(&daemon_, NULL, arguments);
+    fd = stored_connect(daemon_.path);
+    stored_expect(fd, "/before", "kept");
+    for (unsigned i = 0; i <= last; i++) {
+        (void)snprintf(path, sizeof(path), "/fill/%u", i);
+        stored_expect(fd, path, value);
+    }
+    (void)close(fd);
+    stored_stop(&daemon_);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    return stage_main(80, argc, argv, run);
+}

@@ -79,7 +79,7 @@ char *mbr__mc_copy(struct mc_arena *arena, const char *text, size_t length)
 {
     char *copy = mbr__mc_alloc(arena, length + 1);
 
-    if (copy)
+    if (copy && length > 0) /* no bytes may be nowhere */
         memcpy(copy, text, length);
     return copy;
 }

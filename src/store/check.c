@@ -4,23 +4,11 @@
  * whoever did what before.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "store/domain.h"
 #include "store/job.h"
 #include "store/lifecycle.h"
-
-struct count {
-    uint64_t nodes;
-    uint64_t memory;
-};
-
-/* What domain 0 to 0xffff really hold. */
-struct recount {
-    struct count of[UINT16_MAX + 1];
-    uint64_t nodes;
-};
 
 static const char *wrong(char *text, size_t size, const char *what, uint64_t is, uint64_t should)
 {
@@ -29,15 +17,14 @@ static const char *wrong(char *text, size_t size, const char *what, uint64_t is,
     return text;
 }
 
-static void count_node(struct mbr__store *store, struct recount *r, const struct mbr__st_node *node)
+static void count_node(struct mbr__store *store, const struct mbr__st_node *node)
 {
-    const struct mbr__st_domain *owner = mbr__st_owner(store, node->perms);
+    struct mbr__st_domain *owner = mbr__st_owner(store, node->perms);
 
-    r->nodes++;
     if (!owner)
         return;
-    r->of[owner->domid].nodes++;
-    r->of[owner->domid].memory += mbr__st_node_cost(node);
+    owner->recount_nodes++;
+    owner->recount_memory += mbr__st_node_cost(node);
 }
 
 /* NODE beneath PARENT: can it be found, is its hint known above, does it come after it? */
@@ -57,28 +44,30 @@ static const char *check_node(struct mbr__store *store, const struct mbr__st_nod
     return NULL;
 }
 
-static const char *check_tree(struct mbr__store *store, struct recount *r, char *text, size_t size)
+static const char *check_tree(struct mbr__store *store, char *text, size_t size)
 {
     struct mbr__st_walker *walker = &store->count_walker;
     struct mbr__st_node *node = store->tree.root;
     const char *bad = NULL;
+    uint64_t count = 1;
 
-    count_node(store, r, node);
+    count_node(store, node);
     mbr__st_walker_start(walker, node);
     while (!bad && (node = mbr__st_walker_next(walker, UINT64_MAX))) {
-        count_node(store, r, node);
+        count++;
+        count_node(store, node);
         bad = check_node(store, node, walker->step[walker->depth - 2].node, text, size);
     }
-    if (!bad && r->nodes != store->tree.count)
-        bad = wrong(text, size, "number of nodes", store->tree.count, r->nodes);
+    if (!bad && count != store->tree.count)
+        bad = wrong(text, size, "number of nodes", store->tree.count, count);
     return bad;
 }
 
 /* What a connection holds beside nodes. */
-static const char *check_conn(struct mbr__store *store, struct recount *r,
-                              struct mbr__store_conn *conn, char *text, size_t size)
+static const char *check_conn(struct mbr__store *store, struct mbr__store_conn *conn, char *text,
+                              size_t size)
 {
-    uint64_t *memory = &r->of[conn->domain->domid].memory;
+    uint64_t *memory = &conn->domain->recount_memory;
     uint32_t watches = 0, transactions = 0;
     struct mbr__list *at;
 
@@ -106,8 +95,7 @@ static const char *check_conn(struct mbr__store *store, struct recount *r,
     return NULL;
 }
 
-static const char *check_domain(const struct recount *r, const struct mbr__st_domain *domain,
-                                char *text, size_t size)
+static const char *check_domain(const struct mbr__st_domain *domain, char *text, size_t size)
 {
     uint64_t watches = 0, transactions = 0;
     struct mbr__list *at;
@@ -125,12 +113,12 @@ static const char *check_domain(const struct recount *r, const struct mbr__st_do
     if (domain->used[MBR__STORE_QUOTA_TRANSACTIONS] != transactions)
         return wrong(text, size, "transactions of a domain",
                      domain->used[MBR__STORE_QUOTA_TRANSACTIONS], transactions);
-    if (domain->used[MBR__STORE_QUOTA_NODES] != r->of[domain->domid].nodes)
+    if (domain->used[MBR__STORE_QUOTA_NODES] != domain->recount_nodes)
         return wrong(text, size, "nodes of a domain", domain->used[MBR__STORE_QUOTA_NODES],
-                     r->of[domain->domid].nodes);
-    if (domain->used[MBR__STORE_QUOTA_MEMORY] != r->of[domain->domid].memory)
+                     domain->recount_nodes);
+    if (domain->used[MBR__STORE_QUOTA_MEMORY] != domain->recount_memory)
         return wrong(text, size, "memory of a domain", domain->used[MBR__STORE_QUOTA_MEMORY],
-                     r->of[domain->domid].memory);
+                     domain->recount_memory);
     return NULL;
 }
 
@@ -156,32 +144,31 @@ static const char *check_watches(struct mbr__store *store, char *text, size_t si
     return NULL;
 }
 
-static const char *check_all(struct mbr__store *store, struct recount *r, char *text, size_t size)
+static void forget_counts(struct mbr__store *store)
 {
-    const char *bad = check_tree(store, r, text, size);
-    struct mbr__store_conn *conn;
-    struct mbr__st_domain *domain;
+    struct mbr__st_domain *domain = store->dom0;
     size_t cursor = 0;
 
-    while (!bad && (conn = mbr__store_conn_next(store, &cursor)))
-        bad = check_conn(store, r, conn, text, size);
-    if (!bad)
-        bad = check_domain(r, store->dom0, text, size);
-    cursor = 0;
-    while (!bad && (domain = mbr__hash_next(&store->domains, &cursor)))
-        bad = check_domain(r, domain, text, size);
-    return bad ? bad : check_watches(store, text, size);
+    for (; domain; domain = mbr__hash_next(&store->domains, &cursor))
+        domain->recount_nodes = domain->recount_memory = 0;
 }
 
 const char *mbr__st_check(struct mbr__store *store, char *text, size_t size)
 {
-    struct recount *r = calloc(1, sizeof(*r));
     const char *bad;
+    struct mbr__store_conn *conn;
+    struct mbr__st_domain *domain;
+    size_t cursor = 0;
 
-    if (!r)
-        return NULL; /* cannot be told; not a reason to say that something is wrong */
     mbr__st_jobs_settle(store);
-    bad = check_all(store, r, text, size);
-    free(r);
-    return bad;
+    forget_counts(store);
+    bad = check_tree(store, text, size);
+    while (!bad && (conn = mbr__store_conn_next(store, &cursor)))
+        bad = check_conn(store, conn, text, size);
+    if (!bad)
+        bad = check_domain(store->dom0, text, size);
+    cursor = 0;
+    while (!bad && (domain = mbr__hash_next(&store->domains, &cursor)))
+        bad = check_domain(domain, text, size);
+    return bad ? bad : check_watches(store, text, size);
 }

@@ -256,7 +256,7 @@ static void put_output(struct out *out, const struct mbr__store_conn *conn)
 {
     const struct mbr__st_out *o = &conn->out;
 
-    put_string(out, o->data ? o->data + o->begin : NULL, (size_t)(o->tail - o->head));
+    put_string(out, o->data ? (const void *)(o->data + o->begin) : "", (size_t)(o->tail - o->head));
     put(out, o->hold_count);
     for (size_t i = o->hold_first; i < o->hold_first + o->hold_count; i++) {
         put(out, o->holds[i].start > o->head ? o->holds[i].start - o->head : 0);

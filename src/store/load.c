@@ -197,7 +197,8 @@ int mbr__st_load_node(struct mbr__store *store, const struct mbr__store_change *
         return error;
     }
     mbr__st_charge_node(store, entry->node, 1);
-    for (struct entry *e = parent;
+    /* The parent has got its hint with the child. */
+    for (struct entry *e = parent ? parent->parent : NULL;
          e && (e->node->domains | entry->node->domains) != e->node->domains; e = e->parent)
         e->node->domains |= entry->node->domains;
     return 0;

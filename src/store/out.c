@@ -120,10 +120,13 @@ unsigned char *mbr__st_out_restore(struct mbr__store_conn *conn, size_t len)
 {
     struct mbr__st_out *out = &conn->out;
 
+    unsigned char *at;
+
     if (make_room(out, len + MBR__STORE_HEADER_SIZE))
         return NULL;
-    out->tail = out->head + len;
-    return out->data + out->begin;
+    at = out->data + out->begin + used(out);
+    out->tail += len;
+    return at;
 }
 
 int mbr__st_out_restore_hold(struct mbr__store_conn *conn, uint64_t start, uint64_t seq)
@@ -319,7 +322,7 @@ void mbr__st_out_event(struct mbr__store_conn *conn, const struct mbr__st_watch 
         return;
     }
     write_event(out->data + out->begin + used(out), watch, path, path_len);
-    if (coalesce && seen_before(store, out, size)) {
+    if (path[0] != '@' && seen_before(store, out, size) && coalesce) {
         store->stats.coalesced++;
         return;
     }

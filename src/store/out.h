@@ -24,7 +24,8 @@ unsigned char *mbr__st_out_reply(struct mbr__store_conn *conn,
                                  const struct mbr__store_header *header, uint32_t type,
                                  uint32_t len);
 
-/* Queues "PATH\0TOKEN\0" unless the same is still queued (COALESCE). A message that is too long for
+/* Queues "PATH\0TOKEN\0" unless the same is still queued (COALESCE); special names never count as
+ * the same. A message that is too long for
  * the protocol is dropped; without memory, or far over its limits, CONN is broken. */
 void mbr__st_out_event(struct mbr__store_conn *conn, const struct mbr__st_watch *watch,
                        const char *path, size_t path_len, bool coalesce);
@@ -38,7 +39,7 @@ int mbr__st_out_reserve_hold(struct mbr__store_conn *conn);
 /* What is queued from now on waits for SEQ. */
 void mbr__st_out_hold(struct mbr__store_conn *conn, uint64_t seq);
 
-/* For a live update: LEN bytes of output to be filled (NULL: no memory), and what waits. */
+/* For a live update: LEN more bytes of output to be filled (NULL: no memory), and what waits. */
 unsigned char *mbr__st_out_restore(struct mbr__store_conn *conn, size_t len);
 int mbr__st_out_restore_hold(struct mbr__store_conn *conn, uint64_t start, uint64_t seq);
 

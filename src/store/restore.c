@@ -16,6 +16,7 @@
 #include "store/watch.h"
 
 #define PERMS_MAX MBR__STORE_PAYLOAD_MAX
+#define PIECE     ((size_t)65536)
 
 struct in {
     mbr__store_reader *reader;
@@ -459,16 +460,18 @@ static void get_output(struct in *in, struct mbr__store_conn *conn)
 {
     size_t len = (size_t)get(in, UINT32_MAX);
     uint64_t holds;
-    unsigned char *at;
 
-    if (in->error)
-        return;
-    at = mbr__st_out_restore(conn, len);
-    if (!at) {
-        fail(in, -ENOMEM);
-        return;
+    /* In pieces: memory is taken for what is really there. */
+    for (size_t left = len; left > 0 && !in->error;) {
+        size_t part = left < PIECE ? left : PIECE;
+        unsigned char *at = mbr__st_out_restore(conn, part);
+
+        if (!at)
+            fail(in, -ENOMEM);
+        else
+            (void)get_bytes(in, at, part);
+        left -= part;
     }
-    (void)get_bytes(in, at, len);
     holds = get(in, UINT32_MAX);
     for (uint64_t i = 0; i < holds && !in->error; i++) {
         uint64_t start = get(in, len);
@@ -485,6 +488,7 @@ static void get_conn(struct in *in)
     uint32_t domid = (uint32_t)get(in, UINT16_MAX);
     uint64_t flags = get(in, 7);
     struct mbr__store_conn *conn;
+    uint32_t next_tx;
     uint64_t count;
     int error;
 
@@ -496,7 +500,7 @@ static void get_conn(struct in *in)
         fail(in, error == -ENOMEM ? error : -EBADMSG);
         return;
     }
-    conn->next_tx = (uint32_t)get(in, UINT32_MAX);
+    next_tx = (uint32_t)get(in, UINT32_MAX);
     conn->later_req = (uint32_t)get(in, UINT32_MAX);
     conn->later_tx = (uint32_t)get(in, UINT32_MAX);
     get_output(in, conn);
@@ -506,6 +510,7 @@ static void get_conn(struct in *in)
     count = get(in, UINT32_MAX);
     for (uint64_t i = 0; i < count && !in->error; i++)
         get_tx(in, conn);
+    conn->next_tx = next_tx;
     conn->broken = flags & MBR__ST_DUMP_BROKEN;
     conn->later = flags & MBR__ST_DUMP_LATER;
     if (!(flags & MBR__ST_DUMP_PRIVILEGED)) {

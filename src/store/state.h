@@ -40,8 +40,9 @@ struct mbr__st_domain {
     uint64_t soft[MBR__STORE_QUOTAS];
     bool soft_reported;
     bool refusal_reported;
-    int64_t credit;       /* of writes, in 1e-9 */
-    uint64_t credit_time; /* when it was counted last */
+    uint64_t recount_nodes, recount_memory; /* of check.c */
+    int64_t credit;                         /* of writes, in 1e-9 */
+    uint64_t credit_time;                   /* when it was counted last */
 };
 
 /* A request of a guest that somebody has not read all consequences of. */

@@ -281,6 +281,24 @@ static void drop_chain(struct mbr__st_heap *heap, struct mbr__st_node *top)
     mbr__st_unref(heap, mbr__st_leaf(top));
 }
 
+/* Takes the name that is component INDEX of PATH out of PARENT's list, if it is there. */
+static int strike_name(struct mbr__st_heap *heap, struct mbr__st_node *parent,
+                       const struct mbr__st_path *path, unsigned index)
+{
+    struct mbr__st_node *child =
+        mbr__st_node_child(heap, parent, path->text + path->part[index].at, path->part[index].len);
+    mbr__st_trie *slots[2];
+
+    if (!child)
+        return 0;
+    if (mbr__st_node_own_child(heap, parent, child, slots))
+        return -ENOMEM;
+    mbr__st_node_detach(heap, parent, child);
+    mbr__st_unref(heap, mbr__st_leaf(child));
+    mbr__st_unref(heap, mbr__st_leaf(child));
+    return 0;
+}
+
 /*
  * The new nodes behind walk->node[found], put into walk->node[], each the child of the one above,
  * the first of PARENT, which is the transaction's own. Each has the references of its parent.
@@ -310,7 +328,9 @@ static int make_nodes(struct mbr__store *store, struct mbr__st_node *parent,
             (void)mbr__st_node_attach(heap, node, below); /* an only child needs no branch */
         walk->node[i] = below = node;
     }
-    if (mbr__st_node_attach(heap, parent, below)) {
+    /* The list may be older than what is live, and have the name still; such a transaction will
+     * fail, but not show it twice until then. */
+    if (strike_name(heap, parent, path, walk->found) || mbr__st_node_attach(heap, parent, below)) {
         drop_chain(heap, below);
         return -ENOMEM;
     }
@@ -355,6 +375,7 @@ static int add_chain(struct mbr__st_tx *tx, struct mbr__st_perms *perms, const v
         adopt(tx, access, walk->node[i]);
         access->value_set = access->perms_set = false; /* it is made with them */
     }
+    MBR_ASSERT(access); /* there is at least one new level */
     mark_fire(access, false);
     if (!tx->conn->privileged)
         tx->nodes += store->path.count - walk->found;
@@ -445,25 +466,14 @@ static int count_removed(struct mbr__st_tx *tx, struct mbr__st_node *top)
 static int unlist(struct mbr__st_tx *tx, struct mbr__st_access *above)
 {
     struct mbr__store *store = tx->conn->store;
-    const struct mbr__st_path *path = &store->path;
-    unsigned last = path->count - 1;
     struct mbr__st_heap *heap = &store->tree.heap;
     struct mbr__st_node *parent = mbr__st_node_copy(heap, above->work, above->work->value_len);
-    struct mbr__st_node *child;
-    mbr__st_trie *slots[2];
 
     if (!parent)
         return -ENOMEM;
-    child =
-        mbr__st_node_child(heap, parent, path->text + path->part[last].at, path->part[last].len);
-    if (child) {
-        if (mbr__st_node_own_child(heap, parent, child, slots)) {
-            drop_chain(heap, parent);
-            return -ENOMEM;
-        }
-        mbr__st_node_detach(heap, parent, child);
-        mbr__st_unref(heap, mbr__st_leaf(child));
-        mbr__st_unref(heap, mbr__st_leaf(child));
+    if (strike_name(heap, parent, &store->path, store->path.count - 1)) {
+        drop_chain(heap, parent);
+        return -ENOMEM;
     }
     adopt(tx, above, parent);
     return 0;
@@ -557,6 +567,7 @@ int mbr__st_tx_set_perms(struct mbr__st_tx *tx, struct mbr__st_perms *perms)
                       mbr__st_node_cost(access->work) + perms->count * sizeof(perms->entry[0]));
     if (error)
         return error;
+    MBR_ASSERT(access->work); /* the caller has found the node */
     copy = mbr__st_node_copy(&store->tree.heap, access->work, access->work->value_len);
     if (!copy)
         return fail(tx, -ENOMEM);

@@ -50,14 +50,14 @@ void mbr__st_watch_fini(struct mbr__store *store)
 static struct mbr__st_watch *find(const struct mbr__store_conn *conn, struct mbr__st_name *at,
                                   const char *token)
 {
-    unsigned char key[KEY_HEAD + MBR__STORE_PAYLOAD_MAX];
+    unsigned char key[KEY_HEAD + MBR__STORE_PAYLOAD_MAX + 1];
     size_t len = strlen(token);
 
     if (!at)
         return NULL;
     memcpy(key, &conn->id, sizeof(conn->id));
     memcpy(key + sizeof(conn->id), &at, sizeof(at));
-    memcpy(key + KEY_HEAD, token, len);
+    memcpy(key + KEY_HEAD, token, len + 1);
     return mbr__bytes_map_get(&conn->store->watches, key, KEY_HEAD + len);
 }
 

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -64,6 +65,7 @@ int local_init(struct local *local, const struct mbr__store_options *options)
     own.now = on_now;
     if (!own.log)
         own.log = on_log;
+    local->options = own;
     error = mbr__store_new(&own, &local->store);
     for (uint32_t domid = 1; domid <= 2 && !error; domid++)
         error = mbr__store_introduce(local->store, domid);
@@ -164,6 +166,8 @@ const char *local_next(struct local *local, char who)
         text[at++] = payload[i] ? payload[i] : '|';
     if (header.type == MBR__XS_ERROR)
         at--; /* without its NUL */
+    if (at == 0)
+        text[at++] = '=';
     text[at] = '\0';
     return text;
 }
@@ -186,6 +190,66 @@ void local_drain(struct local *local, char who)
 
     while (mbr__store_conn_peek(local_conn(local, who), iov) > 0)
         mbr__store_conn_consume(local_conn(local, who), iov[0].iov_len);
+}
+
+void local_close(struct local *local, char who)
+{
+    mbr__store_conn_free(local->conn[(unsigned char)who]);
+    local->conn[(unsigned char)who] = NULL;
+}
+
+struct stream {
+    char *bytes;
+    size_t len, at;
+};
+
+static int stream_write(void *user, const void *data, size_t length)
+{
+    struct stream *s = user;
+    char *grown = realloc(s->bytes, s->len + length);
+
+    if (!grown)
+        return -ENOMEM;
+    s->bytes = grown;
+    memcpy(s->bytes + s->len, data, length);
+    s->len += length;
+    return 0;
+}
+
+static int stream_read(void *user, void *data, size_t length)
+{
+    struct stream *s = user;
+
+    if (length > s->len - s->at)
+        return -EBADMSG;
+    memcpy(data, s->bytes + s->at, length);
+    s->at += length;
+    return 0;
+}
+
+int local_update(struct local *local)
+{
+    struct stream stream = {0};
+    struct mbr__store *store = NULL;
+    int error = mbr__store_new(&local->options, &store);
+
+    if (!error)
+        error = mbr__store_dump(local->store, stream_write, &stream);
+    if (!error)
+        error = mbr__store_restore(store, stream_read, &stream);
+    if (!error && stream.at != stream.len)
+        error = -EBADMSG;
+    free(stream.bytes);
+    if (error) {
+        mbr__store_free(store);
+        return error;
+    }
+    mbr__store_free(local->store);
+    local->store = store;
+    for (unsigned who = 0; who < 128; who++)
+        if (local->conn[who])
+            local->conn[who] = mbr__store_conn_find(store, who);
+    return 0;
 }
 
 void local_check(struct local *local)

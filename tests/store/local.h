@@ -15,7 +15,8 @@ struct local {
     struct mbr__store *store;
     struct mbr__store_conn *conn[128]; /* by letter */
     uint64_t now;
-    unsigned outputs; /* calls of the callback */
+    struct mbr__store_options options; /* as the store was made */
+    unsigned outputs;                  /* calls of the callback */
     unsigned resumes;
     int broken; /* the last error, 0: none */
 };
@@ -33,7 +34,8 @@ struct store_port local_port(struct local *local);
 /* Sends a request whose payload is TEXT with '|' for NUL; what mbr__store_request() says. */
 int local_send(struct local *local, char who, uint32_t type, uint32_t tx_id, const char *text);
 
-/* The next message to WHO, as text: "OK|", "!ENOENT", "@/a|t|"; "" if there is none. */
+/* The next message to WHO, as text: "OK|", "!ENOENT", "@/a|t|", "=" for an empty one; "" if there
+ * is none. */
 const char *local_next(struct local *local, char who);
 
 /* Both. */
@@ -42,6 +44,12 @@ const char *local_ask(struct local *local, char who, uint32_t type, uint32_t tx_
 
 /* Throws away what is queued for WHO. */
 void local_drain(struct local *local, char who);
+
+/* A live update: the store goes through its stream into another one. 0 or a negative errno. */
+int local_update(struct local *local);
+
+/* Closes WHO; a later use opens it anew. */
+void local_close(struct local *local, char who);
 
 /* Asserts with mbr__st_check() that everything is counted right. */
 void local_check(struct local *local);

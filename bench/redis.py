@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 """redis.py: redis-benchmark over plain TCP loopback, and under the shim on catnap and catloop.
 
-  bench/redis.py [--runs N] [--requests N] [--clients N] [--pipeline N] [--json FILE]
+  bench/redis.py [--runs N] [--requests N] [--clients N] [--pipeline N] [--unpinned] [--json FILE]
 
-GET of 64 bytes. The three take turns, run by run, the server on one CPU and the client on another;
+GET of 64 bytes. The three take turns, run by run, the server on one CPU and the client on another
+(--unpinned: where the kernel puts them, which for plain TCP is often the same one);
 medians, and ratios to plain TCP of the same run. Then the CPU time of an idle server under the
 shim. Exit code 1 if a goal is missed: catloop at least 2 times plain TCP's requests a second
 and catnap at least 0.95 of it (one client, no pipelining), idle less than 1 % of a CPU.
@@ -27,10 +28,13 @@ GOALS = {"catnap": 0.95, "catloop": 2.0}
 IDLE_SECONDS, IDLE_GOAL = 5.0, 1.0
 
 
+PINNED = True
+
+
 def under(mode, cpu, command):
     """The command on one CPU, plain or under the shim."""
     cpus = sorted(os.sched_getaffinity(0))
-    pinned = ["taskset", "-c", str(cpus[cpu % len(cpus)])]
+    pinned = ["taskset", "-c", str(cpus[cpu % len(cpus)])] if PINNED else []
     tools = os.environ.get("MEMBRANE_BIN_DIR", os.path.join(ROOT, "build/release/bin"))
     shim = [] if mode == "plain" else [os.path.join(tools, "membrane"), "shim", "-l", mode, "--"]
     return pinned + shim + command
@@ -121,7 +125,7 @@ def measure(options, folder):
     rates = {mode: [rate for rate, _ in samples[mode]] for mode in MODES}
     medians = {mode: statistics.median(rates[mode]) for mode in MODES}
     return {"requests": options.requests, "clients": options.clients,
-            "pipeline": options.pipeline, "runs": options.runs, "samples": rates,
+            "pipeline": options.pipeline, "pinned": PINNED, "runs": options.runs, "samples": rates,
             "requests_per_second": medians,
             "p50_us": {mode: statistics.median(us for _, us in samples[mode]) for mode in MODES},
             "ratio_to_plain": {mode: medians[mode] / medians["plain"] for mode in GOALS}}
@@ -145,8 +149,11 @@ def main():
     parser.add_argument("--requests", type=int, default=100000)
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--pipeline", type=int, default=1)
+    parser.add_argument("--unpinned", action="store_true")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
+    global PINNED
+    PINNED = not options.unpinned
     for program in ("redis-server", "redis-benchmark", "redis-cli", "taskset"):
         if shutil.which(program) is None:
             print("bench/redis.py: %s is not installed" % program, file=sys.stderr)

@@ -92,14 +92,19 @@ void shim_conn_phase(struct shim_conn *c)
 
 /* The kernel's end of the connection has come, with r as recv gives it. A wake-up byte that nobody
  * had read when the peer closed makes the kernel say "reset" where a stream would have ended well;
- * it was a reset if the peer left something of ours unread, or meant it. */
+ * it was a reset if the peer meant it, or died, and left something of ours unread. */
 static void kernel_end(struct shim_conn *c, ssize_t r, int error)
 {
     bool all_read = mbr_load_acquire(&c->peer->head) == mbr_load_relaxed(&c->own->tail);
+    uint32_t closed = mbr_load_relaxed(&c->peer->closed);
+    bool died = closed == SHIM_CLOSED_NO && !mbr_load_acquire(&c->peer->fin);
 
-    if (r < 0 && (!all_read || mbr_load_relaxed(&c->peer->closed) == SHIM_CLOSED_RESET ||
-                  (error != ECONNRESET && error != EPIPE)))
+    if (r < 0 && error != ECONNRESET && error != EPIPE)
         c->rx_error = error;
+    else if (closed == SHIM_CLOSED_RESET || (!all_read && (died || r < 0)))
+        c->rx_error = ECONNRESET;
+    if (c->rx_error != 0)
+        c->tx_broken = EPIPE;
     mbr_store_release(&c->rx_end, (uint32_t)1);
 }
 

@@ -308,7 +308,8 @@ static void tell_data(struct shim_conn *c, int fd)
 /* Whether the peer reads no more, as far as we have heard. */
 static bool gone(struct shim_conn *c)
 {
-    return c->tx_gone || mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO;
+    return c->tx_gone || mbr_load_relaxed(&c->rx_end) ||
+           mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO;
 }
 
 /* Puts as much as there is room for into the ring. */

@@ -734,6 +734,43 @@ static void forks(void)
     close(a);
 }
 
+/* The peer is killed: once with everything read, once with something unread. */
+static void killed(bool unread)
+{
+    char buf[8];
+    int b;
+    pid_t child;
+
+    section(unread ? "killed, unread" : "killed");
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        int a = socket(AF_INET, SOCK_STREAM, 0);
+
+        must(connect(a, (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
+        for (int i = 0; i < 8; i++)
+            must(write(a, "ping", 4) == 4 && recv(a, buf, 4, MSG_WAITALL) == 4, "ping");
+        must(write(a, "last", 4) == 4, "write");
+        for (;;)
+            pause();
+    }
+    b = accept(listener, NULL, NULL);
+    for (int i = 0; i < 8; i++)
+        must(recv(b, buf, 4, MSG_WAITALL) == 4 && write(b, "pong", 4) == 4, "pong");
+    T(recv(b, buf, 4, MSG_WAITALL));
+    if (unread)
+        T(write(b, "unread", 6));
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    T(read(b, buf, 8));
+    T(read(b, buf, 8));
+    if (!unread)
+        T(send(b, "x", 1, MSG_NOSIGNAL));
+    T(send(b, "x", 1, MSG_NOSIGNAL));
+    T(send(b, "x", 1, MSG_NOSIGNAL));
+    close(b);
+}
+
 int main(int argc, char **argv)
 {
     socklen_t len = sizeof(address);
@@ -761,6 +798,8 @@ int main(int argc, char **argv)
     files();
     blocking();
     forks();
+    killed(false);
+    killed(true);
     connection(&a, &b);
     fprintf(stderr, "%d\n", count_regions());
     done(a, b);

@@ -16,8 +16,9 @@
 
 #define PIECE 65536
 
-int __dprintf_chk(int fd, int flag, const char *format, ...);
-int __vdprintf_chk(int fd, int flag, const char *format, va_list ap);
+int __dprintf_chk(int fd, int flag, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int __vdprintf_chk(int fd, int flag, const char *format, va_list ap)
+    __attribute__((format(printf, 3, 0)));
 
 /* ---- out of a file or pipe, into a connection ------------------------------------------------ */
 
@@ -203,7 +204,7 @@ SHIM_EXPORT FILE *fdopen(int fd, const char *mode)
     return kept ? real.fdopen(fd, mode) : fopencookie((void *)(intptr_t)fd, mode, calls);
 }
 
-static int print(int fd, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static int print(int fd, const char *format, va_list ap)
 {
     char *text = NULL;
     int n = vasprintf(&text, format, ap);

@@ -354,6 +354,39 @@ static void chains_of_merged_contexts_do_not_recurse(void **state)
     free(chain);
 }
 
+/* Many members, all binding one name to contexts of their own, some of them twice in the list by
+ * way of a merged one. */
+static void searches_wide_merges(void **state)
+{
+    enum { WIDE = 3000 };
+    MergedContext_clp m = new_merged(NULL);
+    MergedContext_clp inner = new_merged(NULL);
+    Context_clp cx = MergedContext_as_Context(m);
+    Context_clp *all = calloc(WIDE, sizeof(*all));
+
+    assert_non_null(all);
+    for (int i = 0; i < WIDE; i++) {
+        all[i] = new_context(NULL);
+        if (i > 0)
+            Context_Add(all[i - 1], "next", any_of(all[i]));
+        MergedContext_AddContext(i % 3 ? m : inner, all[i], AFTER, false, NULL);
+    }
+    Context_Add(all[WIDE - 1], "next", any_of(MergedContext_as_Context(inner)));
+    MergedContext_AddContext(m, MergedContext_as_Context(inner), BEFORE, false, NULL);
+    assert_int_equal(value_of(cx, "next>next>next>none"), 0);
+    add(all[WIDE - 1], "leaf", 9);
+    assert_int_equal(value_of(cx, "next>leaf"), 9);
+    add(all[0], "leaf", 8); /* reached through the merged one at the end of the chain, and later */
+    assert_int_equal(value_of(cx, "next>leaf"), 9);
+    Context_Remove(cx, "next>leaf");
+    assert_int_equal(value_of(cx, "next>leaf"), 8);
+    Context_Destroy(cx);
+    Context_Destroy(MergedContext_as_Context(inner));
+    for (int i = 0; i < WIDE; i++)
+        Context_Destroy(all[i]);
+    free(all);
+}
+
 static bool get_raises(Context_clp cx, const char *name)
 {
     Type_Any any;
@@ -445,6 +478,7 @@ int main(void)
         cmocka_unit_test(asks_foreign_contexts_in_their_turn),
         cmocka_unit_test(does_not_search_in_vain_twice),
         cmocka_unit_test(chains_of_merged_contexts_do_not_recurse),
+        cmocka_unit_test(searches_wide_merges),
         cmocka_unit_test(without_memory_nothing_changes),
     };
 

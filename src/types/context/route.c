@@ -14,12 +14,14 @@ static void places_init(struct mbr__places *places)
     places->at = places->first;
     places->count = 0;
     places->capacity = MBR__ROUTE_INLINE;
+    mbr__hash_init(&places->last);
 }
 
 static void places_fini(struct mbr__places *places)
 {
     if (places->at != places->first)
         free(places->at);
+    mbr__hash_fini(&places->last);
     places_init(places);
 }
 
@@ -37,15 +39,49 @@ static void places_grow(struct mbr__places *places)
     places->capacity = capacity;
 }
 
+/* Notes in the map, which has room, that place number N is the last one of its context. */
+static void places_note(struct mbr__places *places, size_t n)
+{
+    uint64_t key = (uintptr_t)places->at[n].cx;
+
+    places->at[n].same = (size_t)(uintptr_t)mbr__hash_del(&places->last, key);
+    mbr__hash_put(&places->last, key, (void *)(uintptr_t)(n + 1));
+}
+
+/* A map of few places is not worth its memory: those are looked through. */
+static bool places_have(const struct mbr__places *places, Context_clp cx, const char *rest)
+{
+    size_t n = places->count;
+
+    if (n > MBR__ROUTE_INLINE)
+        n = (size_t)(uintptr_t)mbr__hash_get(&places->last, (uintptr_t)cx);
+    while (n > 0) {
+        const struct mbr__place *place = &places->at[n - 1];
+
+        if (place->cx == cx && place->rest == rest)
+            return true;
+        n = places->count > MBR__ROUTE_INLINE ? place->same : n - 1;
+    }
+    return false;
+}
+
 /* A context that is there already would only be asked the same once more. */
 static void places_add(struct mbr__places *places, Context_clp cx, const char *rest)
 {
-    for (size_t i = 0; i < places->count; i++)
-        if (places->at[i].cx == cx && places->at[i].rest == rest)
-            return;
-    if (places->count == places->capacity)
+    size_t n = places->count;
+
+    if (places_have(places, cx, rest))
+        return;
+    if (n == places->capacity)
         places_grow(places);
-    places->at[places->count++] = (struct mbr__place){cx, rest};
+    if (n >= MBR__ROUTE_INLINE && mbr__hash_reserve(&places->last, n + 1))
+        RAISE(Heap_NoMemory);
+    places->at[places->count++] = (struct mbr__place){.cx = cx, .rest = rest};
+    if (n == MBR__ROUTE_INLINE)
+        for (size_t i = 0; i < n; i++)
+            places_note(places, i);
+    if (n >= MBR__ROUTE_INLINE)
+        places_note(places, n);
 }
 
 /* TO takes what FROM has; FROM is empty again. */
@@ -59,6 +95,7 @@ static void places_move(struct mbr__places *to, struct mbr__places *from)
         to->capacity = from->capacity;
     }
     to->count = from->count;
+    to->last = from->last;
     places_init(from);
 }
 
@@ -67,12 +104,14 @@ void mbr__route_init(struct mbr__route *route)
     memset(route, 0, sizeof(*route));
     places_init(&route->places);
     places_init(&route->next);
+    mbr__hash_init(&route->visited);
 }
 
 void mbr__route_fini(struct mbr__route *route)
 {
     places_fini(&route->places);
     places_fini(&route->next);
+    mbr__hash_fini(&route->visited);
     free(route->visits);
     route->visits = NULL;
 }
@@ -121,29 +160,45 @@ static bool step(struct mbr__route *route, Context_clp cx, const char *rest, siz
     return true;
 }
 
+/* Room for one more visit. */
+static void visits_grow(struct mbr__route *route)
+{
+    size_t capacity = route->visit_capacity * 2 + MBR__ROUTE_INLINE;
+    struct mbr__visit *visits;
+
+    if (mbr__hash_reserve(&route->visited, route->visit_count + 1))
+        RAISE(Heap_NoMemory);
+    if (route->visit_count < route->visit_capacity)
+        return;
+    visits = realloc(route->visits, capacity * sizeof(*visits));
+    if (!visits)
+        RAISE(Heap_NoMemory);
+    route->visits = visits;
+    route->visit_capacity = capacity;
+}
+
+/* Forgets the visits of the arc before. */
+static void visits_clear(struct mbr__route *route)
+{
+    for (size_t i = 0; i < route->visit_count; i++)
+        mbr__hash_del(&route->visited, (uintptr_t)route->visits[i].merged);
+    route->visit_count = 0;
+}
+
 /* Begins to visit MERGED, unless that was done at this arc; returns the visit. */
 static size_t visit(struct mbr__route *route, const struct mbr__merged *merged, size_t outer,
                     bool mask, bool *old)
 {
-    for (size_t i = 0; i < route->visit_count; i++) {
-        if (route->visits[i].merged == merged) {
-            *old = true;
-            return i;
-        }
-    }
-    if (route->visit_count == route->visit_capacity) {
-        size_t capacity = route->visit_capacity ? route->visit_capacity * 2 : MBR__ROUTE_INLINE;
-        struct mbr__visit *visits = realloc(route->visits, capacity * sizeof(*visits));
+    uintptr_t known = (uintptr_t)mbr__hash_get(&route->visited, (uintptr_t)merged);
 
-        if (!visits)
-            RAISE(Heap_NoMemory);
-        route->visits = visits;
-        route->visit_capacity = capacity;
-    }
-    route->visits[route->visit_count] =
+    *old = known != 0;
+    if (*old)
+        return known - 1;
+    visits_grow(route);
+    route->visits[route->visit_count++] =
         (struct mbr__visit){merged, merged->members.next, outer, mask, false};
-    *old = false;
-    return route->visit_count++;
+    mbr__hash_put(&route->visited, (uintptr_t)merged, (void *)(uintptr_t)route->visit_count);
+    return route->visit_count - 1;
 }
 
 /* A member of visit AT has been looked into: BOUND there, and masking what is behind it? */
@@ -170,7 +225,7 @@ static size_t leave(struct mbr__route *route, size_t at)
 
 /*
  * Everything MERGED is made of, in order: LENGTH > 0 follows the arc in each, 0 only collects them.
- * With STOP, ends as soon as NotContext is certain.
+ * Ends as soon as NotContext is certain.
  */
 static void walk(struct mbr__route *route, const struct mbr__merged *merged, const char *rest,
                  size_t length)
@@ -212,7 +267,7 @@ static bool advance(struct mbr__route *route, const char *rest, size_t length)
 {
     bool own = false;
 
-    route->visit_count = 0;
+    visits_clear(route);
     for (size_t i = 0; i < route->places.count && !route->not_context; i++) {
         struct mbr__place place = route->places.at[i];
         const struct mbr__merged *merged = mbr__merged_of(place.cx);
@@ -268,7 +323,7 @@ void mbr__route_spread(struct mbr__route *route)
     bool not_context = route->not_context;
 
     route->not_context = false;
-    route->visit_count = 0;
+    visits_clear(route);
     for (size_t i = 0; i < route->places.count; i++) {
         struct mbr__place place = route->places.at[i];
         const struct mbr__merged *merged = mbr__merged_of(place.cx);

@@ -20,12 +20,14 @@
 struct mbr__place {
     Context_clp cx;
     const char *rest; /* a suffix of the pathname */
+    size_t same;      /* the place before this one with the same context, counted from 1; or 0 */
 };
 
 struct mbr__places {
     struct mbr__place *at; /* first, or from malloc */
     size_t count;
     size_t capacity;
+    struct mbr__hash last; /* from a context to the last place with it; once first is too small */
     struct mbr__place first[MBR__ROUTE_INLINE];
 };
 
@@ -44,9 +46,10 @@ struct mbr__route {
     struct mbr__visit *visits; /* of this arc; each merged context once */
     size_t visit_count;
     size_t visit_capacity;
-    bool not_context;  /* behind the last place NotContext is to be raised */
-    bool forked;       /* a merged context was met, or there never was one way only */
-    const char *blame; /* what to say was not found: a suffix of the pathname */
+    struct mbr__hash visited; /* from a merged context to its visit, counted from 1 */
+    bool not_context;         /* behind the last place NotContext is to be raised */
+    bool forked;              /* a merged context was met, or there never was one way only */
+    const char *blame;        /* what to say was not found: a suffix of the pathname */
 };
 
 /* Nothing allocated; mbr__route_fini() may be called at any time from here on. */

@@ -132,6 +132,10 @@ static void ungetc_pushes_the_last_one_back(void **state)
         assert_false(Rd_EOF(rd));
         assert_int_equal(unget_fails(rd), 3); /* nor after EOF */
         assert_int_equal(Rd_Index(rd), 5);
+        assert_int_equal(Rd_GetC(rd), ' ');
+        assert_int_equal(Rd_GetChars(rd, buf, 1), 1);
+        assert_int_equal(unget_fails(rd), 3); /* nor after GetChars */
+        assert_int_equal(Rd_Index(rd), 7);
         Rd_Close(rd);
     }
 }

@@ -151,8 +151,8 @@ static json_t *base64_json(const unsigned char *bytes, size_t length)
         word |= left > 2 ? bytes[i + 2] : 0;
         *end++ = base64[word >> 18 & 63];
         *end++ = base64[word >> 12 & 63];
-        *end++ = left > 1 ? base64[word >> 6 & 63] : '=';
-        *end++ = left > 2 ? base64[word & 63] : '=';
+        *end++ = (char)(left > 1 ? base64[word >> 6 & 63] : '=');
+        *end++ = (char)(left > 2 ? base64[word & 63] : '=');
     }
     *end = '\0';
     json = json_string(text);

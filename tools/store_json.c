@@ -180,8 +180,10 @@ static int take_item(struct load *l, const json_t *node, size_t number)
     struct item *item = calloc(1, sizeof(*item));
     int rc;
 
-    if (item == NULL)
+    if (item == NULL || l->items == NULL) {
+        free(item);
         return store_error(-ENOMEM, "load");
+    }
     l->items[l->count++] = item;
     if (path == NULL)
         return bad_file("it has no path", number);

@@ -38,8 +38,8 @@ static size_t request_of(unsigned char *at, uint32_t type)
     size_t length = sizeof(PATH);
 
     if (type == MBR__XS_WRITE) {
-        memcpy(payload + length, PEER_VALUE, strlen(PEER_VALUE));
-        length += strlen(PEER_VALUE);
+        memcpy(payload + length, PEER_VALUE, sizeof(PEER_VALUE));
+        length += sizeof(PEER_VALUE) - 1;
     }
     return peer_message(at, type, 0, payload, length);
 }
@@ -237,8 +237,11 @@ double load_delivery(const struct peer *p, uint64_t span_ns)
     int writer = peer_connect(p);
     int watcher = peer_connect(p);
     uint64_t begin = bench_now_ns();
-    double result = bench_hist_init(&hist);
-    int rc = watch(watcher, PATH);
+    double result;
+    int rc = bench_hist_init(&hist);
+
+    if (rc == 0)
+        rc = watch(watcher, PATH);
 
     while (rc == 0 && bench_now_ns() - begin < span_ns) {
         uint64_t sent = bench_now_ns();
@@ -512,7 +515,7 @@ double load_ring(const struct peer *p, uint64_t span_ns)
     struct mbr__store_ring ring;
     int fd = peer_connect(p);
     int got[3] = {-1, -1, -1};
-    uint64_t begin = bench_now_ns();
+    uint64_t begin;
     uint64_t count = 0;
     void *shm = MAP_FAILED;
     int rc = prepare(p);

@@ -327,9 +327,9 @@ int main(int argc, char **argv)
         if (letter == 'h')
             return usage(0);
         if (letter == 'n')
-            w.runs = atoi(optarg);
+            w.runs = (int)strtol(optarg, NULL, 10);
         else if (letter == 't')
-            w.span = (uint64_t)atoi(optarg) * BENCH_MS;
+            w.span = strtoull(optarg, NULL, 10) * BENCH_MS;
         else if (letter == 'o')
             w.only = optarg;
         else if (letter == 'j')

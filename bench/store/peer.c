@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,7 +49,8 @@ static size_t echo(const unsigned char *in, size_t length, unsigned char *out, s
         }
         h.len = (uint32_t)size;
         mbr__store_header_pack(out + *answered, &h);
-        memcpy(out + *answered + MBR__STORE_HEADER_SIZE, answer, size);
+        for (size_t i = 0; i < size; i++)
+            out[*answered + MBR__STORE_HEADER_SIZE + i] = (unsigned char)answer[i];
         *answered += MBR__STORE_HEADER_SIZE + size;
     }
     return used;
@@ -199,16 +201,21 @@ int peer_store(struct peer *p, int durable)
     return rc;
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
 void peer_end(struct peer *p)
 {
-    char command[128];
-
     if (p->pid > 0) {
         (void)kill(p->pid, SIGKILL);
         (void)waitpid(p->pid, NULL, 0);
     }
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", p->directory);
-    if (p->directory[0] != '\0' && system(command) != 0)
+    if (p->directory[0] != '\0' && nftw(p->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
         fprintf(stderr, "membrane-bench-store: %s stays behind\n", p->directory);
     *p = (struct peer){0};
 }
@@ -225,8 +232,8 @@ uint64_t peer_memory(const struct peer *p)
     if (file == NULL)
         return 0;
     while (fgets(line, sizeof(line), file) != NULL) {
-        if (sscanf(line, "VmRSS: %llu kB", &kib) == 1)
-            break;
+        if (strncmp(line, "VmRSS:", 6) == 0)
+            kib = strtoull(line + 6, NULL, 10);
     }
     (void)fclose(file);
     return kib * 1024;

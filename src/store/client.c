@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -120,8 +121,7 @@ int mbr_store_path(char *path, size_t size)
     }
     if (strlen(directory) + strlen(rest) >= size)
         return -ENAMETOOLONG;
-    memcpy(path, directory, strlen(directory));
-    memcpy(path + strlen(directory), rest, strlen(rest) + 1);
+    (void)snprintf(path, size, "%s%s", directory, rest);
     return 0;
 }
 

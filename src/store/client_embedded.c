@@ -101,11 +101,11 @@ int mbr_store_open_again(struct mbr_store *s, uint32_t domid, struct mbr_store *
     const struct mbr_store_options options = {.size = sizeof(options),
                                               .timeout_ns = s != NULL ? s->timeout_ns : 0};
     struct mbr_store *other = NULL;
-    int rc = mbr__client_enter(s);
+    int rc = s == NULL ? -EINVAL : mbr__client_enter(s);
 
     if (rc < 0)
         return rc;
-    if (out == NULL || domid >= MBR__STORE_DOMID_FIRST_RESERVED)
+    if (s == NULL || out == NULL || domid >= MBR__STORE_DOMID_FIRST_RESERVED)
         return -EINVAL;
     if (s->embedded == NULL)
         return -ENOTSUP;

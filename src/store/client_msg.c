@@ -164,7 +164,7 @@ static int measure(const struct mbr_store_request *r, unsigned shape, size_t *si
 {
     bool fits = true;
 
-    *size = 4 * NUMBER_ROOM; /* numbers, a letter, the offset of a list's part */
+    *size = (size_t)4 * NUMBER_ROOM; /* numbers, a letter, the offset of a list's part */
     if ((shape & HAS_PATH) != 0)
         fits = measure_text(size, r->path);
     if ((shape & HAS_NAME) != 0 && r->name != NULL)
@@ -182,7 +182,7 @@ static int measure(const struct mbr_store_request *r, unsigned shape, size_t *si
     for (size_t i = 0; (shape & HAS_WORDS) != 0 && i < r->count; i++) {
         if (r->words[i] == NULL)
             return -EINVAL;
-        if (!measure_text(size, r->words[i]) || *size > 2 * MBR_STORE_PAYLOAD_MAX)
+        if (!measure_text(size, r->words[i]) || *size > (size_t)2 * MBR_STORE_PAYLOAD_MAX)
             return -E2BIG;
     }
     return 0;

@@ -96,7 +96,7 @@ static void drop_events(struct mbr_store *s, struct mbr_store_watch *w)
 {
     struct mbr__list *node;
 
-    while ((node = mbr__list_first(&w->events)) != NULL) {
+    while ((node = mbr__list_pop_front(&w->events)) != NULL) {
         struct mbr__client_event *e = mbr__container_of(node, struct mbr__client_event, of_watch);
 
         mbr__client_event_take(s, e);

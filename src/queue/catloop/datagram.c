@@ -141,7 +141,7 @@ static struct mbr__pair *next_sender(struct mbr__sock *s)
 {
     struct mbr__list *node;
     struct mbr__list *after;
-    struct mbr__record rec;
+    struct mbr__record rec = {0};
 
     mbr__list_for_each_safe (node, after, &s->u.loop->in) {
         struct mbr__pair *pair = pair_of(node);
@@ -234,7 +234,7 @@ void mbr__datagram_watch(struct mbr__sock *s, unsigned what)
 unsigned mbr__datagram_ready(struct mbr__sock *s, size_t *bytes)
 {
     struct mbr__catloop *c = s->u.loop;
-    struct mbr__record rec;
+    struct mbr__record rec = {0};
     struct mbr__pair *pair = c->held == NULL ? next_sender(s) : NULL;
     unsigned what = mbr__list_empty(&s->pushes) && !c->blocked ? MBR_WRITABLE : 0;
 
@@ -371,12 +371,10 @@ int64_t mbr__datagram_send(struct mbr__sock *s, const void *data, size_t len,
         return (int64_t)len;
     void *room = r == 0 ? mbr__ring_reserve(&pair->pipe.tx, (uint32_t)len) : NULL;
 
-    if (r == 0 && room == NULL)
-        r = -EAGAIN;
-    s->u.loop->blocked = r == -EAGAIN;
-    if (r < 0) {
+    s->u.loop->blocked = room == NULL && (r == 0 || r == -EAGAIN);
+    if (room == NULL) {
         mbr__datagram_await(s);
-        return r;
+        return r == 0 ? -EAGAIN : r;
     }
     memcpy(room, data, len);
     mbr__ring_commit(&pair->pipe.tx, (uint32_t)len, MBR__REC_WHOLE);

@@ -254,7 +254,7 @@ static void give_up(struct mbr__pair *pair, int error)
 static void poll_answer(struct mbr__pair *pair)
 {
     struct mbr__pipe *p = &pair->pipe;
-    struct mbr__record rec;
+    struct mbr__record rec = {0};
     int r = next_record(p, &rec);
     uint32_t error = 0;
 
@@ -326,7 +326,7 @@ static void answer(struct mbr__pair *pair, const struct mbr__record *rec)
 static void poll_idle(struct mbr__pair *pair)
 {
     struct mbr__pipe *p = &pair->pipe;
-    struct mbr__record rec;
+    struct mbr__record rec = {0};
     int r = next_record(p, &rec);
 
     if (r == 0)
@@ -343,7 +343,7 @@ static void poll_idle(struct mbr__pair *pair)
 /* Skips what the peer had sent. 1 its end marker is there, 0 not yet, -EPROTO. */
 static int skip(struct mbr__pipe *p)
 {
-    struct mbr__record rec;
+    struct mbr__record rec = {0};
     int r = 1;
 
     /* Behind an end marker that was seen the client may have asked again already. */

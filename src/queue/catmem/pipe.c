@@ -127,12 +127,13 @@ void mbr__pipe_watch_tx(struct mbr__pipe *p)
 #define GLANCES    64u /* one or two microseconds */
 #define LOOK_ROUND 15u /* every 16th time at everything: others shall not starve */
 
-#define STREAM_POPS 64u /* messages taken since one was sent: a stream, nobody waits for us ... */
-#define STREAM_LEN                                                                                \
-    256u                /* ... of short ones; long ones are better taken while they are in caches \
-                         */
-#define SOON_LOOKS  16u /* the last one came within some 400 ns */
-#define STREAM_GAPS 40u /* so leave the ring alone for some 800 ns */
+/* A stream: so many short messages have been taken since one was sent, and the last one came within
+ * some 400 ns; nobody waits for us. Long ones are better taken while they are in caches. The ring
+ * is then left alone for some 800 ns. */
+#define STREAM_POPS 64u
+#define STREAM_LEN  256u
+#define SOON_LOOKS  16u
+#define STREAM_GAPS 40u
 
 /* A consumer of a stream that is faster than its producer would take each line from it as soon as
  * it is written, and the next one, too: both then wait for each other's caches at every message (4

@@ -13,6 +13,8 @@
 #define KERNEL_EVERY \
     256u /* waits that never slept, between looks at the kernel while something is cold */
 
+#define KERNEL_TURNS 64u /* rounds of one wait, likewise */
+
 void mbr__op_drop(struct mbr_libos *l, struct mbr__op *op)
 {
     l->pending--;
@@ -49,6 +51,7 @@ int mbr__libos_drive(struct mbr_libos *l, uint64_t timeout_ns,
                      bool (*until)(struct mbr_libos *l, void *arg), void *arg)
 {
     uint64_t deadline = timeout_ns == 0 ? 0 : mbr__deadline_ns(timeout_ns);
+    uint32_t turns = 0;
     int r = 0;
 
     for (;;) {
@@ -57,6 +60,9 @@ int mbr__libos_drive(struct mbr_libos *l, uint64_t timeout_ns,
             return 0;
         if (r < 0)
             return r;
+        /* A peer whose word is news again and again must not keep us from mailbox and deaths. */
+        if (__builtin_expect(++turns % KERNEL_TURNS == 0, 0))
+            mbr__waitset_poll(&l->ws, true);
         r = mbr__waitset_wait(&l->ws, deadline);
         /* What fired need not have brought us nearer to the end. */
         if (r > 0 && deadline != MBR__NEVER && mbr__now_ns() >= deadline)

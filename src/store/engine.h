@@ -307,12 +307,18 @@ uint64_t mbr__store_last_seq(const struct mbr__store *store);
 
 /*
  * Loading, into an engine in which nothing has happened since mbr__store_new(): begin; feed every
- * PUT in ascending order of ID; end. The initial tree is replaced by what is fed. SEQ is that of
- * the last batch that was durable. feed: -ENOENT: its parent is not there (it lay beneath a removed
- * node, or its row is lost): the caller deletes the row and goes on; -EINVAL: no such node can
- * exist (name, length, permissions, order, kind); -EEXIST; -ENOMEM. end: -EINVAL if there was no
- * root. What belonged to domains that are not known is removed, in slices, as at their release, and
- * so reported to the journal. Domains that shall live on must be added before.
+ * PUT in ascending order of ID; end. The initial tree is replaced by what is fed; if nothing is, it
+ * stays, and is reported. SEQ is that of the last batch that was durable.
+ *
+ * begin: -EINVAL: too late, or begun already; -ENOMEM.
+ *
+ * feed: -ENOENT: its parent is not there (it lay beneath a removed node, or its row is lost): the
+ * caller deletes the row and goes on; -EINVAL: no such node can exist (name, length, permissions,
+ * order, kind); -EEXIST; -ENOMEM.
+ *
+ * end: -EINVAL: not begun; -ENOMEM: again later. What belonged to domains that are not known is
+ * removed, in slices, as at their release, and so reported to the journal. Domains that shall live
+ * on must be added before begin.
  */
 int mbr__store_load_begin(struct mbr__store *store, uint64_t seq);
 int mbr__store_load_feed(struct mbr__store *store, const struct mbr__store_change *put);
@@ -320,8 +326,8 @@ int mbr__store_load_end(struct mbr__store *store);
 
 /*
  * The tree as it is now, kept while the engine goes on: making one costs nothing. `next` visits
- * parents before children and says 1, with a PUT and the depth of the node (root: 0) in DEPTH; 0
- * at the end; or -ENOMEM. An engine must outlive its snapshots.
+ * parents before children, then the two special names (depth 0), and says 1, with a PUT and the
+ * depth of the node (root: 0) in DEPTH; 0 at the end. An engine must outlive its snapshots.
  */
 struct mbr__store_snapshot;
 int mbr__store_snapshot_new(struct mbr__store *store, struct mbr__store_snapshot **snapshot);
@@ -339,7 +345,12 @@ typedef int mbr__store_reader(void *user, void *data, size_t length);
 /*
  * Writes everything: tree, quotas, domains, connections with queued output (held output too),
  * watches, open transactions, unfinished removals. What a transport has read but not yet offered is
- * its own to keep. Errors: the writer's, -ENOMEM. The engine is unchanged.
+ * its own to keep. Connections of released domains, which only wait to be closed, are left out.
+ *
+ * Not carried over: who is charged for output that is not read yet (outstanding requests begin at
+ * 0), and which queued events would make equal ones superfluous (one may be told twice).
+ *
+ * Errors: the writer's. The engine is unchanged.
  */
 int mbr__store_dump(struct mbr__store *store, mbr__store_writer *writer, void *user);
 

@@ -438,7 +438,13 @@ static int raw_open(void *shared, enum bench_side side, const struct bench_case 
         if (setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
             bind(*fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
             listen(*fd, BACKLOG) < 0) {
-            return -errno;
+            int error = -errno;
+
+            if (*fd >= 0) {
+                (void)close(*fd);
+            }
+            free(fd);
+            return error;
         }
     }
     *end = fd;

@@ -516,7 +516,7 @@ void shim_epoll_dead(struct shim_epoll *e)
     pthread_mutex_lock(&list_lock);
     while (*at != NULL && *at != e)
         at = &(*at)->next;
-    if (*at == e)
+    if (*at != NULL)
         *at = e->next;
     pthread_mutex_unlock(&list_lock);
     for (uint32_t i = 0; i < e->n_members; i++) {

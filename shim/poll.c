@@ -88,8 +88,9 @@ static int look_at_memory(struct set *s)
     int ready = 0;
 
     for (nfds_t i = 0; i < s->n; i++) {
-        s->fds[i].revents =
-            s->conn[i] != NULL ? from_memory(s->conn[i], s->fds[i].fd, s->fds[i].events) : 0;
+        s->fds[i].revents = 0;
+        if (s->conn[i] != NULL)
+            s->fds[i].revents = from_memory(s->conn[i], s->fds[i].fd, s->fds[i].events);
         ready += s->fds[i].revents != 0;
     }
     return ready;
@@ -131,9 +132,9 @@ static int merge(struct set *s)
     int ready = 0;
 
     for (nfds_t i = 0; i < s->n; i++) {
-        s->fds[i].revents = s->conn[i] != NULL
-                                ? from_kernel(s->conn[i], &s->kernel[i], s->fds[i].events)
-                                : s->kernel[i].revents;
+        s->fds[i].revents = s->kernel[i].revents;
+        if (s->conn[i] != NULL)
+            s->fds[i].revents = from_kernel(s->conn[i], &s->kernel[i], s->fds[i].events);
         ready += s->fds[i].revents != 0;
     }
     return ready;

@@ -79,7 +79,7 @@ grep -q "$(printf '[\r\033]')" "$work/send.err" && fail "a redrawn line without 
 
 # On a terminal: redrawn, nothing at all for what is over in less than a second, and a newline at
 # the end.
-command -v script >/dev/null || exit 0
+script -qec true /dev/null >/dev/null 2>&1 || exit 0 # no script, or no terminals here
 start recv env TERM=xterm script -qec "$membrane recv pipe $work/output" /dev/null
 receiver=$pid
 start send "$membrane" send --quiet pipe "$work/fifo"

@@ -166,16 +166,12 @@ static int take_in_place(struct end *end, struct bench_probe *probe, uint64_t wo
 
 /* ---- push and pop ---- */
 
-static int complete(struct end *end, struct bench_probe *probe, demi_qtoken_t qt,
-                    demi_qresult_t *qr)
+/* Waits as programs do: a wait looks at its ring for a while by itself, and a dead peer ends it. To
+ * ask again and again with no time to wait would be a look at the kernel each time. */
+static int complete(struct end *end, demi_qtoken_t qt, demi_qresult_t *qr)
 {
-    int rc;
+    int rc = mbr_wait(end->libos, qt, MBR_FOREVER, qr);
 
-    while ((rc = mbr_wait(end->libos, qt, probe->blocking ? MBR_FOREVER : 0, qr)) == -ETIMEDOUT) {
-        rc = bench_spin(probe);
-        if (rc < 0)
-            return rc;
-    }
     if (rc != 0)
         return rc;
     return qr->qr_opcode == DEMI_OPC_FAILED ? -(int)qr->qr_ret : 0;
@@ -189,7 +185,7 @@ static int put_copy(struct end *end, struct bench_probe *probe, uint64_t word)
 
     bench_fill(end->sga.sga_segs[0].sgaseg_buf, probe->size, word);
     rc = mbr_push(end->libos, end->qd, &end->sga, &qt);
-    return rc < 0 ? rc : complete(end, probe, qt, &qr);
+    return rc < 0 ? rc : complete(end, qt, &qr);
 }
 
 static int take_copy(struct end *end, struct bench_probe *probe, uint64_t word)
@@ -199,7 +195,7 @@ static int take_copy(struct end *end, struct bench_probe *probe, uint64_t word)
     int rc = mbr_pop(end->libos, end->qd, 0, &qt);
 
     if (rc == 0)
-        rc = complete(end, probe, qt, &qr);
+        rc = complete(end, qt, &qr);
     if (rc != 0)
         return rc;
 

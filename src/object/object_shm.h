@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Layout of a container's memory, version 1.
+ *
+ * One memfd, from the start as large as it can ever be and sealed against growing and shrinking: an
+ * access within it never raises SIGBUS, and nobody can take from the others what they have mapped.
+ * Places that are not in use are holes and cost nothing; growing allocates, removing punches. So
+ * there is no allocator, nothing that a crash could leave half linked: the place of everything
+ * follows from its number.
+ *
+ *     0             header, one page
+ *     BUCKETS_AT    hash buckets: index + 1 of the first object of a chain, or 0
+ *     ENTRIES_AT    objects: entry i
+ *     MEMBERS_AT    members: MEMBER_STRIDE bytes each: the member's page, its holds, what it has
+ * joined RANGE * (i+1) object i: one page with its first locks, then its data; far behind, at
+ * LOCKS_AT, the other locks, and at MAPS_AT what a versioned object needs
+ *
+ * All members may write everything. What is read from here is read once, bounded, then used; the
+ * worst that a hostile member does to others is wrong data, or a call that ends with -EPROTO or
+ * waits for its deadline. What only a member itself relies on it keeps in its own memory as well.
+ *
+ * Who holds what is never counted: each member says in its own part what it holds, has joined and
+ * is about to change, and whoever finds it dead undoes it from there (member.h).
+ */
+#ifndef MBR_OBJECT_OBJECT_SHM_H
+#define MBR_OBJECT_OBJECT_SHM_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <membrane/objects.h>
+
+#define MBR__OBJECT_MAGIC   UINT64_C(0x6a626f2e72626d00) /* "\0mbr.obj" */
+#define MBR__OBJECT_VERSION 1u
+
+#define MBR__OBJ_PAGE          UINT64_C(4096)
+#define MBR__OBJ_BUCKETS       (UINT32_C(1) << 16)
+#define MBR__OBJ_BUCKETS_AT    (UINT64_C(1) << 20)
+#define MBR__OBJ_ENTRIES_AT    (UINT64_C(1) << 30)
+#define MBR__OBJ_MEMBERS_AT    (UINT64_C(1) << 32)
+#define MBR__OBJ_MEMBER_STRIDE (UINT64_C(1) << 23)
+#define MBR__OBJ_HOLDS_AT      MBR__OBJ_PAGE       /* within a member's part */
+#define MBR__OBJ_JOINED_AT     (UINT64_C(1) << 16) /* within a member's part */
+#define MBR__OBJ_RANGE         (UINT64_C(1) << 38)
+#define MBR__OBJ_DATA_AT       MBR__OBJ_PAGE        /* within an object's range */
+#define MBR__OBJ_LOCKS_AT      (UINT64_C(7) << 35)  /* within an object's range */
+#define MBR__OBJ_MAPS_AT       (UINT64_C(15) << 34) /* within an object's range */
+#define MBR__OBJ_FILE_SIZE     (MBR__OBJ_RANGE * (MBR_CONTAINER_OBJECTS + 1))
+
+#define MBR__OBJ_NEAR_LOCKS 12u /* locks of the first blocks, in the page before the data */
+#define MBR__OBJ_HOLDS      MBR_ACCESS_MAX
+
+/*
+ * The lock of a table (of objects, of members, of an object's publication): 0 free, else
+ * mbr__holder() of who has it. Taken by compare-and-swap, slept on as a futex (turn); whoever finds
+ * its holder dead mends what he was changing and frees it (member.h).
+ */
+struct mbr__shm_mutex {
+    uint32_t word;
+    uint32_t turn;    /* futex: grows at each release that found sleepers */
+    uint32_t waiters; /* not 0: somebody may sleep on turn; set by sleepers, cleared by who wakes */
+    uint32_t reserved;
+};
+
+/* A holder: member's slot + 1 in the low 12 bits, above it a number that differs for each attempt
+ * of that member (wraps), so that a word that was freed and taken again is not mistaken. */
+#define MBR__HOLDER_BITS 12
+
+/*
+ * The lock of a block. `writer` names the one writer that has it or waits for its readers to go.
+ * A reader writes nothing here once its bit in `readers` is set: it says in a hold of its own which
+ * blocks it reads, makes a full fence, and looks whether there is a writer; a writer takes the
+ * word, makes a full fence, and looks at the holds of all members whose bits are set (pair B). So
+ * readers do not slow each other. The bits stay; a writer that has the block may clear those of
+ * members that are gone.
+ */
+struct mbr__block_lock {
+    uint32_t writer;
+    uint32_t turn;    /* futex: grows when a writer releases, and when a reader leaves that a writer
+                         waits for */
+    uint32_t waiters; /* not 0: somebody may sleep on turn */
+    uint32_t torn;    /* 0 sound; 1 torn, nobody told; 2 torn, told */
+    uint64_t version; /* grows with each write that has ended */
+    uint64_t reserved[5];
+    uint64_t readers[MBR_CONTAINER_MEMBERS / 64]; /* member's slot s: bit s % 64 of word s / 64 */
+};
+
+/*
+ * A hold: what one access or call of a member has, or waits for, of one object's blocks. Written by
+ * the member alone, except that whoever releases a block as its writer may grant it to a waiting
+ * reader (compare-and-swap of `what`), and that a dead member's are cleared.
+ * what: 0 nothing; else first block in bits 0 to 23, blocks held from there on in bits 24 to 47,
+ * the rest flags. object: index + 1 of the entry; written before what, by the member alone.
+ */
+struct mbr__hold {
+    uint64_t what;
+    uint32_t object;
+    uint32_t reserved;
+};
+#define MBR__HOLD_IN_USE (UINT64_C(1) << 63)
+#define MBR__HOLD_WRITE  (UINT64_C(1) << 62) /* as a writer; else as a reader */
+#define MBR__HOLD_WRITING \
+    (UINT64_C(1) << 61) /* bytes are being changed: who dies now leaves them torn */
+#define MBR__HOLD_WAITING (UINT64_C(1) << 60) /* for the block after those held */
+#define MBR__HOLD_VERSION (UINT64_C(1) << 59) /* versioned: the other bits are the version pinned \
+                                               */
+
+enum mbr__member_state {
+    MBR__MEMBER_FREE = 0,
+    MBR__MEMBER_JOINING,
+    MBR__MEMBER_HERE,
+    MBR__MEMBER_GONE
+};
+
+/*
+ * A member's own page. pid, start, ns: who it is (mbr__proc); written before state becomes HERE.
+ * holds: how many of its holds may be in use, from the first on; grows only.
+ * joined: the same for the list of entries (index + 1, 0 free) at JOINED_AT.
+ * intent: what it is changing under the container's mutex, 0 nothing: see table.h.
+ */
+struct mbr__member_shm {
+    uint32_t state;
+    uint32_t holds;
+    uint32_t joined;
+    uint32_t uid;
+    uint64_t start;
+    uint64_t ns;
+    int32_t pid;
+    uint32_t nonce; /* the last mbr__holder() number it used */
+    uint64_t intent;
+    uint64_t intent_arg[2];
+    uint64_t reserved[8];
+};
+
+enum mbr__entry_state {
+    MBR__ENTRY_FREE = 0,
+    MBR__ENTRY_MAKING, /* not in any chain, nobody else sees it */
+    MBR__ENTRY_LIVE,
+    MBR__ENTRY_DYING,   /* in its chain; nobody may join any more */
+    MBR__ENTRY_UNLINKED /* has no name any more, lives until the last user leaves */
+};
+
+/* An object. Changed under the container's mutex only; state, size and version are also read
+ * without. */
+struct mbr__entry {
+    uint32_t state;
+    uint32_t next; /* in the chain of its bucket, or of free entries: index + 1, 0 the last */
+    uint32_t hash;
+    uint32_t policy;
+    uint64_t size;
+    uint64_t id; /* never the same twice in one container: tells whether an index was used again */
+    uint64_t current;             /* versioned: the version published last, see version.h */
+    struct mbr__shm_mutex writer; /* versioned: the one writer */
+    uint64_t reserved[2];
+    char name[MBR_OBJECT_NAME_MAX + 8];
+    uint64_t users[MBR_CONTAINER_MEMBERS / 64]; /* bit s: member s has joined it */
+};
+
+enum mbr__container_state { MBR__CONTAINER_LIVE = 1, MBR__CONTAINER_DYING, MBR__CONTAINER_DEAD };
+
+struct mbr__container_shm {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t state; /* enum mbr__container_state */
+    uint64_t id[2]; /* random */
+    uint32_t uid;
+    int32_t group;
+    uint32_t policy;
+    uint32_t flags;              /* MBR_CONTAINER_... */
+    struct mbr__shm_mutex mutex; /* of the tables of members and objects */
+    uint32_t members;            /* slots that have ever been used, from the first on */
+    uint32_t entries;            /* the same for entries */
+    uint32_t free_entry; /* first of the chain of free entries below that: index + 1, 0 none */
+    uint32_t live_entries;
+    uint64_t last_id;
+    uint64_t changes; /* grows whenever a member leaves or an object is left: who waits to destroy
+                         sleeps on its low half */
+    char name[MBR_OBJECT_NAME_MAX + 8];
+};
+
+static_assert(sizeof(struct mbr__shm_mutex) == 16, "layout version 1");
+static_assert(sizeof(struct mbr__block_lock) == 64 + MBR_CONTAINER_MEMBERS / 8, "layout version 1");
+static_assert(sizeof(struct mbr__block_lock) * MBR__OBJ_NEAR_LOCKS <= 4096, "fit into a page");
+static_assert(sizeof(struct mbr__hold) == 16, "layout version 1");
+static_assert(MBR__OBJ_HOLDS_AT + MBR__OBJ_HOLDS * 16 <= MBR__OBJ_JOINED_AT, "holds fit");
+static_assert(MBR__OBJ_JOINED_AT + 4 * (uint64_t)MBR_CONTAINER_OBJECTS <= MBR__OBJ_MEMBER_STRIDE,
+              "a member can join every object");
+static_assert(MBR__OBJ_MEMBERS_AT + MBR__OBJ_MEMBER_STRIDE * MBR_CONTAINER_MEMBERS <=
+                  MBR__OBJ_RANGE,
+              "members lie before the objects");
+static_assert(MBR__OBJ_ENTRIES_AT + sizeof(struct mbr__entry) * MBR_CONTAINER_OBJECTS <=
+                  MBR__OBJ_MEMBERS_AT,
+              "entries lie before the members");
+static_assert(MBR__OBJ_DATA_AT + 2 * MBR_OBJECT_SIZE_MAX <= MBR__OBJ_LOCKS_AT, "data fits, twice");
+
+#endif

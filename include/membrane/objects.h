@@ -63,7 +63,8 @@ enum mbr_write_policy {
 };
 
 /* mbr_container_attr.flags and mbr_container_options.flags */
-#define MBR_CONTAINER_CHECKSUMS 1u  /* persistent: each block has a checksum, verified when loaded \
+#define MBR_CONTAINER_CHECKSUMS                                                                    \
+    1u                              /* persistent: each block has a checksum, verified when loaded \
                                      */
 #define MBR_CONTAINER_KEPT       2u /* kept by membraned when its last member has left */
 #define MBR_CONTAINER_PERSISTENT 4u /* has a directory (only reported) */

@@ -103,8 +103,9 @@ struct mbr__hold {
 #define MBR__HOLD_WRITING \
     (UINT64_C(1) << 61) /* bytes are being changed: who dies now leaves them torn */
 #define MBR__HOLD_WAITING (UINT64_C(1) << 60) /* for the block after those held */
-#define MBR__HOLD_VERSION (UINT64_C(1) << 59) /* versioned: the other bits are the version pinned \
-                                               */
+#define MBR__HOLD_VERSION                                                   \
+    (UINT64_C(1) << 59) /* versioned: the other bits are the version pinned \
+                         */
 
 enum mbr__member_state {
     MBR__MEMBER_FREE = 0,

@@ -10,10 +10,13 @@
  *
  *     0             header, one page
  *     BUCKETS_AT    hash buckets: index + 1 of the first object of a chain, or 0
+ *     MEMBERS_AT    members: MEMBER_STRIDE bytes each: the member's page, then its holds
  *     ENTRIES_AT    objects: entry i
- *     MEMBERS_AT    members: MEMBER_STRIDE bytes each: the member's page, its holds, what it has
- * joined RANGE * (i+1) object i: one page with its first locks, then its data; far behind, at
- * LOCKS_AT, the other locks, and at MAPS_AT what a versioned object needs
+ *     JOINED_AT     what each member has joined: JOINED_STRIDE bytes each
+ *     RANGE * (i+1) object i: one page with its first locks, then its data; far behind, at
+ *                   LOCKS_AT, the other locks, and at MAPS_AT what a versioned object needs
+ *
+ * Everything up to TABLES_END is mapped by each member as a whole.
  *
  * All members may write everything. What is read from here is read once, bounded, then used; the
  * worst that a hostile member does to others is wrong data, or a call that ends with -EPROTO or
@@ -36,20 +39,22 @@
 
 #define MBR__OBJ_PAGE          UINT64_C(4096)
 #define MBR__OBJ_BUCKETS       (UINT32_C(1) << 16)
-#define MBR__OBJ_BUCKETS_AT    (UINT64_C(1) << 20)
-#define MBR__OBJ_ENTRIES_AT    (UINT64_C(1) << 30)
-#define MBR__OBJ_MEMBERS_AT    (UINT64_C(1) << 32)
-#define MBR__OBJ_MEMBER_STRIDE (UINT64_C(1) << 23)
-#define MBR__OBJ_HOLDS_AT      MBR__OBJ_PAGE       /* within a member's part */
-#define MBR__OBJ_JOINED_AT     (UINT64_C(1) << 16) /* within a member's part */
+#define MBR__OBJ_BUCKETS_AT    (UINT64_C(1) << 16)
+#define MBR__OBJ_MEMBERS_AT    (UINT64_C(1) << 20)
+#define MBR__OBJ_MEMBER_STRIDE (UINT64_C(1) << 16)
+#define MBR__OBJ_HOLDS_AT      MBR__OBJ_PAGE /* within a member's part */
+#define MBR__OBJ_ENTRIES_AT    (UINT64_C(1) << 28)
+#define MBR__OBJ_TABLES_END    (UINT64_C(1) << 30)
+#define MBR__OBJ_JOINED_AT     (UINT64_C(1) << 33)
+#define MBR__OBJ_JOINED_STRIDE (UINT64_C(4) * MBR_CONTAINER_OBJECTS)
 #define MBR__OBJ_RANGE         (UINT64_C(1) << 38)
 #define MBR__OBJ_DATA_AT       MBR__OBJ_PAGE        /* within an object's range */
 #define MBR__OBJ_LOCKS_AT      (UINT64_C(7) << 35)  /* within an object's range */
 #define MBR__OBJ_MAPS_AT       (UINT64_C(15) << 34) /* within an object's range */
 #define MBR__OBJ_FILE_SIZE     (MBR__OBJ_RANGE * (MBR_CONTAINER_OBJECTS + 1))
 
-#define MBR__OBJ_NEAR_LOCKS 12u /* locks of the first blocks, in the page before the data */
-#define MBR__OBJ_HOLDS      MBR_ACCESS_MAX
+#define MBR__OBJ_NEAR_LOCKS 12u   /* locks of the first blocks, in the page before the data */
+#define MBR__OBJ_HOLDS      2048u /* of a member: its accesses, and calls that are under way */
 
 /*
  * The lock of a table (of objects, of members, of an object's publication): 0 free, else
@@ -115,10 +120,14 @@ enum mbr__member_state {
 };
 
 /*
- * A member's own page. pid, start, ns: who it is (mbr__proc); written before state becomes HERE.
+ * A member's own page. claim: whose slot this is: 0 nobody's; else the pid, and above it the low
+ * half of its namespaces' number; taken by compare-and-swap, given back as the last step. start,
+ * ns: who that is exactly (mbr__proc), and fd: its descriptor for this memory; written before state
+ * becomes HERE.
  * holds: how many of its holds may be in use, from the first on; grows only.
- * joined: the same for the list of entries (index + 1, 0 free) at JOINED_AT.
- * intent: what it is changing under the container's mutex, 0 nothing: see table.h.
+ * joined: the same for its list at JOINED_AT of entries (index + 1, 0 free).
+ * intent, intent_arg, intent_name: what it is changing under the container's mutex, 0 nothing: see
+ * table.c.
  */
 struct mbr__member_shm {
     uint32_t state;
@@ -127,11 +136,13 @@ struct mbr__member_shm {
     uint32_t uid;
     uint64_t start;
     uint64_t ns;
-    int32_t pid;
+    uint64_t claim;
+    int32_t fd;
     uint32_t nonce; /* the last mbr__holder() number it used */
     uint64_t intent;
     uint64_t intent_arg[2];
     uint64_t reserved[8];
+    char intent_name[MBR_OBJECT_NAME_MAX + 8];
 };
 
 enum mbr__entry_state {
@@ -153,7 +164,8 @@ struct mbr__entry {
     uint64_t id; /* never the same twice in one container: tells whether an index was used again */
     uint64_t current;             /* versioned: the version published last, see version.h */
     struct mbr__shm_mutex writer; /* versioned: the one writer */
-    uint64_t reserved[2];
+    uint32_t destroyer;           /* who has made it DYING: slot + 1 */
+    uint32_t reserved[3];
     char name[MBR_OBJECT_NAME_MAX + 8];
     uint64_t users[MBR_CONTAINER_MEMBERS / 64]; /* bit s: member s has joined it */
 };
@@ -175,8 +187,11 @@ struct mbr__container_shm {
     uint32_t free_entry; /* first of the chain of free entries below that: index + 1, 0 none */
     uint32_t live_entries;
     uint64_t last_id;
-    uint64_t changes; /* grows whenever a member leaves or an object is left: who waits to destroy
-                         sleeps on its low half */
+    uint32_t changes;         /* futex: grows whenever a member leaves or an object is left */
+    uint32_t changes_awaited; /* not 0: somebody may sleep on it */
+    uint32_t destroyer;       /* who has made it DYING: slot + 1 */
+    uint32_t reserved;
+    uint64_t taken[MBR_CONTAINER_MEMBERS / 64]; /* bit s: slot s is probably not free */
     char name[MBR_OBJECT_NAME_MAX + 8];
 };
 
@@ -184,15 +199,20 @@ static_assert(sizeof(struct mbr__shm_mutex) == 16, "layout version 1");
 static_assert(sizeof(struct mbr__block_lock) == 64 + MBR_CONTAINER_MEMBERS / 8, "layout version 1");
 static_assert(sizeof(struct mbr__block_lock) * MBR__OBJ_NEAR_LOCKS <= 4096, "fit into a page");
 static_assert(sizeof(struct mbr__hold) == 16, "layout version 1");
-static_assert(MBR__OBJ_HOLDS_AT + MBR__OBJ_HOLDS * 16 <= MBR__OBJ_JOINED_AT, "holds fit");
-static_assert(MBR__OBJ_JOINED_AT + 4 * (uint64_t)MBR_CONTAINER_OBJECTS <= MBR__OBJ_MEMBER_STRIDE,
-              "a member can join every object");
+static_assert(sizeof(struct mbr__member_shm) <= MBR__OBJ_HOLDS_AT, "a member's page");
+static_assert(sizeof(struct mbr__container_shm) <= MBR__OBJ_PAGE, "the header");
+static_assert(sizeof(struct mbr__entry) * 64 % MBR__OBJ_PAGE == 0, "64 entries fill whole pages");
+static_assert(MBR__OBJ_HOLDS_AT + MBR__OBJ_HOLDS * 16 <= MBR__OBJ_MEMBER_STRIDE, "holds fit");
+static_assert(MBR__OBJ_BUCKETS_AT + 4 * (uint64_t)MBR__OBJ_BUCKETS <= MBR__OBJ_MEMBERS_AT,
+              "buckets lie before the members");
 static_assert(MBR__OBJ_MEMBERS_AT + MBR__OBJ_MEMBER_STRIDE * MBR_CONTAINER_MEMBERS <=
-                  MBR__OBJ_RANGE,
-              "members lie before the objects");
+                  MBR__OBJ_ENTRIES_AT,
+              "members lie before the entries");
 static_assert(MBR__OBJ_ENTRIES_AT + sizeof(struct mbr__entry) * MBR_CONTAINER_OBJECTS <=
-                  MBR__OBJ_MEMBERS_AT,
-              "entries lie before the members");
+                  MBR__OBJ_TABLES_END,
+              "entries lie before the end of the tables");
+static_assert(MBR__OBJ_JOINED_AT + MBR__OBJ_JOINED_STRIDE * MBR_CONTAINER_MEMBERS <= MBR__OBJ_RANGE,
+              "what members have joined lies before the objects");
 static_assert(MBR__OBJ_DATA_AT + 2 * MBR_OBJECT_SIZE_MAX <= MBR__OBJ_LOCKS_AT, "data fits, twice");
 
 #endif

@@ -77,40 +77,72 @@ struct mbr__shm_mutex {
  * A reader writes nothing here once its bit in `readers` is set: it says in a hold of its own which
  * blocks it reads, makes a full fence, and looks whether there is a writer; a writer takes the
  * word, makes a full fence, and looks at the holds of all members whose bits are set (pair B). So
- * readers do not slow each other. The bits stay; a writer that has the block may clear those of
- * members that are gone.
+ * readers do not slow each other. The bits stay: one of a member that is gone costs a look.
  */
 struct mbr__block_lock {
     uint32_t writer;
     uint32_t turn;    /* futex: grows when a writer releases, and when a reader leaves that a writer
                          waits for */
-    uint32_t waiters; /* not 0: somebody may sleep on turn */
+    uint32_t waiters; /* MBR__WAITS_...: who may sleep on turn */
     uint32_t torn;    /* 0 sound; 1 torn, nobody told; 2 torn, told */
     uint64_t version; /* grows with each write that has ended */
-    uint64_t reserved[5];
+    uint32_t next;    /* a writer that was passed too often: after it who has the word now */
+    uint32_t reserved[9];
     uint64_t readers[MBR_CONTAINER_MEMBERS / 64]; /* member's slot s: bit s % 64 of word s / 64 */
 };
+/* Set by who is about to sleep; the first is cleared by who wakes writers, the second by a writer
+ * that is about to grant. */
+#define MBR__WAITS_WRITER 1u
+#define MBR__WAITS_READER 2u
 
 /*
  * A hold: what one access or call of a member has, or waits for, of one object's blocks. Written by
  * the member alone, except that whoever releases a block as its writer may grant it to a waiting
- * reader (compare-and-swap of `what`), and that a dead member's are cleared.
- * what: 0 nothing; else first block in bits 0 to 23, blocks held from there on in bits 24 to 47,
- * the rest flags. object: index + 1 of the entry; written before what, by the member alone.
+ * reader (compare-and-swap of `what`), and that a dead member's are cleared. One word says it all,
+ * so nobody sees half of it:
+ *
+ *     bits 0 to 15   first block      \ of a versioned object's hold, bits 0 to 37:
+ *     bits 16 to 32  blocks held      / the low bits of the version pinned
+ *     bits 38 to 58  object: index + 1 of its entry
+ *     bits 59 to 63  flags; 0 as a whole: nothing
+ *
+ * ticket: the mbr__holder() of this attempt to write, written before `what`: only a word that is
+ * equal to it was taken by this hold.
  */
 struct mbr__hold {
     uint64_t what;
-    uint32_t object;
+    uint32_t ticket;
     uint32_t reserved;
 };
-#define MBR__HOLD_IN_USE (UINT64_C(1) << 63)
-#define MBR__HOLD_WRITE  (UINT64_C(1) << 62) /* as a writer; else as a reader */
-#define MBR__HOLD_WRITING \
-    (UINT64_C(1) << 61) /* bytes are being changed: who dies now leaves them torn */
-#define MBR__HOLD_WAITING (UINT64_C(1) << 60) /* for the block after those held */
-#define MBR__HOLD_VERSION                                                   \
-    (UINT64_C(1) << 59) /* versioned: the other bits are the version pinned \
-                         */
+#define MBR__HOLD_HELD_SHIFT   16
+#define MBR__HOLD_OBJECT_SHIFT 38
+#define MBR__HOLD_IN_USE       (UINT64_C(1) << 63)
+#define MBR__HOLD_WRITE        (UINT64_C(1) << 62) /* as a writer; else as a reader */
+#define MBR__HOLD_WRITING      (UINT64_C(1) << 61) /* being changed: who dies now leaves it torn */
+#define MBR__HOLD_WAITING      (UINT64_C(1) << 60) /* for the block after those held */
+#define MBR__HOLD_VERSION      (UINT64_C(1) << 59) /* versioned */
+
+static inline uint32_t mbr__hold_first(uint64_t what)
+{
+    return (uint32_t)(what & 0xffff);
+}
+
+static inline uint32_t mbr__hold_held(uint64_t what)
+{
+    return (uint32_t)(what >> MBR__HOLD_HELD_SHIFT & 0x1ffff);
+}
+
+static inline uint32_t mbr__hold_object(uint64_t what)
+{
+    return (uint32_t)(what >> MBR__HOLD_OBJECT_SHIFT & 0x1fffff);
+}
+
+/* The word for `held` blocks from `first` on; flags are or'ed to it, MBR__HOLD_IN_USE is there. */
+static inline uint64_t mbr__hold_of(uint32_t object, uint32_t first, uint32_t held)
+{
+    return MBR__HOLD_IN_USE | (uint64_t)object << MBR__HOLD_OBJECT_SHIFT |
+           (uint64_t)held << MBR__HOLD_HELD_SHIFT | first;
+}
 
 enum mbr__member_state {
     MBR__MEMBER_FREE = 0,
@@ -205,6 +237,8 @@ static_assert(sizeof(struct mbr__entry) * 64 % MBR__OBJ_PAGE == 0, "64 entries f
 static_assert(MBR__OBJ_HOLDS_AT + MBR__OBJ_HOLDS * 16 <= MBR__OBJ_MEMBER_STRIDE, "holds fit");
 static_assert(MBR__OBJ_BUCKETS_AT + 4 * (uint64_t)MBR__OBJ_BUCKETS <= MBR__OBJ_MEMBERS_AT,
               "buckets lie before the members");
+static_assert(MBR_OBJECT_SIZE_MAX / MBR_OBJECT_BLOCK <= UINT32_C(1) << 16, "a hold names a block");
+static_assert(MBR_CONTAINER_OBJECTS < UINT32_C(1) << 21, "a hold names an object");
 static_assert(MBR__OBJ_MEMBERS_AT + MBR__OBJ_MEMBER_STRIDE * MBR_CONTAINER_MEMBERS <=
                   MBR__OBJ_ENTRIES_AT,
               "members lie before the entries");

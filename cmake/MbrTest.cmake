@@ -39,6 +39,9 @@ function(mbr_test_helper)
     endif()
     add_executable(${T_NAME} ${T_SOURCES})
     target_link_libraries(${T_NAME} PRIVATE ${T_LIBS})
+    # The linker's plugin would optimise fat objects even without -flto, and then calls inside the
+    # library are bound before --wrap sees them.
+    target_link_options(${T_NAME} PRIVATE -fno-lto)
     # cmocka hands every test function a state that most do not want; tests pass NULL on purpose.
     target_compile_options(${T_NAME} PRIVATE -Wno-unused-parameter -Wno-nonnull)
     if(MEMBRANE_SANITIZE)

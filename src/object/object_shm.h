@@ -234,7 +234,8 @@ static_assert(sizeof(struct mbr__hold) == 16, "layout version 1");
 static_assert(sizeof(struct mbr__member_shm) <= MBR__OBJ_HOLDS_AT, "a member's page");
 static_assert(sizeof(struct mbr__container_shm) <= MBR__OBJ_PAGE, "the header");
 static_assert(sizeof(struct mbr__entry) * 64 % MBR__OBJ_PAGE == 0, "64 entries fill whole pages");
-static_assert(MBR__OBJ_HOLDS_AT + MBR__OBJ_HOLDS * 16 <= MBR__OBJ_MEMBER_STRIDE, "holds fit");
+static_assert(MBR__OBJ_HOLDS_AT + MBR__OBJ_HOLDS * UINT64_C(16) <= MBR__OBJ_MEMBER_STRIDE,
+              "holds fit");
 static_assert(MBR__OBJ_BUCKETS_AT + 4 * (uint64_t)MBR__OBJ_BUCKETS <= MBR__OBJ_MEMBERS_AT,
               "buckets lie before the members");
 static_assert(MBR_OBJECT_SIZE_MAX / MBR_OBJECT_BLOCK <= UINT32_C(1) << 16, "a hold names a block");

@@ -313,8 +313,15 @@ SHIM_EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags
 
     shim_ready();
     c = shim_conn_busy(fd);
-    if (c == NULL)
+    if (c == NULL) {
+        for (unsigned i = 0; shim_settings.rings && messages != NULL && i < n && i < 1024; i++) {
+            if (messages[i].msg_hdr.msg_control == NULL || may_pass(&messages[i].msg_hdr))
+                continue;
+            errno = EOPNOTSUPP;
+            return -1;
+        }
         return real.sendmmsg(fd, messages, n, flags);
+    }
     shim_conn_put(c);
     while (done < n && done < 1024) {
         ssize_t r = sendmsg(fd, &messages[done].msg_hdr, flags);

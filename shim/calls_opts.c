@@ -78,12 +78,12 @@ static int take_error(struct shim_conn *c, int fd)
 {
     int error;
 
-    if (pthread_mutex_trylock(&c->rx) != 0)
+    if (shim_lock(c, &c->rx, false) < 0)
         return 0; /* a reader is about to hear of it */
     shim_drain(c, fd);
     error = c->rx_error;
     c->rx_error = 0;
-    pthread_mutex_unlock(&c->rx);
+    shim_unlock(&c->rx);
     shim_heat(c, fd);
     return error;
 }

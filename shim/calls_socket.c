@@ -61,6 +61,23 @@ SHIM_EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *len, int fl
     return accepted(fd, real.accept4(fd, address, len, flags), flags);
 }
 
+static bool dissolves(const struct sockaddr *address, socklen_t len)
+{
+    return address != NULL && len >= sizeof(sa_family_t) && address->sa_family == AF_UNSPEC;
+}
+
+static void forget(int fd);
+
+/* An upgraded connection is dissolved, for another one perhaps: the descriptor begins anew. */
+static int dissolve(int fd, const struct sockaddr *address, socklen_t len)
+{
+    bool nonblock = (real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
+
+    forget(fd);
+    (void)shim_conn_new(fd, nonblock, SHIM_PLAIN, SHIM_CLIENT);
+    return real.connect(fd, address, len);
+}
+
 SHIM_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t len)
 {
     struct shim_conn *c;
@@ -75,8 +92,9 @@ SHIM_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t len)
     if (c->role == SHIM_NOBODY && shim_settings.rings) {
         c->role = SHIM_CLIENT;
         mbr_store_release(&c->mode, (uint32_t)SHIM_ELIGIBLE);
-    } else if (address != NULL && len >= sizeof(sa_family_t) && address->sa_family == AF_UNSPEC) {
-        (void)shim_conn_pin(c); /* dissolves the connection, for another one perhaps */
+    } else if (dissolves(address, len) && !shim_conn_pin(c)) {
+        shim_conn_put(c);
+        return dissolve(fd, address, len);
     }
     r = real.connect(fd, address, len);
     error = errno;
@@ -90,7 +108,7 @@ SHIM_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t len)
 /* Ends sending. An upgraded end says so in its region: it must still be able to wake the peer. */
 static int shut_wr(struct shim_conn *c, int fd)
 {
-    mbr_fetch_or(&c->shut, (uint32_t)SHIM_SHUT_WR);
+    shim_shut_more(c, SHIM_SHUT_WR);
     if (!c->tx_ring && !shim_switch_tx(c))
         return real.shutdown(fd, SHUT_WR);
     shim_send_end(c, fd);
@@ -102,12 +120,14 @@ static int shutdown_ring(struct shim_conn *c, int fd, int how)
     int r = 0;
 
     if (how != SHUT_RD) {
-        pthread_mutex_lock(&c->tx);
+        /* Another thread is blocked sending, through the kernel: which then lets it go. */
+        if (shim_lock(c, &c->tx, shim_tx_in_ring(c)) < 0)
+            return real.shutdown(fd, how);
         r = shut_wr(c, fd);
-        pthread_mutex_unlock(&c->tx);
+        shim_unlock(&c->tx);
     }
     if (how != SHUT_WR)
-        mbr_fetch_or(&c->shut, (uint32_t)SHIM_SHUT_RD);
+        shim_shut_more(c, SHIM_SHUT_RD);
     /* Also lets go whoever is blocked in the kernel for us. */
     return how == SHUT_RDWR ? real.shutdown(fd, SHUT_RDWR) : r;
 }
@@ -173,7 +193,9 @@ SHIM_EXPORT int close_range(unsigned first, unsigned last, int flags)
         errno = ENOSYS;
         return -1;
     }
-    if (first <= last && !(flags & 4)) /* CLOSE_RANGE_CLOEXEC closes nothing now */
+    /* CLOSE_RANGE_UNSHARE alone; with CLOSE_RANGE_CLOEXEC, or anything unknown, nothing is closed
+     */
+    if (first <= last && (flags & ~2) == 0)
         shim_table_each(first > INT_MAX ? INT_MAX : (int)first,
                         last >= INT_MAX ? INT_MAX : (int)last + 1, forget_one, NULL);
     return real.close_range(first, last, flags);
@@ -189,20 +211,17 @@ SHIM_EXPORT void closefrom(int first)
 
 /* ---- duplicates ------------------------------------------------------------------------------ */
 
-/* After a duplicate was made: `to` means what `from` means. */
-static int duplicated(int from, int to)
+/* After a duplicate was made: `to` means o, which `from` meant before, since another thread may
+ * have closed that by now. Takes over the reference. */
+static int duplicated(struct shim_object *o, int from, int to)
 {
-    struct shim_object *o;
     struct shim_object *old = NULL;
 
-    if (to < 0 || to == from || shim_is_vforked())
-        return to;
-    o = shim_table_get(from);
-    if (o == NULL && shim_table_peek(to) == NULL)
-        return to;
-    (void)shim_table_set(to, o, &old);
-    if (old != NULL)
-        shim_unref(old);
+    if (to >= 0 && to != from && (o != NULL || shim_table_peek(to) != NULL) && !shim_is_vforked()) {
+        (void)shim_table_set(to, o, &old);
+        if (old != NULL)
+            shim_unref(old);
+    }
     if (o != NULL)
         shim_unref(o);
     return to;
@@ -210,8 +229,11 @@ static int duplicated(int from, int to)
 
 SHIM_EXPORT int dup(int fd)
 {
+    struct shim_object *o;
+
     shim_ready();
-    return duplicated(fd, real.dup(fd));
+    o = shim_table_get(fd);
+    return duplicated(o, fd, real.dup(fd));
 }
 
 /* dup2() and dup3() close `to` first: whose goodbye has to be said while it is open. */
@@ -223,17 +245,23 @@ static void replace(int from, int to)
 
 SHIM_EXPORT int dup2(int from, int to)
 {
+    struct shim_object *o;
+
     shim_ready();
     replace(from, to);
-    return duplicated(from, real.dup2(from, to));
+    o = shim_table_get(from);
+    return duplicated(o, from, real.dup2(from, to));
 }
 
 SHIM_EXPORT int dup3(int from, int to, int flags)
 {
+    struct shim_object *o;
+
     shim_ready();
     if ((flags & ~O_CLOEXEC) == 0)
         replace(from, to);
-    return duplicated(from, real.dup3(from, to, flags));
+    o = shim_table_get(from);
+    return duplicated(o, from, real.dup3(from, to, flags));
 }
 
 /* ---- flags ----------------------------------------------------------------------------------- */
@@ -248,19 +276,23 @@ static void note_nonblock(int fd, bool on)
     shim_conn_put(c);
 }
 
-static int fcntl_done(int fd, int cmd, void *arg, int r)
+static bool duplicates(int cmd)
 {
-    if (r < 0)
-        return r;
-    if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
-        return duplicated(fd, r);
-    if (cmd == F_SETFL)
+    return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC;
+}
+
+static int fcntl_done(struct shim_object *o, int fd, int cmd, void *arg, int r)
+{
+    if (duplicates(cmd))
+        return duplicated(o, fd, r);
+    if (r >= 0 && cmd == F_SETFL)
         note_nonblock(fd, ((int)(intptr_t)arg & O_NONBLOCK) != 0);
     return r;
 }
 
 SHIM_EXPORT int fcntl(int fd, int cmd, ...)
 {
+    struct shim_object *o;
     va_list ap;
     void *arg;
 
@@ -268,11 +300,13 @@ SHIM_EXPORT int fcntl(int fd, int cmd, ...)
     va_start(ap, cmd);
     arg = va_arg(ap, void *);
     va_end(ap);
-    return fcntl_done(fd, cmd, arg, real.fcntl(fd, cmd, arg));
+    o = duplicates(cmd) ? shim_table_get(fd) : NULL;
+    return fcntl_done(o, fd, cmd, arg, real.fcntl(fd, cmd, arg));
 }
 
 SHIM_EXPORT int fcntl64(int fd, int cmd, ...)
 {
+    struct shim_object *o;
     va_list ap;
     void *arg;
 
@@ -280,7 +314,8 @@ SHIM_EXPORT int fcntl64(int fd, int cmd, ...)
     va_start(ap, cmd);
     arg = va_arg(ap, void *);
     va_end(ap);
-    return fcntl_done(fd, cmd, arg, real.fcntl64(fd, cmd, arg));
+    o = duplicates(cmd) ? shim_table_get(fd) : NULL;
+    return fcntl_done(o, fd, cmd, arg, real.fcntl64(fd, cmd, arg));
 }
 
 /* What is to be read of a stream of which a part is still in the kernel. */
@@ -290,7 +325,7 @@ static bool count_both(struct shim_conn *c, int64_t *n)
 
     if (peer == NULL || !mbr_load_acquire(&peer->switched))
         return false;
-    *n = shim_avail(c) + (int64_t)(mbr_load_relaxed(&peer->start) - c->rx_tcp);
+    *n = shim_avail(c) + (int64_t)(mbr_load_relaxed(&peer->start) - *shim_rx_tcp(c));
     return true;
 }
 

@@ -40,6 +40,87 @@ void shim_settings_read(void)
         shim_settings.capacity = capacity_of(capacity);
 }
 
+/* ---- locks ----------------------------------------------------------------------------------- */
+
+static void init_lock(struct shim_lock *l)
+{
+    pthread_mutexattr_t a;
+
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_ERRORCHECK);
+    pthread_mutex_init(&l->here, &a);
+    pthread_mutexattr_destroy(&a);
+    l->kin = NULL;
+}
+
+void shim_conn_locks(struct shim_conn *c)
+{
+    init_lock(&c->rx);
+    init_lock(&c->tx);
+    pthread_mutex_init(&c->park, NULL);
+    pthread_mutex_init(&c->up, NULL);
+}
+
+/* The same in the other processes. */
+static int lock_kin(struct shim_conn *c, struct shim_lock *l, struct shim_kin *k, bool wait)
+{
+    pthread_mutex_t *m = l == &c->rx ? &k->rx : &k->tx;
+    int err = shim_kin_lock(m, wait);
+
+    if (err != 0 && err != -EOWNERDEAD)
+        return err;
+    if (c->kin_late && !mbr_load_relaxed(&k->joined))
+        mbr_store_release(&k->joined, (uint32_t)1);
+    l->kin = m;
+    /* What a process did in a ring is whole at each point. What it took from the kernel may not
+     * have been counted. */
+    if (err == -EOWNERDEAD && l == &c->rx && !c->rx_ring)
+        mbr_store_release(&c->mode, (uint32_t)SHIM_LOST);
+    return 0;
+}
+
+int shim_lock(struct shim_conn *c, struct shim_lock *l, bool wait)
+{
+    int err = wait ? pthread_mutex_lock(&l->here) : pthread_mutex_trylock(&l->here);
+    struct shim_kin *k;
+
+    if (err != 0)
+        return err == EBUSY ? -EAGAIN : -err;
+    k = mbr_load_acquire(&c->kin);
+    if (!shim_kin_others(k))
+        return 0;
+    err = lock_kin(c, l, k, wait);
+    if (err < 0)
+        pthread_mutex_unlock(&l->here);
+    return err;
+}
+
+void shim_unlock(struct shim_lock *l)
+{
+    if (l->kin != NULL) {
+        pthread_mutex_t *m = l->kin;
+
+        l->kin = NULL;
+        pthread_mutex_unlock(m);
+    }
+    pthread_mutex_unlock(&l->here);
+}
+
+void shim_call_end(struct shim_call *call)
+{
+    struct shim_conn *c = call->c;
+
+    if (c == NULL)
+        return;
+    if (call->pumping)
+        mbr_store_release(&c->pump, (uint32_t)0);
+    if (call->parked)
+        shim_unpark(c);
+    if (call->lock != NULL)
+        shim_unlock(call->lock);
+    shim_conn_put(c);
+}
+
 /* ---- making and finding ---------------------------------------------------------------------- */
 
 static struct shim_conn *fresh(void)
@@ -54,10 +135,7 @@ static struct shim_conn *fresh(void)
     if (c == NULL)
         return NULL;
     c->object.kind = SHIM_CONN;
-    pthread_mutex_init(&c->rx, NULL);
-    pthread_mutex_init(&c->tx, NULL);
-    pthread_mutex_init(&c->park, NULL);
-    pthread_mutex_init(&c->up, NULL);
+    shim_conn_locks(c);
     c->mine.fd = c->theirs.fd = -1;
     return c;
 }
@@ -145,7 +223,7 @@ static void ring_bye(struct shim_conn *c, int fd)
     if (!unread)
         mbr_store_release(&c->own->fin, (uint32_t)1);
     mbr_fence_full();
-    while (real.recv(fd, some, sizeof(some), MSG_DONTWAIT) > 0)
+    while (shim_quiet_recv(fd, some, sizeof(some), 0) > 0)
         unread |= !c->rx_ring;
     if (unread)
         reset_on_close(fd);
@@ -153,13 +231,15 @@ static void ring_bye(struct shim_conn *c, int fd)
 
 void shim_conn_bye(struct shim_conn *c, int fd)
 {
+    int error = errno;
+
     if (mbr_load_relaxed(&c->epolls))
         shim_epoll_forget(c, fd);
-    if (mbr_load_acquire(&c->mode) == SHIM_LOST)
-        return;
     (void)shim_conn_pin(c);
     if (c->named)
         shim_upgrade_withdraw(c);
-    if (mbr_load_acquire(&c->mode) == SHIM_RING && c->own != NULL && c->peer != NULL)
+    if (mbr_load_acquire(&c->mode) == SHIM_RING && c->own != NULL && c->peer != NULL &&
+        (c->kin == NULL || shim_kin_leave(c->kin) == 0))
         ring_bye(c, fd);
+    errno = error;
 }

@@ -9,8 +9,9 @@
  * bytes go through rings in shared memory (stream.c), and the kernel's socket carries only a byte
  * to wake a sleeper, and the news of the peer's death.
  *
- * Locks, in this order: rx, tx (never both but by fork, close and shutdown), up, park. rx and tx
- * are held while a call blocks, as the kernel keeps two readers of one socket apart.
+ * Locks, in this order: rx, tx (both only at a fork), up, park. Once a direction is in its ring its
+ * lock is not held while a call sleeps. Before that it is: the kernel's bytes must be counted in
+ * the order in which they came. After a fork rx and tx are taken in all processes (kin.h).
  */
 #ifndef MBR_SHIM_CONN_H
 #define MBR_SHIM_CONN_H
@@ -23,6 +24,7 @@
 #include <sys/uio.h>
 
 #include "base/atomic.h"
+#include "kin.h"
 #include "shm/region.h"
 #include "spin.h"
 #include "stream_shm.h"
@@ -37,6 +39,13 @@ enum shim_mode {
 
 enum shim_role { SHIM_NOBODY = 0, SHIM_CLIENT = 1, SHIM_SERVER = 2 };
 
+/* One direction, locked against this process's threads and, if there is kin, against other
+ * processes. */
+struct shim_lock {
+    pthread_mutex_t here; /* error-checking: a signal handler cannot wait for what it interrupted */
+    pthread_mutex_t *kin; /* held as well, or NULL; under here */
+};
+
 struct shim_conn {
     struct shim_object object;
     uint32_t mode; /* enum shim_mode; only ever goes up, or from ELIGIBLE back to PLAIN */
@@ -48,8 +57,8 @@ struct shim_conn {
     uint32_t timed;        /* SO_RCVTIMEO or SO_SNDTIMEO was set */
 
     /* Receiving; under rx. */
-    pthread_mutex_t rx;
-    uint64_t rx_tcp;    /* bytes received through the kernel */
+    struct shim_lock rx;
+    uint64_t rx_tcp;    /* bytes received through the kernel (without kin) */
     uint32_t rx_ring;   /* 1: what the peer sent through the kernel has been read */
     uint32_t rx_end;    /* 1: the kernel says that the peer is gone */
     int rx_error;       /* an errno to be reported once, or 0 */
@@ -58,12 +67,13 @@ struct shim_conn {
     uint64_t looked;    /* ticks when the kernel was last asked */
 
     /* Sending; under tx. */
-    pthread_mutex_t tx;
+    struct shim_lock tx;
     uint64_t tx_tcp;
     uint32_t tx_ring;   /* 1: switched */
     uint32_t rung_data; /* the peer's rx_parked we have answered */
     uint32_t tx_gone;   /* 1: the kernel says that the peer is gone */
     uint32_t tx_broken; /* an errno that every send gets, or 0 */
+    uint32_t excuse;    /* 1: the next byte may fail without meaning anything */
     uint32_t starved;   /* how often there was no room: what edge-triggered EPOLLOUT counts */
     uint64_t asked;     /* ticks when the kernel was last asked whether the peer lives */
 
@@ -85,11 +95,30 @@ struct shim_conn {
     const struct shim_half *peer; /* in theirs, or NULL; release after theirs is whole */
     uint64_t size;                /* bytes of our ring */
     uint64_t peer_size;           /* of theirs, from the region's size */
+    struct shim_kin *kin;         /* in mine, after a fork; else NULL */
+    uint32_t kin_late;            /* 1: this process got the connection from its parent */
     uint32_t named;               /* a link is in the directory: */
     char name[120];
+
+    /* While this process forks: */
+    struct shim_conn *next_forked;
+    uint32_t forking; /* 1: its locks are held */
 };
 
 enum { SHIM_SHUT_RD = 1, SHIM_SHUT_WR = 2 };
+
+/* What has been shut down, by whatever process. */
+static inline uint32_t shim_shut(const struct shim_conn *c)
+{
+    return mbr_load_relaxed(&c->shut) | (c->kin != NULL ? mbr_load_relaxed(&c->kin->shut) : 0);
+}
+
+static inline void shim_shut_more(struct shim_conn *c, uint32_t what)
+{
+    mbr_fetch_or(&c->shut, what);
+    if (c->kin != NULL)
+        mbr_fetch_or(&c->kin->shut, what);
+}
 
 /* What `membrane shim` puts into the environment. */
 struct shim_settings {
@@ -122,6 +151,33 @@ void shim_conn_bye(struct shim_conn *c, int fd);
 
 /* Keeps an eligible connection with the kernel for good. True unless it is upgraded already. */
 bool shim_conn_pin(struct shim_conn *c);
+
+/* Makes the locks, free; in a child, again. */
+void shim_conn_locks(struct shim_conn *c);
+
+/* Locks one direction. 0; -EAGAIN `wait` is false and somebody has it; -EDEADLK this thread has it,
+ * and was interrupted by a signal handler. Never blocks for long once the direction is in its ring.
+ */
+int shim_lock(struct shim_conn *c, struct shim_lock *l, bool wait);
+void shim_unlock(struct shim_lock *l);
+
+/* A call under way, so that pthread_cancel() can end it: a blocking call of the kernel then unwinds
+ * through us, and shim_call_end(), as the cleanup of this variable, undoes what is set here. */
+struct shim_call {
+    struct shim_conn *c;    /* whose reference is given back; NULL: all done */
+    struct shim_lock *lock; /* held */
+    bool parked;
+    bool pumping;
+};
+void shim_call_end(struct shim_call *call);
+#define SHIM_CALL(name, conn) \
+    struct shim_call name __attribute__((cleanup(shim_call_end))) = {.c = (conn)}
+
+/* How many bytes of the stream have come through the kernel. Under rx. */
+static inline uint64_t *shim_rx_tcp(struct shim_conn *c)
+{
+    return c->kin != NULL ? &c->kin->rx_tcp : &c->rx_tcp;
+}
 
 /* ---- stream.c: bytes. All return 0 or more, or a negative errno; `fd` is c's descriptor. ---- */
 
@@ -156,9 +212,16 @@ void shim_unpark(struct shim_conn *c);
 void shim_park_tx(struct shim_conn *c);
 
 /* Blocks until there may be bytes (room). 0: look again; -EINTR, -EAGAIN a timeout of the socket.
- * Under rx (tx). */
-int shim_wait_rx(struct shim_conn *c, int fd);
-int shim_wait_tx(struct shim_conn *c, int fd);
+ * The call's lock, which is rx (tx), is let go meanwhile. */
+int shim_wait_rx(struct shim_call *call, int fd);
+int shim_wait_tx(struct shim_call *call, int fd);
+
+/* Whether somebody else may take the byte that is to wake a sleeper: then sleep for no longer than
+ * SHIM_KIN_SLICE_NS at a time. */
+static inline bool shim_crowded(struct shim_conn *c)
+{
+    return shim_kin_others(c->kin) || mbr_load_relaxed(&c->pump);
+}
 
 /* What poll would say of a connection whose receiving side (and, as far as tx_ring, its sending
  * side) has left the kernel: EPOLL* bits. Any thread, no lock. */

@@ -122,6 +122,15 @@ static int tell_kernel(struct shim_epoll *e, int op, uint32_t slot, uint32_t mas
     return 0;
 }
 
+void shim_member_renew(struct shim_epoll *e, uint32_t slot)
+{
+    int error = errno;
+
+    if (!e->members[slot].removed)
+        (void)tell_kernel(e, EPOLL_CTL_ADD, slot, wanted(&e->members[slot]));
+    errno = error;
+}
+
 void shim_member_update(struct shim_epoll *e, uint32_t slot)
 {
     uint32_t mask = wanted(&e->members[slot]);
@@ -529,12 +538,13 @@ void shim_epoll_dead(struct shim_epoll *e)
     shim_free_list_put(&e->object);
 }
 
-/* The kernel forgets by itself, unless another process still has the socket. */
+/* The kernel forgets by itself, unless another process still has the socket. A child leaves the
+ * parent's epoll as it is. */
 static void leave(struct shim_epoll *e, uint32_t slot)
 {
     struct epoll_event none = {0};
 
-    if (mbr_load_relaxed(&e->members[slot].c->mode) != SHIM_PLAIN)
+    if (mbr_load_relaxed(&e->members[slot].c->mode) != SHIM_PLAIN && !e->inherited)
         (void)real.epoll_ctl(e->fd, EPOLL_CTL_DEL, e->members[slot].fd, &none);
     drop(e, slot);
 }
@@ -601,4 +611,5 @@ void shim_epoll_forked(struct shim_epoll *e)
     pthread_mutex_init(&list_lock, NULL);
     pthread_mutex_init(&e->lock, NULL);
     e->waiting = 0;
+    e->inherited = true;
 }

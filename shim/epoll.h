@@ -58,6 +58,7 @@ struct shim_epoll {
     uint32_t waiting;   /* threads in the kernel's wait */
     uint64_t waits;     /* how many there have been */
     bool watched;       /* somebody waits for the epoll descriptor itself */
+    bool inherited;     /* from the parent, who may have the kernel's epoll, too */
     struct shim_spin spin;
     struct shim_epoll *next; /* of all there are */
 };

@@ -29,6 +29,10 @@ void shim_members_purge(struct shim_epoll *e);
 /* Tells the kernel what to look out for, if that has changed. */
 void shim_member_update(struct shim_epoll *e, uint32_t slot);
 
+/* Puts it into the kernel's epoll again, should it not be there: the parent takes a connection that
+ * it closes out of the epoll that its child has inherited. */
+void shim_member_renew(struct shim_epoll *e, uint32_t slot);
+
 /* Makes the kernel's epoll readable if something is ready, and else lets it become so. */
 void shim_epoll_settle(struct shim_epoll *e);
 

@@ -19,7 +19,8 @@
 #define TURN_ROUNDS 32u    /* waits served from memory before the kernel is asked */
 #define TURN_NS     50000u /* ... or so much time */
 #define PEEK_NS     8000u  /* while looking, the kernel is asked so often */
-#define BATCH       128    /* events asked of the kernel at once */
+#define STALE_NS    1000000
+#define BATCH       128 /* events asked of the kernel at once */
 
 struct wait {
     struct shim_epoll *e;
@@ -29,6 +30,7 @@ struct wait {
     uint64_t id;
     uint64_t deadline;
     const sigset_t *mask;
+    bool waiting; /* counted in e->waiting */
 };
 
 /* ---- from memory ----------------------------------------------------------------------------- */
@@ -108,16 +110,21 @@ static void member_news(struct wait *w, uint32_t slot, uint32_t kernel)
         shim_member_update(e, slot);
 }
 
-static void translate(struct wait *w, const struct epoll_event *ev, int n)
+/* How many of them were news of somebody. */
+static int translate(struct wait *w, const struct epoll_event *ev, int n)
 {
+    int news = 0;
+
     for (int i = 0; i < n; i++) {
         int slot = shim_member_of(w->e, ev[i].data.u64);
 
+        news += slot != SHIM_STALE;
         if (slot >= 0)
             member_news(w, (uint32_t)slot, ev[i].events);
         else if (slot == SHIM_NO_TICKET && w->n < w->max)
             w->out[w->n++] = ev[i];
     }
+    return news;
 }
 
 static int in_kernel(const struct wait *w, struct epoll_event *ev, int max, uint64_t ns)
@@ -153,8 +160,11 @@ static int ask_kernel(struct wait *w, uint64_t ns)
     if (r <= 0)
         return r < 0 ? -errno : 0;
     pthread_mutex_lock(&w->e->lock);
-    translate(w, ev, r);
+    r = translate(w, ev, r);
     pthread_mutex_unlock(&w->e->lock);
+    /* What we have closed and another process has not: nobody can take it out of the epoll. */
+    if (r == 0 && ns != 0)
+        (void)shim_quiet_nap(STALE_NS);
     return 0;
 }
 
@@ -244,6 +254,35 @@ static bool all_cold(struct shim_epoll *e)
     return cold;
 }
 
+/* Where other processes may take the bytes that are to wake us, or the member itself out of the
+ * kernel's epoll, members are looked at even if they are cold. */
+static bool heat_crowd(struct shim_epoll *e)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < e->n_members; i++) {
+        struct shim_conn *c = e->members[i].fd >= 0 ? e->members[i].c : NULL;
+
+        if (c == NULL || c->kin == NULL || !shim_rx_in_ring(c))
+            continue;
+        if (e->inherited)
+            shim_member_renew(e, i);
+        else if (!shim_kin_others(c->kin) || shim_kin_count_others(c->kin) == 0)
+            continue;
+        shim_member_heat(e, i);
+        any = true;
+    }
+    return any;
+}
+
+static void waited(struct wait *w)
+{
+    pthread_mutex_lock(&w->e->lock);
+    w->e->waiting--;
+    pthread_mutex_unlock(&w->e->lock);
+    w->waiting = false;
+}
+
 static int sleep_once(struct wait *w)
 {
     struct shim_epoll *e = w->e;
@@ -253,18 +292,20 @@ static int sleep_once(struct wait *w)
     int r;
 
     pthread_mutex_lock(&e->lock);
+    if (shim_kin_any() && heat_crowd(e) && ns > SHIM_KIN_SLICE_NS)
+        ns = SHIM_KIN_SLICE_NS;
     cold = all_cold(e);
-    if (cold)
+    if (cold) {
         e->waiting++;
+        w->waiting = true;
+    }
     pthread_mutex_unlock(&e->lock);
     if (!cold)
         return 0;
     begin = mbr__ticks();
     r = ask_kernel(w, ns);
     shim_spin_slept(&e->spin, mbr__ticks_to_ns(mbr__ticks() - begin));
-    pthread_mutex_lock(&e->lock);
-    e->waiting--;
-    pthread_mutex_unlock(&e->lock);
+    waited(w);
     return r;
 }
 
@@ -325,18 +366,20 @@ static bool has_members(struct shim_epoll *e)
     return mbr_load_relaxed(&e->used) > 0;
 }
 
-static int finish(struct wait *w, int r)
+/* Also when the thread is cancelled in the kernel's wait. */
+static void wait_end(struct wait *w)
 {
+    int error = errno;
+
+    if (w->waiting)
+        waited(w);
     if (w->e->watched) {
         pthread_mutex_lock(&w->e->lock);
         shim_epoll_settle(w->e);
         pthread_mutex_unlock(&w->e->lock);
     }
     shim_unref(&w->e->object);
-    if (r >= 0)
-        return r;
-    errno = -r;
-    return -1;
+    errno = error;
 }
 
 static struct shim_epoll *with_members(int fd, const struct epoll_event *ev, int max)
@@ -352,14 +395,18 @@ static struct shim_epoll *with_members(int fd, const struct epoll_event *ev, int
 static int wait_for(struct shim_epoll *e, struct epoll_event *ev, int max, uint64_t ns,
                     const sigset_t *mask)
 {
-    struct wait w = {.e = e,
-                     .out = ev,
-                     .max = max,
-                     .deadline = ns == 0 ? 0 : mbr__deadline_ns(ns),
-                     .mask = mask,
-                     .id = mbr_fetch_add(&e->waits, 1) + 1};
+    struct wait w
+        __attribute__((cleanup(wait_end))) = {.e = e,
+                                              .out = ev,
+                                              .max = max,
+                                              .deadline = ns == 0 ? 0 : mbr__deadline_ns(ns),
+                                              .mask = mask,
+                                              .id = mbr_fetch_add(&e->waits, 1) + 1};
+    int error = errno;
+    int r = wait_members(&w);
 
-    return finish(&w, wait_members(&w));
+    errno = r < 0 ? -r : error;
+    return r < 0 ? -1 : r;
 }
 
 static uint64_t ns_of(int ms)

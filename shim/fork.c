@@ -2,7 +2,9 @@
 /* What happens at fork, when the library is loaded, and at exit; fork.h says what holds. */
 #include "fork.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "conn.h"
@@ -16,21 +18,119 @@ bool shim_is_vforked(void)
     return getpid() != our_pid;
 }
 
-static void pin(int fd, struct shim_object *o, void *arg)
+/* From before a fork to after it: one at a time. A signal handler that forks while its thread does
+ * gets no connections. */
+static pthread_mutex_t fork_lock = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+static bool fork_locked;
+static struct shim_conn *forked; /* whose locks are held, each with a reference */
+
+/* ---- before ---------------------------------------------------------------------------------- */
+
+#define TRIES 1000 /* at a lock that somebody has for some instructions */
+
+static bool try_lock(struct shim_conn *c, struct shim_lock *l)
 {
+    for (int i = 0; i < TRIES; i++) {
+        if (shim_lock(c, l, false) == 0)
+            return true;
+        (void)sched_yield();
+    }
+    return false;
+}
+
+/* Whoever is in the middle of a call would go on in the parent alone, with what he has seen. */
+static bool lock_all(struct shim_conn *c)
+{
+    if (!try_lock(c, &c->rx))
+        return false;
+    if (!try_lock(c, &c->tx)) {
+        shim_unlock(&c->rx);
+        return false;
+    }
+    pthread_mutex_lock(&c->park);
+    return true;
+}
+
+static void unlock_all(struct shim_conn *c)
+{
+    pthread_mutex_unlock(&c->park);
+    shim_unlock(&c->tx);
+    shim_unlock(&c->rx);
+}
+
+static void share(int fd, struct shim_object *o, void *arg)
+{
+    struct shim_conn *c = (struct shim_conn *)(void *)o;
+
     (void)fd;
     (void)arg;
-    if (o->kind == SHIM_CONN)
-        (void)shim_conn_pin((struct shim_conn *)(void *)o);
+    if (o->kind != SHIM_CONN || c->forking || shim_conn_pin(c) || !fork_locked)
+        return;
+    if (mbr_load_acquire(&c->mode) != SHIM_RING || !lock_all(c))
+        return;
+    if (!shim_kin_prepare(c)) {
+        unlock_all(c);
+        return;
+    }
+    mbr_fetch_add(&c->object.refs, 1);
+    c->forking = 1;
+    c->next_forked = forked;
+    forked = c;
 }
 
 static void before_fork(void)
 {
-    if (shim_settings.rings)
-        shim_table_each(0, INT_MAX, pin, NULL);
+    int error = errno;
+
+    if (shim_settings.rings) {
+        bool mine = pthread_mutex_lock(&fork_lock) == 0;
+
+        if (mine)
+            fork_locked = true;
+        shim_table_each(0, INT_MAX, share, NULL);
+    }
+    errno = error;
 }
 
-static void lose(int fd, struct shim_object *o, void *arg)
+/* ---- after ----------------------------------------------------------------------------------- */
+
+static void let_go(void)
+{
+    while (forked != NULL) {
+        struct shim_conn *c = forked;
+
+        forked = c->next_forked;
+        c->forking = 0;
+        unlock_all(c);
+        shim_conn_put(c);
+    }
+}
+
+static void in_parent(void)
+{
+    int error = errno;
+
+    if (fork_locked) {
+        let_go();
+        fork_locked = false;
+        pthread_mutex_unlock(&fork_lock);
+    }
+    errno = error;
+}
+
+/* ---- in the child ---------------------------------------------------------------------------- */
+
+static void lose(struct shim_conn *c)
+{
+    if (c->mode == SHIM_RING)
+        c->mode = SHIM_LOST;
+    shim_kin_drop(c);
+    c->rx_ring = c->tx_ring = 0;
+    c->own = NULL;
+    c->peer = NULL;
+}
+
+static void inherit(int fd, struct shim_object *o, void *arg)
 {
     struct shim_conn *c = (struct shim_conn *)(void *)o;
 
@@ -40,16 +140,10 @@ static void lose(int fd, struct shim_object *o, void *arg)
         shim_epoll_forked((struct shim_epoll *)(void *)o);
         return;
     }
-    pthread_mutex_init(&c->rx, NULL);
-    pthread_mutex_init(&c->tx, NULL);
-    pthread_mutex_init(&c->park, NULL);
-    pthread_mutex_init(&c->up, NULL);
-    if (c->mode == SHIM_RING)
-        c->mode = SHIM_LOST;
-    /* The regions are not mapped here. */
-    c->named = c->rx_ring = c->tx_ring = 0;
-    c->own = NULL;
-    c->peer = NULL;
+    shim_conn_locks(c);
+    c->named = c->pump = 0; /* the link is the parent's, and so is who sleeps */
+    if (!c->forking)
+        lose(c);
 }
 
 static void in_child(void)
@@ -57,14 +151,24 @@ static void in_child(void)
     our_pid = getpid();
     shim_table_forked();
     shim_upgrade_forked();
-    shim_table_each(0, INT_MAX, lose, NULL);
+    shim_table_each(0, INT_MAX, inherit, NULL);
+    while (forked != NULL) {
+        struct shim_conn *c = forked;
+
+        forked = c->next_forked;
+        c->forking = 0;
+        shim_kin_born(c);
+        shim_conn_put(c);
+    }
+    fork_locked = false;
+    fork_lock = (pthread_mutex_t)PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
 }
 
 __attribute__((constructor)) static void loaded(void)
 {
     shim_ready();
     our_pid = getpid();
-    (void)pthread_atfork(before_fork, NULL, in_child);
+    (void)pthread_atfork(before_fork, in_parent, in_child);
 }
 
 static void bye(int fd, struct shim_object *o, void *arg)

@@ -32,6 +32,8 @@ struct set {
     struct shim_conn **conn; /* with references; NULL: the kernel's alone */
     uint64_t deadline;
     const sigset_t *mask;
+    bool parked;
+    void *memory; /* of the arrays, or NULL */
 };
 
 /* ---- what is whose --------------------------------------------------------------------------- */
@@ -116,10 +118,8 @@ static short from_kernel(struct shim_conn *c, const struct pollfd *asked, short 
 
     shim_conn_phase(c);
     if (shim_rx_in_ring(c)) {
-        if ((got & ~out) && pthread_mutex_trylock(&c->rx) == 0) {
-            shim_drain(c, asked->fd);
-            pthread_mutex_unlock(&c->rx);
-        }
+        if (got & ~out)
+            shim_drain_free(c, asked->fd);
         return (short)((got & events & out) | from_memory(c, asked->fd, events));
     }
     if (shim_tx_in_ring(c))
@@ -171,10 +171,12 @@ static void park(struct set *s)
         if ((s->fds[i].events & POLLOUT) && shim_tx_in_ring(s->conn[i]))
             shim_park_tx(s->conn[i]);
     }
+    s->parked = true;
 }
 
 static void unpark(struct set *s)
 {
+    s->parked = false;
     for (nfds_t i = 0; i < s->n; i++) {
         if (s->conn[i] != NULL)
             shim_unpark(s->conn[i]);
@@ -221,6 +223,18 @@ static int look(struct set *s, struct shim_spin *spin)
     return 0;
 }
 
+/* How long to sleep at a time. */
+static uint64_t slice(const struct set *s)
+{
+    uint64_t ns = left(s);
+
+    for (nfds_t i = 0; i < s->n && ns > SHIM_KIN_SLICE_NS; i++) {
+        if (s->conn[i] != NULL && shim_crowded(s->conn[i]))
+            ns = SHIM_KIN_SLICE_NS;
+    }
+    return ns;
+}
+
 static int sleep_once(struct set *s, struct shim_spin *spin)
 {
     uint64_t begin = mbr__ticks();
@@ -228,7 +242,7 @@ static int sleep_once(struct set *s, struct shim_spin *spin)
 
     park(s);
     r = look_at_memory(s);
-    r = ask_kernel(s, r > 0 ? 0 : left(s));
+    r = ask_kernel(s, r > 0 ? 0 : slice(s));
     unpark(s);
     if (spin != NULL)
         shim_spin_slept(spin, mbr__ticks_to_ns(mbr__ticks() - begin));
@@ -253,35 +267,46 @@ static int wait_set(struct set *s)
     }
 }
 
+/* Also when the thread is cancelled in the kernel's wait. */
+static void set_end(struct set *s)
+{
+    int error = errno;
+
+    if (s->parked)
+        unpark(s);
+    release(s);
+    free(s->memory);
+    errno = error;
+}
+
 static int poll_ours(struct pollfd *fds, nfds_t n, uint64_t ns, const sigset_t *mask)
 {
     struct pollfd few[FEW];
     struct shim_conn *few_conns[FEW];
-    struct set s = {.fds = fds,
-                    .n = n,
-                    .kernel = few,
-                    .conn = few_conns,
-                    .deadline = ns == 0 ? 0 : mbr__deadline_ns(ns),
-                    .mask = mask};
+    struct set s __attribute__((cleanup(set_end))) = {0};
+    int error = errno;
     int r;
 
+    s = (struct set){.fds = fds,
+                     .n = n,
+                     .kernel = few,
+                     .conn = few_conns,
+                     .deadline = ns == 0 ? 0 : mbr__deadline_ns(ns),
+                     .mask = mask};
     if (n > FEW) {
-        s.kernel = malloc(n * (sizeof(*s.kernel) + sizeof(struct shim_conn *)));
-        if (s.kernel == NULL) {
+        s.memory = malloc(n * (sizeof(*s.kernel) + sizeof(struct shim_conn *)));
+        if (s.memory == NULL) {
+            s.n = 0;
             errno = ENOMEM;
             return -1;
         }
+        s.kernel = s.memory;
         s.conn = (struct shim_conn **)(void *)(s.kernel + n);
     }
     gather(&s);
     r = wait_set(&s);
-    release(&s);
-    if (s.kernel != few)
-        free(s.kernel);
-    if (r >= 0)
-        return r;
-    errno = -r;
-    return -1;
+    errno = r < 0 ? -r : error;
+    return r < 0 ? -1 : r;
 }
 
 /* A limit on n keeps what the program passes from being read where the kernel would refuse it. */

@@ -14,8 +14,11 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
 
 /* X(result, name, parameters) */
 #define SHIM_REAL_CALLS(X)                                                                   \
@@ -86,6 +89,25 @@ static inline void shim_ready(void)
 {
     if (__builtin_expect(!__atomic_load_n(&shim_is_ready, __ATOMIC_ACQUIRE), 0))
         shim_ready_slow();
+}
+
+/* A call of the kernel that neither blocks nor is a point of cancellation: for use under a lock.
+ * The result is as the C library gives it. */
+static inline ssize_t shim_quiet_recv(int fd, void *buf, size_t n, int flags)
+{
+    return syscall(SYS_recvfrom, fd, buf, n, flags | MSG_DONTWAIT, NULL, NULL);
+}
+
+static inline ssize_t shim_quiet_send(int fd, const void *buf, size_t n)
+{
+    return syscall(SYS_sendto, fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+}
+
+static inline int shim_quiet_nap(long ns)
+{
+    struct timespec ts = {.tv_nsec = ns};
+
+    return (int)syscall(SYS_nanosleep, &ts, NULL);
 }
 
 /* Marks what the library exports; the version script names the same functions. */

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "conn.h"
 #include "epoll.h"
@@ -31,9 +32,10 @@
 
 static uint32_t next_epoch(struct shim_conn *c)
 {
-    uint32_t e = mbr_fetch_add(&c->epoch, 1) + 1;
+    uint32_t *epoch = c->kin != NULL ? &c->kin->epoch : &c->epoch;
+    uint32_t e = mbr_fetch_add(epoch, 1) + 1;
 
-    return e != 0 ? e : mbr_fetch_add(&c->epoch, 1) + 1;
+    return e != 0 ? e : mbr_fetch_add(epoch, 1) + 1;
 }
 
 void shim_park(struct shim_conn *c)
@@ -50,8 +52,8 @@ void shim_unpark(struct shim_conn *c)
 {
     pthread_mutex_lock(&c->park);
     /* An end that still reads from the kernel cannot be awake: its peer's switch comes as a byte.
-     */
-    if (--c->sleepers == 0 && c->own != NULL && c->rx_ring)
+     * And if there are others, they may sleep. */
+    if (--c->sleepers == 0 && c->own != NULL && c->rx_ring && !shim_kin_crowd(c->kin))
         mbr_store_relaxed(&c->own->rx_parked, (uint32_t)0);
     pthread_mutex_unlock(&c->park);
 }
@@ -67,12 +69,13 @@ void shim_phase_locked(struct shim_conn *c)
     const struct shim_half *peer = mbr_load_acquire(&c->peer);
 
     if (c->rx_ring || peer == NULL || !mbr_load_acquire(&peer->switched) ||
-        mbr_load_relaxed(&peer->start) != c->rx_tcp)
+        mbr_load_relaxed(&peer->start) != *shim_rx_tcp(c))
         return;
     (void)shim_upgrade_done(c);
     pthread_mutex_lock(&c->park);
     mbr_store_release(&c->rx_ring, (uint32_t)1);
-    mbr_store_relaxed(&c->own->rx_parked, c->sleepers > 0 ? next_epoch(c) : 0);
+    mbr_store_relaxed(&c->own->rx_parked,
+                      c->sleepers > 0 || shim_kin_crowd(c->kin) ? next_epoch(c) : 0);
     mbr_store_relaxed(&c->heat, (uint32_t)1);
     pthread_mutex_unlock(&c->park);
     mbr_fence_full();
@@ -82,10 +85,10 @@ void shim_conn_phase(struct shim_conn *c)
 {
     if (shim_rx_in_ring(c) || mbr_load_acquire(&c->peer) == NULL)
         return;
-    if (pthread_mutex_trylock(&c->rx) != 0)
+    if (shim_lock(c, &c->rx, false) < 0)
         return;
     shim_phase_locked(c);
-    pthread_mutex_unlock(&c->rx);
+    shim_unlock(&c->rx);
 }
 
 /* ---- the kernel's news ----------------------------------------------------------------------- */
@@ -104,7 +107,9 @@ static void kernel_end(struct shim_conn *c, ssize_t r, int error)
     else if (closed == SHIM_CLOSED_RESET || (!all_read && (died || r < 0)))
         c->rx_error = ECONNRESET;
     if (c->rx_error != 0)
-        c->tx_broken = EPIPE;
+        mbr_store_relaxed(&c->tx_broken, (uint32_t)EPIPE);
+    else if (r < 0)
+        mbr_store_relaxed(&c->excuse, (uint32_t)1);
     mbr_store_release(&c->rx_end, (uint32_t)1);
 }
 
@@ -112,7 +117,7 @@ static void took_bytes(struct shim_conn *c)
 {
     pthread_mutex_lock(&c->park);
     /* Somebody else may have been meant: whoever sleeps is to be woken by the next bytes, too. */
-    if (c->sleepers > 0)
+    if (c->sleepers > 0 || shim_kin_crowd(c->kin))
         mbr_store_relaxed(&c->own->rx_parked, next_epoch(c));
     pthread_mutex_unlock(&c->park);
     if (mbr_load_relaxed(&c->epolls) > 0)
@@ -139,7 +144,7 @@ void shim_drain(struct shim_conn *c, int fd)
         return;
     c->looked = mbr__ticks();
     do {
-        r = real.recv(fd, some, sizeof(some), MSG_DONTWAIT);
+        r = shim_quiet_recv(fd, some, sizeof(some), 0);
     } while (r == (ssize_t)sizeof(some));
     if (r > 0)
         took_bytes(c);
@@ -149,10 +154,11 @@ void shim_drain(struct shim_conn *c, int fd)
 
 void shim_drain_free(struct shim_conn *c, int fd)
 {
-    if (pthread_mutex_trylock(&c->rx) != 0)
+    if (shim_lock(c, &c->rx, false) < 0)
         return; /* its reader takes what there is */
-    shim_drain(c, fd);
-    pthread_mutex_unlock(&c->rx);
+    if (shim_rx_in_ring(c))
+        shim_drain(c, fd);
+    shim_unlock(&c->rx);
 }
 
 /* ---- blocking -------------------------------------------------------------------------------- */
@@ -164,9 +170,67 @@ static void wait_bell(struct shim_conn *c, uint32_t seen)
     (void)syscall(SYS_futex, &c->bell, FUTEX_WAIT_PRIVATE, seen, &ts, NULL, 0);
 }
 
-/* Blocks in the kernel for a wake-up byte or the end. */
-static int pump(struct shim_conn *c, int fd)
+static bool rx_news(struct shim_conn *c)
 {
+    return shim_avail(c) != 0 || c->rx_end || c->rx_error != 0 || (shim_shut(c) & SHIM_SHUT_RD) ||
+           mbr_load_acquire(&c->peer->fin);
+}
+
+static bool tx_news(struct shim_conn *c)
+{
+    return shim_room(c) != 0 || (shim_shut(c) & SHIM_SHUT_WR);
+}
+
+/* How long the socket lets a call wait, in milliseconds; -1 for ever. */
+static int patience(struct shim_conn *c, int fd, int option)
+{
+    struct timeval tv = {0};
+    socklen_t len = sizeof(tv);
+
+    if (!c->timed || real.getsockopt(fd, SOL_SOCKET, option, &tv, &len) < 0 ||
+        (tv.tv_sec == 0 && tv.tv_usec == 0))
+        return -1;
+    return tv.tv_sec > INT_MAX / 2000 ? INT_MAX
+                                      : (int)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000);
+}
+
+/* Where another process, or another thread, may take the byte that is meant for us: looks by itself
+ * again and again. */
+static int doze(struct shim_conn *c, int fd, bool (*news)(struct shim_conn *c), int option)
+{
+    int ms = patience(c, fd, option);
+    uint64_t end = ms < 0 ? MBR__NEVER : mbr__deadline_ns((uint64_t)ms * 1000000);
+
+    while (!news(c)) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        int r = real.poll(&p, 1, SHIM_KIN_SLICE_NS / 1000000);
+
+        if (r < 0)
+            return -errno;
+        if (r > 0) {
+            shim_drain_free(c, fd);
+            return 0;
+        }
+        if (end != MBR__NEVER && mbr__now_ns() >= end)
+            return -EAGAIN;
+        if (c->kin != NULL && shim_kin_count_others(c->kin) == 0)
+            return 0;
+    }
+    return 0;
+}
+
+static void heard(struct shim_conn *c, ssize_t r, int error)
+{
+    if (shim_lock(c, &c->rx, true) < 0)
+        return;
+    kernel_end(c, r, error);
+    shim_unlock(&c->rx);
+}
+
+/* Blocks in the kernel for a wake-up byte or the end. */
+static int pump(struct shim_call *call, int fd)
+{
+    struct shim_conn *c = call->c;
     uint32_t seen = mbr_load_acquire(&c->bell);
     uint32_t nobody = 0;
     char some[256];
@@ -177,27 +241,18 @@ static int pump(struct shim_conn *c, int fd)
         wait_bell(c, seen);
         return 0;
     }
+    call->pumping = true;
     r = real.recv(fd, some, sizeof(some), 0);
     error = errno;
+    call->pumping = false;
     mbr_store_release(&c->pump, (uint32_t)0);
     took_bytes(c);
     if (r > 0)
         return 0;
     if (r < 0 && (error == EINTR || error == EAGAIN))
         return -error;
-    kernel_end(c, r, error);
+    heard(c, r, error);
     return 0;
-}
-
-static bool rx_news(struct shim_conn *c)
-{
-    return shim_avail(c) != 0 || c->rx_end || c->rx_error != 0 || (c->shut & SHIM_SHUT_RD) ||
-           mbr_load_acquire(&c->peer->fin);
-}
-
-static bool tx_news(struct shim_conn *c)
-{
-    return shim_room(c) != 0 || (c->shut & SHIM_SHUT_WR);
 }
 
 /* Looks for as long as looking has paid lately. */
@@ -221,83 +276,109 @@ static bool look(struct shim_conn *c, bool (*news)(struct shim_conn *c))
     return news(c);
 }
 
-int shim_wait_rx(struct shim_conn *c, int fd)
+/* The call's lock is let go while it waits, and taken again. */
+static void let_go(struct shim_call *call, struct shim_lock **l)
 {
-    uint64_t begin;
+    *l = call->lock;
+    call->lock = NULL;
+    shim_unlock(*l);
+}
+
+static int take_again(struct shim_call *call, struct shim_lock *l, int r)
+{
+    int err = shim_lock(call->c, l, true);
+
+    /* It was ours before, so nothing but a broken invariant can keep us from it. */
+    MBR_ASSERT(err == 0);
+    call->lock = l;
+    return r;
+}
+
+static int sleep_rx(struct shim_call *call, int fd)
+{
+    struct shim_conn *c = call->c;
+    uint64_t begin = mbr__ticks();
     int r = 0;
 
-    if (look(c, rx_news))
-        return 0;
-    begin = mbr__ticks();
     shim_park(c);
+    call->parked = true;
     if (!rx_news(c))
-        r = pump(c, fd);
+        r = shim_kin_others(c->kin) ? doze(c, fd, rx_news, SO_RCVTIMEO) : pump(call, fd);
+    call->parked = false;
     shim_unpark(c);
     shim_spin_slept(&c->spin, mbr__ticks_to_ns(mbr__ticks() - begin));
     return r;
 }
 
+int shim_wait_rx(struct shim_call *call, int fd)
+{
+    struct shim_lock *l;
+    int r = 0;
+
+    let_go(call, &l);
+    if (!look(call->c, rx_news))
+        r = sleep_rx(call, fd);
+    return take_again(call, l, r);
+}
+
 /* A peer that is gone takes nothing any more: a byte to its socket makes the kernel say so. */
 static int ask_the_dead(struct shim_conn *c, int fd)
 {
-    struct timespec ts = {.tv_nsec = 1000000};
-
-    if (real.send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN) {
-        c->tx_broken = (uint32_t)errno;
+    if (shim_quiet_send(fd, "", 1) < 0 && errno != EAGAIN) {
+        mbr_store_relaxed(&c->tx_broken, (uint32_t)errno);
         return 0;
     }
-    return nanosleep(&ts, NULL) < 0 ? -EINTR : 0;
+    return shim_quiet_nap(1000000) < 0 ? -EINTR : 0;
 }
 
-/* The timeouts of the socket are the kernel's affair only where recv() itself blocks. */
-static int wait_timed(struct shim_conn *c, int fd)
+/* While the byte that comes next is somebody else's (the stream's, or for one who sleeps in a
+ * poll()): a short nap instead of a wake-up, from which only the peer's end wakes. */
+static int nap(struct shim_conn *c, int fd)
 {
-    struct timeval tv = {0};
-    socklen_t len = sizeof(tv);
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    int ms = -1;
-    int r;
+    struct timespec ts = {.tv_nsec = 200000};
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    int r = real.ppoll(&p, 1, &ts, NULL);
 
-    if (real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, &len) == 0 &&
-        (tv.tv_sec != 0 || tv.tv_usec != 0))
-        ms = tv.tv_sec > INT_MAX / 2000 ? INT_MAX
-                                        : (int)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000);
-    r = real.poll(&p, 1, ms);
-    if (r <= 0)
-        return r == 0 ? -EAGAIN : -errno;
-    if (pthread_mutex_trylock(&c->rx) == 0) {
-        if (shim_rx_in_ring(c))
-            shim_drain(c, fd);
-        pthread_mutex_unlock(&c->rx);
-        shim_heat(c, fd);
+    if (r < 0)
+        return -errno;
+    if (r > 0) {
+        shim_drain_free(c, fd);
+        if (!c->rx_end)
+            (void)shim_quiet_nap(200000);
     }
     return 0;
 }
 
-/* While the other direction still brings bytes of the stream through the kernel, its reader alone
- * may take them: a short nap instead of a wake-up. */
-static int nap(void)
+static int sleep_tx(struct shim_call *call, int fd)
 {
-    struct timespec ts = {.tv_nsec = 200000};
+    struct shim_conn *c = call->c;
 
-    return nanosleep(&ts, NULL) < 0 ? -EINTR : 0;
-}
-
-int shim_wait_tx(struct shim_conn *c, int fd)
-{
-    if (look(c, tx_news))
-        return 0;
-    mbr_fetch_add(&c->starved, 1);
-    shim_park_tx(c);
     if (tx_news(c) || c->tx_broken)
         return 0;
     if (c->rx_end)
         return ask_the_dead(c, fd);
     if (!shim_rx_in_ring(c)) {
         shim_conn_phase(c);
-        return shim_rx_in_ring(c) ? 0 : nap();
+        return shim_rx_in_ring(c) ? 0 : nap(c, fd);
     }
-    return c->timed ? wait_timed(c, fd) : pump(c, fd);
+    /* The timeouts of the socket are the kernel's affair only where recv() itself blocks. */
+    if (c->timed || shim_kin_others(c->kin))
+        return doze(c, fd, tx_news, SO_SNDTIMEO);
+    return mbr_load_relaxed(&c->sleepers) > 0 ? nap(c, fd) : pump(call, fd);
+}
+
+int shim_wait_tx(struct shim_call *call, int fd)
+{
+    struct shim_lock *l;
+    int r = 0;
+
+    let_go(call, &l);
+    if (!look(call->c, tx_news)) {
+        mbr_fetch_add(&call->c->starved, 1);
+        shim_park_tx(call->c);
+        r = sleep_tx(call, fd);
+    }
+    return take_again(call, l, r);
 }
 
 /* ---- readiness ------------------------------------------------------------------------------- */
@@ -306,7 +387,7 @@ static uint32_t tx_ready(struct shim_conn *c)
 {
     int64_t room;
 
-    if (c->tx_broken || (c->shut & SHIM_SHUT_WR))
+    if (c->tx_broken || (shim_shut(c) & SHIM_SHUT_WR))
         return EPOLLOUT;
     room = shim_room(c);
     return room < 0 || (uint64_t)room >= c->size / 4 ? EPOLLOUT : 0;
@@ -318,11 +399,11 @@ uint32_t shim_conn_ready(struct shim_conn *c)
     int64_t avail = shim_avail(c);
     uint32_t ready = avail != 0 ? EPOLLIN | EPOLLRDNORM : 0;
 
-    if (fin || c->rx_error != 0 || (c->shut & SHIM_SHUT_RD))
+    if (fin || c->rx_error != 0 || (shim_shut(c) & SHIM_SHUT_RD))
         ready |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
     if (c->rx_error != 0)
         ready |= EPOLLERR | EPOLLHUP;
-    if (fin && (c->shut & SHIM_SHUT_WR))
+    if (fin && (shim_shut(c) & SHIM_SHUT_WR))
         ready |= EPOLLHUP;
     if (shim_tx_in_ring(c) && tx_ready(c))
         ready |= EPOLLOUT | EPOLLWRNORM;

@@ -12,6 +12,7 @@
  * Not here: waiting and wake-ups (sleep.c), how the ends found each other (upgrade.c).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -65,7 +66,7 @@ static void tell_room(struct shim_conn *c, int fd, uint64_t avail)
         mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO)
         return;
     c->rung_room = asked;
-    (void)real.send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)shim_quiet_send(fd, "", 1);
 }
 
 /* Takes up to `avail` bytes out of the peer's ring. Its body is mapped twice over, so they lie in
@@ -100,12 +101,14 @@ static int empty(struct shim_conn *c)
         c->rx_error = 0;
         return -error;
     }
-    return (c->shut & SHIM_SHUT_RD) || c->rx_end || mbr_load_acquire(&c->peer->fin) ? 0 : 1;
+    return (shim_shut(c) & SHIM_SHUT_RD) || c->rx_end || mbr_load_acquire(&c->peer->fin) ? 0 : 1;
 }
 
-static ssize_t receive_ring(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
-                            bool nonblock)
+static ssize_t receive_ring(struct shim_call *call, int fd, const struct iovec *iov, int n,
+                            int flags, bool nonblock)
 {
+    struct shim_conn *c = call->c;
+
     for (;;) {
         /* The peer's last bytes were there before it said that they were the last. */
         bool ended = c->rx_end || c->rx_error != 0 || mbr_load_acquire(&c->peer->fin);
@@ -116,10 +119,10 @@ static ssize_t receive_ring(struct shim_conn *c, int fd, const struct iovec *iov
             return avail;
         if (avail > 0)
             return take(c, fd, iov, n, flags, (uint64_t)avail);
-        if (ended || (c->shut & SHIM_SHUT_RD))
+        if (ended || (shim_shut(c) & SHIM_SHUT_RD))
             return empty(c);
         if (!nonblock) {
-            r = shim_wait_rx(c, fd);
+            r = shim_wait_rx(call, fd);
             if (r < 0)
                 return r;
             continue;
@@ -138,7 +141,7 @@ static void discard(int fd, size_t n)
     char some[256];
 
     while (n > 0) {
-        ssize_t r = real.recv(fd, some, n < sizeof(some) ? n : sizeof(some), MSG_DONTWAIT);
+        ssize_t r = shim_quiet_recv(fd, some, n < sizeof(some) ? n : sizeof(some), 0);
 
         if (r <= 0)
             return;
@@ -150,12 +153,13 @@ static void discard(int fd, size_t n)
 static ssize_t sort_out(struct shim_conn *c, int fd, ssize_t r, int flags)
 {
     const struct shim_half *peer = mbr_load_acquire(&c->peer);
+    uint64_t *count = shim_rx_tcp(c);
     uint64_t start;
 
     if (peer != NULL && mbr_load_acquire(&peer->switched)) {
         start = mbr_load_relaxed(&peer->start);
-        if (start - c->rx_tcp < (uint64_t)r) { /* a start below rx_tcp is a lie: all are counted */
-            size_t extra = (size_t)r - (size_t)(start - c->rx_tcp);
+        if (start - *count < (uint64_t)r) { /* a start below the count is a lie: all are counted */
+            size_t extra = (size_t)r - (size_t)(start - *count);
 
             r -= (ssize_t)extra;
             if (flags & MSG_PEEK && r == 0)
@@ -163,7 +167,7 @@ static ssize_t sort_out(struct shim_conn *c, int fd, ssize_t r, int flags)
         }
     }
     if (!(flags & MSG_PEEK))
-        c->rx_tcp += (uint64_t)r;
+        *count += (uint64_t)r;
     return r;
 }
 
@@ -201,9 +205,11 @@ static ssize_t and_ring(struct shim_conn *c, int fd, const struct iovec *iov, in
     return avail > 0 ? r + take(c, fd, rest, m, flags, (uint64_t)avail) : r;
 }
 
-static ssize_t receive_once(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
-                            bool nonblock)
+static ssize_t receive_once(struct shim_call *call, int fd, const struct iovec *iov, int n,
+                            int flags, bool nonblock)
 {
+    struct shim_conn *c = call->c;
+
     shim_phase_locked(c);
     while (!c->rx_ring) {
         bool again = false;
@@ -212,12 +218,12 @@ static ssize_t receive_once(struct shim_conn *c, int fd, const struct iovec *iov
         if (!again)
             return r > 0 ? and_ring(c, fd, iov, n, flags, r) : r;
     }
-    return receive_ring(c, fd, iov, n, flags, nonblock);
+    return receive_ring(call, fd, iov, n, flags, nonblock);
 }
 
 /* MSG_WAITALL is our own doing, since the bytes may come from two places. */
-static ssize_t receive_all(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
-                           bool nonblock)
+static ssize_t receive_all(struct shim_call *call, int fd, const struct iovec *iov, int n,
+                           int flags, bool nonblock)
 {
     size_t want = total(iov, n);
     size_t got = 0;
@@ -225,7 +231,7 @@ static ssize_t receive_all(struct shim_conn *c, int fd, const struct iovec *iov,
     while (got < want) {
         struct iovec rest[IOV_SOME];
         int m = rest_of(iov, n, got, rest);
-        ssize_t r = receive_once(c, fd, rest, m, flags & ~MSG_WAITALL, nonblock);
+        ssize_t r = receive_once(call, fd, rest, m, flags & ~MSG_WAITALL, nonblock);
 
         if (r <= 0)
             return got > 0 ? (ssize_t)got : r;
@@ -236,31 +242,75 @@ static ssize_t receive_all(struct shim_conn *c, int fd, const struct iovec *iov,
     return (ssize_t)got;
 }
 
+/* O_NONBLOCK belongs to the socket: another process may have changed it. */
+static bool never_waits(struct shim_conn *c, int fd, int flags)
+{
+    if (flags & MSG_DONTWAIT)
+        return true;
+    if (shim_kin_crowd(c->kin))
+        return (real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
+    return mbr_load_relaxed(&c->nonblock) != 0;
+}
+
+/* Begins a call in one direction. Whoever is in it does not stay if it is in its ring, so that then
+ * even a call that never waits waits for him. */
+static int begin(struct shim_call *call, struct shim_lock *l, bool nonblock, bool in_ring)
+{
+    int err = shim_lock(call->c, l, !nonblock || in_ring);
+
+    if (err < 0) {
+        call->c = NULL;
+        return nonblock ? -EAGAIN : err;
+    }
+    call->lock = l;
+    return 0;
+}
+
+static void end(struct shim_call *call)
+{
+    shim_unlock(call->lock);
+    call->c = NULL;
+}
+
+static ssize_t receive(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
+{
+    bool nonblock = never_waits(c, fd, flags);
+    SHIM_CALL(call, c);
+    ssize_t r = begin(&call, &c->rx, nonblock, shim_rx_in_ring(c));
+
+    if (r < 0)
+        return r;
+    if (flags & MSG_WAITALL)
+        r = receive_all(&call, fd, iov, n, flags, nonblock);
+    else
+        r = receive_once(&call, fd, iov, n, flags, nonblock);
+    end(&call);
+    return r;
+}
+
+/* Urgent bytes and the error queue are the kernel's. */
+static ssize_t receive_kernel(int fd, const struct iovec *iov, int n, int flags)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+    ssize_t r = real.recvmsg(fd, &m, flags);
+
+    return r < 0 ? -errno : r;
+}
+
 ssize_t shim_receive(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
 {
-    bool nonblock = (flags & MSG_DONTWAIT) || mbr_load_relaxed(&c->nonblock);
+    int error = errno;
     ssize_t r;
 
     if (mbr_load_acquire(&c->mode) == SHIM_LOST)
         return -ECONNRESET;
-    if (flags & (MSG_OOB | MSG_ERRQUEUE)) {
-        struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
-
-        r = real.recvmsg(fd, &m, flags);
-        return r < 0 ? -errno : r;
-    }
-    if (nonblock && pthread_mutex_trylock(&c->rx) != 0)
-        return -EAGAIN; /* another thread reads, as far as we can tell all there is */
-    if (!nonblock)
-        pthread_mutex_lock(&c->rx);
-    if (flags & MSG_WAITALL)
-        r = receive_all(c, fd, iov, n, flags, nonblock);
-    else
-        r = receive_once(c, fd, iov, n, flags, nonblock);
-    pthread_mutex_unlock(&c->rx);
+    if (flags & (MSG_OOB | MSG_ERRQUEUE))
+        return receive_kernel(fd, iov, n, flags);
+    r = receive(c, fd, iov, n, flags);
     shim_heat(c, fd);
     if (r > 0 && (c->named || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
         shim_upgrade(c, fd);
+    errno = error;
     return r;
 }
 
@@ -274,11 +324,16 @@ ssize_t shim_broken_pipe(int flags)
 }
 
 /* One byte through the kernel. The first to a socket that is closed by now succeeds and makes the
- * kernel say so; the next fails: as with the bytes of a stream. */
+ * kernel say so; the next fails: as with the bytes of a stream. But if the kernel says "reset" only
+ * because of a wake-up byte that the peer had not read, the first fails, and is excused. */
 static void ring_bell(struct shim_conn *c, int fd)
 {
-    if (real.send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EINTR)
-        c->tx_broken = (uint32_t)errno;
+    if (shim_quiet_send(fd, "", 1) == 1 || errno == EAGAIN || errno == EINTR)
+        return;
+    if (mbr_load_relaxed(&c->excuse))
+        mbr_store_relaxed(&c->excuse, (uint32_t)0);
+    else
+        mbr_store_relaxed(&c->tx_broken, (uint32_t)errno);
 }
 
 /* After new bytes: wakes the peer if it sleeps, and now and then asks whether it still lives. */
@@ -300,7 +355,7 @@ static void tell_data(struct shim_conn *c, int fd)
         if (mbr__ticks_to_ns(now - c->asked) < ASK_NS)
             return;
         c->asked = now;
-        if (real.recv(fd, &one, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+        if (shim_quiet_recv(fd, &one, 1, MSG_PEEK) == 0)
             c->tx_gone = 1;
     }
 }
@@ -343,9 +398,10 @@ static bool starve(struct shim_conn *c)
     return shim_room(c) != 0;
 }
 
-static ssize_t send_ring(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
+static ssize_t send_ring(struct shim_call *call, int fd, const struct iovec *iov, int n, int flags,
                          bool nonblock)
 {
+    struct shim_conn *c = call->c;
     size_t want = total(iov, n);
     size_t done = 0;
 
@@ -353,7 +409,7 @@ static ssize_t send_ring(struct shim_conn *c, int fd, const struct iovec *iov, i
         int64_t room = shim_room(c);
         int r;
 
-        if (c->tx_broken || (c->shut & SHIM_SHUT_WR) || room < 0) {
+        if (c->tx_broken || (shim_shut(c) & SHIM_SHUT_WR) || room < 0) {
             if (done > 0)
                 break;
             if (c->tx_broken == ECONNRESET || room < 0) {
@@ -377,7 +433,7 @@ static ssize_t send_ring(struct shim_conn *c, int fd, const struct iovec *iov, i
                 continue;
             return done > 0 ? (ssize_t)done : -EAGAIN;
         }
-        r = shim_wait_tx(c, fd);
+        r = shim_wait_tx(call, fd);
         if (r < 0)
             return done > 0 ? (ssize_t)done : r;
     }
@@ -412,25 +468,34 @@ static ssize_t send_tcp(struct shim_conn *c, int fd, const struct iovec *iov, in
     return r;
 }
 
-ssize_t shim_send(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
+static ssize_t transmit(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
 {
-    bool nonblock = (flags & MSG_DONTWAIT) || mbr_load_relaxed(&c->nonblock);
-    ssize_t r;
+    bool nonblock = never_waits(c, fd, flags);
+    SHIM_CALL(call, c);
+    ssize_t r = begin(&call, &c->tx, nonblock, shim_tx_in_ring(c));
 
-    if (mbr_load_acquire(&c->mode) == SHIM_LOST)
-        return -ECONNRESET;
-    if (nonblock && pthread_mutex_trylock(&c->tx) != 0)
-        return -EAGAIN;
-    if (!nonblock)
-        pthread_mutex_lock(&c->tx);
+    if (r < 0)
+        return r;
     if (!c->tx_ring && !shim_switch_tx(c))
         r = send_tcp(c, fd, iov, n, flags);
     else if (flags & MSG_OOB)
         r = -EOPNOTSUPP;
     else
-        r = send_ring(c, fd, iov, n, flags, nonblock);
-    pthread_mutex_unlock(&c->tx);
+        r = send_ring(&call, fd, iov, n, flags, nonblock);
+    end(&call);
+    return r;
+}
+
+ssize_t shim_send(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
+{
+    int error = errno;
+    ssize_t r;
+
+    if (mbr_load_acquire(&c->mode) == SHIM_LOST)
+        return -ECONNRESET;
+    r = transmit(c, fd, iov, n, flags);
     if (r > 0 && (c->named || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
         shim_upgrade(c, fd);
+    errno = error;
     return r;
 }

@@ -397,6 +397,7 @@ void shim_upgrade_withdraw(struct shim_conn *c)
 
 void shim_upgrade_drop(struct shim_conn *c)
 {
+    shim_kin_drop(c);
     c->peer = NULL;
     c->own = NULL;
     mbr__region_release(&c->mine);

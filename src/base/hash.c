@@ -220,54 +220,87 @@ static uint64_t rotate_left(uint64_t word, int by)
     return word << by | word >> (64 - by);
 }
 
-static void sip_rounds(uint64_t v[4], int rounds)
+/* The four words of SipHash's state. */
+struct sip {
+    uint64_t a, b, c, d;
+};
+
+static inline void sip_round(struct sip *v)
 {
-    while (rounds-- > 0) {
-        v[0] += v[1];
-        v[2] += v[3];
-        v[1] = rotate_left(v[1], 13) ^ v[0];
-        v[3] = rotate_left(v[3], 16) ^ v[2];
-        v[0] = rotate_left(v[0], 32);
-        v[2] += v[1];
-        v[0] += v[3];
-        v[1] = rotate_left(v[1], 17) ^ v[2];
-        v[3] = rotate_left(v[3], 21) ^ v[0];
-        v[2] = rotate_left(v[2], 32);
-    }
+    v->a += v->b;
+    v->c += v->d;
+    v->b = rotate_left(v->b, 13) ^ v->a;
+    v->d = rotate_left(v->d, 16) ^ v->c;
+    v->a = rotate_left(v->a, 32);
+    v->c += v->b;
+    v->a += v->d;
+    v->b = rotate_left(v->b, 17) ^ v->c;
+    v->d = rotate_left(v->d, 21) ^ v->a;
+    v->c = rotate_left(v->c, 32);
 }
 
-/* Up to 8 bytes as a little-endian number. */
-static uint64_t little_endian(const unsigned char *bytes, size_t length)
+static inline void sip_rounds(struct sip *v, int rounds)
 {
-    uint64_t word = 0;
+    for (int i = 0; i < rounds; i++)
+        sip_round(v);
+}
 
-    for (size_t i = 0; i < length; i++)
-        word |= (uint64_t)bytes[i] << (8 * i);
+/* Eight bytes as a little-endian number. */
+static uint64_t get_word(const unsigned char *bytes)
+{
+    uint64_t word;
+
+    memcpy(&word, bytes, sizeof(word));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
     return word;
 }
 
-uint64_t mbr__siphash(const uint64_t key[2], const void *data, size_t length)
+/* Up to 7 bytes as a little-endian number. */
+static uint64_t get_tail(const unsigned char *bytes, size_t length)
+{
+    uint64_t word = 0;
+
+    for (size_t i = length; i-- > 0;)
+        word = word << 8 | bytes[i];
+    return word;
+}
+
+/* COMPRESS rounds for each word, FINAL at the end: inlined with both known. */
+static inline uint64_t sip(const uint64_t key[2], const void *data, size_t length, int compress,
+                           int final)
 {
     /* The constants are the ASCII text "somepseudorandomlygeneratedbytes". */
-    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
-                     key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
+    struct sip v = {key[0] ^ 0x736f6d6570736575u, key[1] ^ 0x646f72616e646f6du,
+                    key[0] ^ 0x6c7967656e657261u, key[1] ^ 0x7465646279746573u};
     const unsigned char *bytes = data;
     size_t left = length;
     uint64_t word;
 
     for (; left >= 8; left -= 8, bytes += 8) {
-        word = little_endian(bytes, 8);
-        v[3] ^= word;
-        sip_rounds(v, 2);
-        v[0] ^= word;
+        word = get_word(bytes);
+        v.d ^= word;
+        sip_rounds(&v, compress);
+        v.a ^= word;
     }
-    word = (uint64_t)length << 56 | little_endian(bytes, left);
-    v[3] ^= word;
-    sip_rounds(v, 2);
-    v[0] ^= word;
-    v[2] ^= 0xff;
-    sip_rounds(v, 4);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    word = (uint64_t)length << 56 | get_tail(bytes, left);
+    v.d ^= word;
+    sip_rounds(&v, compress);
+    v.a ^= word;
+    v.c ^= 0xff;
+    sip_rounds(&v, final);
+    return v.a ^ v.b ^ v.c ^ v.d;
+}
+
+uint64_t mbr__siphash(const uint64_t key[2], const void *data, size_t length)
+{
+    return sip(key, data, length, 2, 4);
+}
+
+uint64_t mbr__siphash13(const uint64_t key[2], const void *data, size_t length)
+{
+    return sip(key, data, length, 1, 3);
 }
 
 static uint64_t secret[2];
@@ -314,17 +347,17 @@ int mbr__bytes_map_put(struct mbr__bytes_map *map, void *value)
 
     MBR_ASSERT(value);
     probe.bytes = map->key_of(value, &probe.length);
-    return put(&map->hash, mbr__siphash(secret, probe.bytes, probe.length), value, &probe);
+    return put(&map->hash, mbr__siphash13(secret, probe.bytes, probe.length), value, &probe);
 }
 
 void *mbr__bytes_map_get(const struct mbr__bytes_map *map, const void *key, size_t length)
 {
-    return get(&map->hash, mbr__siphash(secret, key, length), &(struct probe){map, key, length});
+    return get(&map->hash, mbr__siphash13(secret, key, length), &(struct probe){map, key, length});
 }
 
 void *mbr__bytes_map_del(struct mbr__bytes_map *map, const void *key, size_t length)
 {
-    return del(&map->hash, mbr__siphash(secret, key, length), &(struct probe){map, key, length});
+    return del(&map->hash, mbr__siphash13(secret, key, length), &(struct probe){map, key, length});
 }
 
 void *mbr__bytes_map_next(const struct mbr__bytes_map *map, size_t *cursor)

@@ -87,4 +87,8 @@ void *mbr__bytes_map_next(const struct mbr__bytes_map *map, size_t *cursor);
 /* SipHash-2-4 of LENGTH bytes at DATA, with a 128-bit key (Aumasson and Bernstein, 2012). */
 uint64_t mbr__siphash(const uint64_t key[2], const void *data, size_t length);
 
+/* SipHash-1-3, half the work: for tables in memory, where nobody sees a hash, but keys that collide
+ * must not be found without the key. */
+uint64_t mbr__siphash13(const uint64_t key[2], const void *data, size_t length);
+
 #endif

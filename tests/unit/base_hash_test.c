@@ -187,6 +187,18 @@ static void siphash_gives_the_published_value(void **state)
     assert_true(mbr__siphash(key, input, sizeof(input)) == 0xa129ca6149be45e5u);
 }
 
+/* Computed with CPython 3.11, whose hash of bytes it is when PYTHONHASHSEED is 0. */
+static void siphash13_gives_what_others_compute(void **state)
+{
+    const uint64_t key[2] = {0, 0};
+
+    assert_true(mbr__siphash13(key, "a", 1) == 0x407448d2b89b1813u);
+    assert_true(mbr__siphash13(key, "abcdefg", 7) == 0x6db12aae9070f506u);
+    assert_true(mbr__siphash13(key, "abcdefgh", 8) == 0x3f7b849c0b8e35eau);
+    assert_true(mbr__siphash13(key, "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17", 15) ==
+                0x75e46d4257851550u);
+}
+
 struct source {
     int blocks;
     bool empty;
@@ -284,6 +296,7 @@ int main(void)
         cmocka_unit_test(names_behave_like_their_model),
         cmocka_unit_test(tells_names_with_one_hash_apart),
         cmocka_unit_test(siphash_gives_the_published_value),
+        cmocka_unit_test(siphash13_gives_what_others_compute),
         cmocka_unit_test(takes_its_array_from_where_it_is_told),
         cmocka_unit_test(survives_without_memory),
         cmocka_unit_test(reserves),

@@ -166,7 +166,8 @@ static int set_value(struct mbr__store_conn *conn, const void *value, uint32_t l
     if (error)
         return error;
     node = walk->node[walk->found];
-    mbr__st_use(store, mbr__st_owner(store, node->perms), MBR__STORE_QUOTA_MEMORY, more);
+    if (more != 0)
+        mbr__st_use(store, mbr__st_owner(store, node->perms), MBR__STORE_QUOTA_MEMORY, more);
     mbr__st_journal_put(store, node, parent_id(walk, walk->found));
     fire(store, NULL);
     return 0;

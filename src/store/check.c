@@ -126,21 +126,47 @@ static const char *check_domain(const struct mbr__st_domain *domain, char *text,
 static const char *check_watches(struct mbr__store *store, char *text, size_t size)
 {
     struct mbr__st_name *root = store->watch_names.root;
-    uint64_t names = 0, watches = 0;
+    uint64_t names = 0, children = 0, mapped = 0, watches = 0;
     struct mbr__list *at;
 
     for (struct mbr__st_name *name = root; name; name = mbr__st_names_next(root, name)) {
         names++;
+        children += name->count;
+        mapped += name->parent && name->parent->mapped;
         if (mbr__list_empty(&name->items) && mbr__list_empty(&name->children))
             return wrong(text, size, "a name that nobody watches", name->len, 0);
         mbr__list_for_each (at, &name->items)
             watches++;
     }
-    if (root && names != store->watch_names.map.hash.count + 1)
-        return wrong(text, size, "names in the index of watches", names,
-                     store->watch_names.map.hash.count + 1);
+    if (root && names != children + 1)
+        return wrong(text, size, "names that are watched", names, children + 1);
+    if (mapped != store->watch_names.map.hash.count)
+        return wrong(text, size, "names in the index of watches", mapped,
+                     store->watch_names.map.hash.count);
     if (watches != store->stats.watches || watches != store->watches.hash.count)
         return wrong(text, size, "watches", store->stats.watches, watches);
+    return NULL;
+}
+
+/* What is remembered of the last walk is what a new one would find. */
+static const char *check_walk(struct mbr__store *store, char *text, size_t size)
+{
+    const struct mbr__st_walk *walk = &store->walk;
+    const struct mbr__st_path *path = &store->path;
+    unsigned known = path->same < walk->found ? path->same : walk->found;
+
+    if (walk->stamp != store->tree.stamp)
+        return NULL;
+    if (walk->node[0] != store->tree.root)
+        return wrong(text, size, "the root of the last walk", walk->node[0]->id,
+                     store->tree.root->id);
+    for (unsigned i = 0; i < known; i++)
+        if (mbr__st_node_child(&store->tree.heap, walk->node[i], path->text + path->part[i].at,
+                               path->part[i].len) != walk->node[i + 1])
+            return wrong(text, size, "a node of the last walk", walk->node[i + 1]->id, i + 1);
+    for (unsigned i = 0; walk->refs == store->tree.heap.refs && i < walk->owned && i <= known; i++)
+        if (walk->node[i]->refs != (i > 0 ? 2u : 1u))
+            return wrong(text, size, "owners of a node of the last walk", walk->node[i]->refs, i);
     return NULL;
 }
 
@@ -162,7 +188,9 @@ const char *mbr__st_check(struct mbr__store *store, char *text, size_t size)
 
     mbr__st_jobs_settle(store);
     forget_counts(store);
-    bad = check_tree(store, text, size);
+    bad = check_walk(store, text, size);
+    if (!bad)
+        bad = check_tree(store, text, size);
     while (!bad && (conn = mbr__store_conn_next(store, &cursor)))
         bad = check_conn(store, conn, text, size);
     if (!bad)

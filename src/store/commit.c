@@ -90,6 +90,17 @@ static int apply_creation(struct mbr__store *store, struct mbr__st_access *acces
     return 0;
 }
 
+/* Whether the transaction's version can be put where the living one is: it has no children, of
+ * which a version of a transaction knows the names only, and nothing but the transaction has
+ * changed it. */
+static bool replaces(const struct mbr__st_access *access, const struct mbr__st_node *live)
+{
+    const struct mbr__st_node *work = access->work;
+
+    return live == access->base && !live->by_name && !work->by_name && work->key == live->key &&
+           work->id == live->id && (access->value_set || access->perms_set);
+}
+
 static int apply(struct mbr__store *store, struct mbr__st_access *access)
 {
     struct mbr__st_node *work = access->work;
@@ -102,6 +113,8 @@ static int apply(struct mbr__store *store, struct mbr__st_access *access)
         return error;
     if (!live_node(store))
         return apply_creation(store, access);
+    if (replaces(access, live_node(store)))
+        return mbr__st_tree_replace(&store->tree, &store->walk, work);
     if (access->value_set)
         error = mbr__st_tree_set_value(&store->tree, &store->walk, mbr__st_value(work),
                                        work->value_len);
@@ -110,15 +123,18 @@ static int apply(struct mbr__store *store, struct mbr__st_access *access)
     return error;
 }
 
-/* Puts the old tree, which was kept whole, back. */
+/* Puts the old tree, which was kept whole unless that is NULL, back. */
 static void roll_back(struct mbr__st_tx *tx, struct mbr__st_node *old, uint64_t count)
 {
     struct mbr__st_tree *tree = &tx->conn->store->tree;
     struct mbr__list *at;
 
-    mbr__st_unref(&tree->heap, mbr__st_leaf(tree->root));
-    tree->root = old;
-    tree->count = count;
+    if (old) {
+        mbr__st_unref(&tree->heap, mbr__st_leaf(tree->root));
+        tree->root = old;
+        tree->count = count;
+        mbr__st_tree_touch(tree);
+    }
     mbr__list_for_each (at, &tx->accesses) {
         struct mbr__st_access *access = mbr__container_of(at, struct mbr__st_access, link);
 
@@ -130,15 +146,34 @@ static void roll_back(struct mbr__st_tx *tx, struct mbr__st_node *old, uint64_t 
     }
 }
 
+/* Whether apply_all() changes the tree more than once. One change alone happens or does not. */
+static bool many_changes(const struct mbr__st_tx *tx)
+{
+    unsigned changes = 0;
+    struct mbr__list *at;
+
+    mbr__list_for_each (at, &tx->accesses) {
+        const struct mbr__st_access *access = mbr__container_of(at, struct mbr__st_access, link);
+
+        changes += access->opaque;
+        if (access->modified && access->work)
+            changes +=
+                0u + access->value_set + access->perms_set + (!access->base || access->opaque);
+        if (changes > 1)
+            return true;
+    }
+    return false;
+}
+
 /* Changes the tree, all or nothing. Parents before children. */
 static int apply_all(struct mbr__st_tx *tx)
 {
     struct mbr__st_tree *tree = &tx->conn->store->tree;
-    struct mbr__st_node *old = tree->root;
+    struct mbr__st_node *old = many_changes(tx) ? tree->root : NULL;
     uint64_t count = tree->count;
     int error = 0;
 
-    mbr__st_ref(mbr__st_leaf(old));
+    mbr__st_ref(&tree->heap, mbr__st_leaf(old));
     for (struct mbr__st_name *name = tx->names.root; name && !error;
          name = mbr__st_names_next(tx->names.root, name)) {
         struct mbr__st_access *access = name->data;

@@ -14,6 +14,7 @@
 struct mbr__st_heap {
     mbr__st_trie garbage; /* linked through prefix, or id */
     uint64_t memory;      /* bytes of nodes and branches, garbage too */
+    uint64_t refs;        /* references ever taken by mbr__st_ref() */
     uint64_t secret[2];   /* of the hash of names */
     uint64_t hash_mask;   /* all ones; tests make names collide with less */
 };
@@ -25,7 +26,7 @@ void mbr__st_heap_init(struct mbr__st_heap *heap);
 void mbr__st_heap_fini(struct mbr__st_heap *heap);
 
 /* One more, one fewer reference to what SLOT is; fine for 0. */
-void mbr__st_ref(mbr__st_trie slot);
+void mbr__st_ref(struct mbr__st_heap *heap, mbr__st_trie slot);
 void mbr__st_unref(struct mbr__st_heap *heap, mbr__st_trie slot);
 
 static inline mbr__st_trie mbr__st_leaf(const struct mbr__st_node *node)

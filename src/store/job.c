@@ -38,7 +38,7 @@ void mbr__st_job_reap(struct mbr__store *store, struct mbr__st_job *job, uint32_
                       uint64_t before)
 {
     job->top = store->tree.root;
-    mbr__st_ref(mbr__st_leaf(job->top));
+    mbr__st_ref(&store->tree.heap, mbr__st_leaf(job->top));
     job->reap = true;
     job->any = any;
     job->domid = domid;
@@ -122,7 +122,7 @@ static bool any_dead(const struct mbr__store *store, const struct mbr__st_job *j
 static void walker_path(const struct mbr__st_walker *walker, struct mbr__st_path *path)
 {
     path->len = 0;
-    path->count = 0;
+    path->count = path->same = 0;
     path->special = false;
     for (unsigned i = 1; i < walker->depth; i++) {
         const struct mbr__st_node *node = walker->step[i].node;

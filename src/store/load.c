@@ -155,10 +155,11 @@ static int enter(struct mbr__store *store, const struct mbr__store_change *put,
     if (mbr__hash_put(&store->load->entries, put->id, entry) ||
         (parent && mbr__st_node_attach(heap, parent->node, entry->node))) {
         (void)mbr__hash_del(&store->load->entries, put->id);
-        mbr__st_ref(mbr__st_leaf(entry->node));
+        mbr__st_ref(heap, mbr__st_leaf(entry->node));
         mbr__st_unref(heap, mbr__st_leaf(entry->node));
         return -ENOMEM;
     }
+    mbr__st_tree_touch(&store->tree);
     if (parent)
         store->tree.count++;
     else
@@ -259,7 +260,7 @@ int mbr__store_snapshot_new(struct mbr__store *store, struct mbr__store_snapshot
         return -ENOMEM;
     snapshot->store = store;
     snapshot->root = store->tree.root;
-    mbr__st_ref(mbr__st_leaf(snapshot->root));
+    mbr__st_ref(&store->tree.heap, mbr__st_leaf(snapshot->root));
     for (unsigned i = 0; i < MBR__ST_SPECIALS; i++) {
         snapshot->special[i] = mbr__st_perms_ref(store->special[i].perms);
         snapshot->special_generation[i] = store->special[i].generation;

@@ -5,10 +5,14 @@
 #include "store/names.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
+
+/* So many children are found without the map. */
+#define FEW 8u
 
 #define KEY_MAX (sizeof(struct mbr__st_name *) + MBR__STORE_PAYLOAD_MAX)
 
@@ -24,6 +28,11 @@ static const void *key_of(const void *value, size_t *length)
     return &name->parent;
 }
 
+static struct mbr__st_name *name_of(struct mbr__list *sibling)
+{
+    return mbr__container_of(sibling, struct mbr__st_name, sibling);
+}
+
 void mbr__st_names_init(struct mbr__st_names *names)
 {
     mbr__bytes_map_init(&names->map, key_of);
@@ -32,13 +41,22 @@ void mbr__st_names_init(struct mbr__st_names *names)
 
 void mbr__st_names_fini(struct mbr__st_names *names)
 {
-    size_t cursor = 0;
-    void *name;
+    struct mbr__st_name *at = names->root;
 
-    while ((name = mbr__bytes_map_next(&names->map, &cursor)))
-        free(name);
     mbr__bytes_map_fini(&names->map);
-    free(names->root);
+    /* From the leaves up: the way back to the root is in the names themselves. */
+    while (at) {
+        struct mbr__list *first = mbr__list_first(&at->children);
+        struct mbr__st_name *parent = at->parent;
+
+        if (first) {
+            at = name_of(first);
+            continue;
+        }
+        mbr__list_del(&at->sibling);
+        free(at);
+        at = parent;
+    }
     names->root = NULL;
 }
 
@@ -46,12 +64,22 @@ struct mbr__st_name *mbr__st_names_child(const struct mbr__st_names *names, stru
                                          const char *text, size_t len)
 {
     unsigned char key[KEY_MAX];
+    struct mbr__list *sibling;
 
-    if (!at || mbr__list_empty(&at->children) || len > MBR__STORE_PAYLOAD_MAX)
+    if (!at || at->count == 0 || len > MBR__STORE_PAYLOAD_MAX)
         return NULL;
-    memcpy(key, &at, sizeof(at));
-    memcpy(key + sizeof(at), text, len);
-    return mbr__bytes_map_get(&names->map, key, sizeof(at) + len);
+    if (at->mapped) {
+        memcpy(key, &at, sizeof(at));
+        memcpy(key + sizeof(at), text, len);
+        return mbr__bytes_map_get(&names->map, key, sizeof(at) + len);
+    }
+    mbr__list_for_each (sibling, &at->children) {
+        struct mbr__st_name *name = name_of(sibling);
+
+        if (name->len == len && memcmp(name->text, text, len) == 0)
+            return name;
+    }
+    return NULL;
 }
 
 /* What PATH consists of: its components, or, when it is special, the whole text. */
@@ -90,11 +118,37 @@ static struct mbr__st_name *new_name(struct mbr__st_name *parent, const char *te
     mbr__list_init(&name->children);
     mbr__list_init(&name->items);
     name->data = NULL;
+    name->count = 0;
+    name->mapped = false;
     name->depth = parent ? parent->depth + 1 : 0;
     name->len = (uint32_t)len;
     name->parent = parent;
     memcpy(name->text, text, len);
     return name;
+}
+
+static void unmap(struct mbr__st_names *names, const struct mbr__st_name *name)
+{
+    size_t length;
+    const void *key = key_of(name, &length);
+
+    (void)mbr__bytes_map_del(&names->map, key, length);
+}
+
+/* Puts all children of AT into the map. -ENOMEM: none. */
+static int map_children(struct mbr__st_names *names, struct mbr__st_name *at)
+{
+    struct mbr__list *sibling;
+
+    if (mbr__bytes_map_reserve(&names->map, names->map.hash.count + at->count))
+        return -ENOMEM;
+    mbr__list_for_each (sibling, &at->children) {
+        int error = mbr__bytes_map_put(&names->map, name_of(sibling));
+
+        MBR_ASSERT(error == 0);
+    }
+    at->mapped = true;
+    return 0;
 }
 
 static struct mbr__st_name *make_child(struct mbr__st_names *names, struct mbr__st_name *at,
@@ -104,14 +158,17 @@ static struct mbr__st_name *make_child(struct mbr__st_names *names, struct mbr__
 
     if (name)
         return name;
+    if (at->count == FEW && !at->mapped && map_children(names, at))
+        return NULL;
     name = new_name(at, text, len);
     if (!name)
         return NULL;
-    if (mbr__bytes_map_put(&names->map, name)) {
+    if (at->mapped && mbr__bytes_map_put(&names->map, name)) {
         free(name);
         return NULL;
     }
     mbr__list_push_back(&at->children, &name->sibling);
+    at->count++;
     return name;
 }
 
@@ -139,11 +196,12 @@ void mbr__st_names_release(struct mbr__st_names *names, struct mbr__st_name *nam
     while (name && !name->data && mbr__list_empty(&name->items) &&
            mbr__list_empty(&name->children)) {
         struct mbr__st_name *parent = name->parent;
-        size_t length;
-        const void *key = key_of(name, &length);
 
         if (parent) {
-            (void)mbr__bytes_map_del(&names->map, key, length);
+            if (parent->mapped)
+                unmap(names, name);
+            parent->mapped = parent->mapped && parent->count > 1;
+            parent->count--;
             mbr__list_del(&name->sibling);
         } else {
             names->root = NULL;
@@ -183,5 +241,5 @@ struct mbr__st_name *mbr__st_names_next(struct mbr__st_name *top, struct mbr__st
         next = mbr__list_next(&at->parent->children, &at->sibling);
         at = at->parent;
     }
-    return next ? mbr__container_of(next, struct mbr__st_name, sibling) : NULL;
+    return next ? name_of(next) : NULL;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A set of paths that something hangs on, as a tree of their components: watches, and what a
- * transaction has touched. One hash map serves a whole set, so a step costs one lookup however
- * many names there are, and nothing is paid for paths that are not in it.
+ * transaction has touched. A name's few children are looked at one by one; where there are many,
+ * one hash map of the whole set finds them. So a step costs the same however many names there are,
+ * a small set needs no map, and nothing is paid for paths that are not in it.
  *
  * Not here: the nodes of the store itself (node.h).
  */
@@ -21,6 +22,8 @@ struct mbr__st_name {
     struct mbr__list children; /* in the order in which they came */
     struct mbr__list items;    /* the user's */
     void *data;                /* the user's; a name lives while it has items, data or children */
+    uint32_t count;            /* of children */
+    bool mapped;               /* they are in the map: there are, or were, many */
     uint32_t depth;            /* of the root: 0 */
     uint32_t len;
     struct mbr__st_name *parent; /* with the text, the key in the map */

@@ -28,10 +28,11 @@ void mbr__st_heap_init(struct mbr__st_heap *heap)
     }
 }
 
-void mbr__st_ref(mbr__st_trie slot)
+void mbr__st_ref(struct mbr__st_heap *heap, mbr__st_trie slot)
 {
     if (!slot)
         return;
+    heap->refs++;
     if (slot & 1)
         ((struct mbr__st_branch *)(slot - 1))->refs++; // NOLINT(performance-no-int-to-ptr)
     else
@@ -202,15 +203,15 @@ struct mbr__st_node *mbr__st_node_copy(struct mbr__st_heap *heap, struct mbr__st
     copy->perms = mbr__st_perms_ref(node->perms);
     copy->by_name = node->by_name;
     copy->by_id = node->by_id;
-    mbr__st_ref(copy->by_name);
-    mbr__st_ref(copy->by_id);
+    mbr__st_ref(heap, copy->by_name);
+    mbr__st_ref(heap, copy->by_id);
     memcpy(copy->name, node->name, (size_t)node->name_len + kept);
     return copy;
 }
 
 static uint64_t hash_name(const struct mbr__st_heap *heap, const char *name, size_t name_len)
 {
-    return mbr__siphash(heap->secret, name, name_len) & heap->hash_mask;
+    return mbr__siphash13(heap->secret, name, name_len) & heap->hash_mask;
 }
 
 struct mbr__st_node *mbr__st_node_child(const struct mbr__st_heap *heap,

@@ -25,15 +25,13 @@ static size_t used(const struct mbr__st_out *out)
     return (size_t)(out->tail - out->head);
 }
 
-/* Room for SIZE more bytes behind the tail. */
-static int make_room(struct mbr__st_out *out, size_t size)
+/* Moves the queue, or makes it larger, so that SIZE more bytes fit behind the tail. */
+static int grow(struct mbr__st_out *out, size_t size)
 {
     size_t need = used(out) + size;
     size_t capacity = out->capacity ? out->capacity : FIRST_CAPACITY;
     unsigned char *data;
 
-    if (out->begin + need <= out->capacity)
-        return 0;
     if (need <= out->capacity && need <= out->capacity / 2) {
         memmove(out->data, out->data + out->begin, used(out));
         out->begin = 0;
@@ -51,6 +49,12 @@ static int make_room(struct mbr__st_out *out, size_t size)
     out->capacity = capacity;
     out->begin = 0;
     return 0;
+}
+
+/* Room for SIZE more bytes behind the tail. */
+static inline int make_room(struct mbr__st_out *out, size_t size)
+{
+    return out->begin + used(out) + size <= out->capacity ? 0 : grow(out, size);
 }
 
 int mbr__st_out_reserve(struct mbr__store_conn *conn, size_t len)
@@ -155,22 +159,31 @@ static void drop_charge(struct mbr__store *store, struct mbr__st_charge *charge)
     mbr__st_domain_unref(domain);
 }
 
+/* One more request that is charged to DOMAIN; NULL: no memory. */
+static struct mbr__st_charge *new_charge(struct mbr__store *store, struct mbr__st_domain *domain)
+{
+    struct mbr__st_charge *charge = mbr__slab_alloc(&store->charges);
+
+    if (!charge)
+        return NULL;
+    charge->domain = domain;
+    charge->refs = 0;
+    domain->refs++;
+    mbr__st_use(store, domain, MBR__STORE_QUOTA_OUTSTANDING, 1);
+    return charge;
+}
+
 bool mbr__st_charge_begin(struct mbr__store_conn *conn)
 {
     struct mbr__store *store = conn->store;
-    struct mbr__st_charge *charge;
 
     store->charge = NULL;
     if (conn->privileged)
         return true;
-    charge = mbr__slab_alloc(&store->charges);
-    if (!charge)
+    store->charge = new_charge(store, conn->domain);
+    if (!store->charge)
         return false;
-    charge->domain = conn->domain;
-    charge->refs = 1;
-    conn->domain->refs++;
-    mbr__st_use(store, conn->domain, MBR__STORE_QUOTA_OUTSTANDING, 1);
-    store->charge = charge;
+    store->charge->refs = 1;
     return true;
 }
 
@@ -182,25 +195,31 @@ void mbr__st_charge_end(struct mbr__store *store)
     drop_charge(store, charge);
 }
 
-/* SIZE bytes have been put behind the tail: they count, and are charged to the present request. */
-static void commit(struct mbr__store_conn *conn, size_t size, uint64_t deadline)
+/* The output up to END, for whose mark there is room, is charged to CHARGE until DEADLINE. */
+static void mark(struct mbr__store_conn *conn, uint64_t end, uint64_t deadline,
+                 struct mbr__st_charge *charge)
 {
-    struct mbr__store *store = conn->store;
     struct mbr__st_out *out = &conn->out;
 
-    out->tail += size;
-    if (!conn->privileged)
-        mbr__st_use(store, conn->domain, MBR__STORE_QUOTA_MEMORY, (int64_t)size);
-    if (!store->charge)
-        return;
-    store->charge->refs++;
-    out->marks[out->mark_first + out->mark_count++] =
-        (struct mbr__st_mark){out->tail, deadline, store->charge};
+    charge->refs++;
+    out->marks[out->mark_first + out->mark_count++] = (struct mbr__st_mark){end, deadline, charge};
     if (deadline >= out->timed)
         return;
     out->timed = deadline;
     if (mbr__list_empty(&conn->timed))
-        mbr__list_push_back(&store->timed, &conn->timed);
+        mbr__list_push_back(&conn->store->timed, &conn->timed);
+}
+
+/* SIZE bytes have been put behind the tail: they count, and are charged to the present request. */
+static void commit(struct mbr__store_conn *conn, size_t size, uint64_t deadline)
+{
+    struct mbr__store *store = conn->store;
+
+    conn->out.tail += size;
+    if (!conn->privileged)
+        mbr__st_use(store, conn->domain, MBR__STORE_QUOTA_MEMORY, (int64_t)size);
+    if (store->charge)
+        mark(conn, conn->out.tail, deadline, store->charge);
 }
 
 unsigned char *mbr__st_out_reply(struct mbr__store_conn *conn,
@@ -261,12 +280,14 @@ static void grow_seen(struct mbr__st_out *out)
     out->seen_count = live;
 }
 
-/* Whether the event of SIZE bytes behind the tail is queued already; notes it if not. */
-static bool seen_before(const struct mbr__store *store, struct mbr__st_out *out, size_t size)
+/* Whether the event of SIZE bytes at POSITION, the tail or before it, is queued already; notes it
+ * if not. */
+static bool look_up(const struct mbr__store *store, struct mbr__st_out *out, uint64_t position,
+                    size_t size)
 {
-    const unsigned char *message = at_position(out, out->tail);
-    uint64_t hash = mbr__siphash(store->tree.heap.secret, message + MBR__STORE_HEADER_SIZE,
-                                 size - MBR__STORE_HEADER_SIZE);
+    const unsigned char *message = at_position(out, position);
+    uint64_t hash = mbr__siphash13(store->tree.heap.secret, message + MBR__STORE_HEADER_SIZE,
+                                   size - MBR__STORE_HEADER_SIZE);
     size_t at;
 
     if (2 * (out->seen_count + 1) > out->seen_capacity)
@@ -282,8 +303,57 @@ static bool seen_before(const struct mbr__store *store, struct mbr__st_out *out,
                 break; /* it has been sent: the place can be had */
         }
     out->seen_count += out->seen[at].position == 0;
-    out->seen[at] = (struct mbr__st_seen){hash, out->tail + 1};
+    out->seen[at] = (struct mbr__st_seen){hash, position + 1};
     return false;
+}
+
+/* Whether the event of SIZE bytes behind the tail is queued already; notes it if not. The first one
+ * in an empty queue is noted when another follows: most are alone. */
+static bool seen_before(const struct mbr__store *store, struct mbr__st_out *out, size_t size)
+{
+    uint64_t first = out->first - 1;
+    size_t first_size = out->first_size;
+
+    if (out->head == out->tail) {
+        out->first = out->tail + 1;
+        out->first_size = (uint32_t)size;
+        return false;
+    }
+    out->first = 0;
+    if (first + 1 > out->head)
+        (void)look_up(store, out, first, first_size);
+    return look_up(store, out, out->tail, size);
+}
+
+int mbr__st_out_restore_event(struct mbr__store_conn *conn, uint64_t start)
+{
+    struct mbr__st_out *out = &conn->out;
+    struct mbr__store_header header;
+
+    if (start + MBR__STORE_HEADER_SIZE > used(out))
+        return -EBADMSG;
+    mbr__store_header_parse(&header, at_position(out, out->head + start));
+    if (header.type != MBR__XS_WATCH_EVENT || header.len > MBR__STORE_PAYLOAD_MAX ||
+        start + MBR__STORE_HEADER_SIZE + header.len > used(out))
+        return -EBADMSG;
+    (void)look_up(conn->store, out, out->head + start, MBR__STORE_HEADER_SIZE + header.len);
+    return 0;
+}
+
+int mbr__st_out_restore_mark(struct mbr__store_conn *conn, uint64_t end, uint64_t deadline,
+                             struct mbr__st_domain *domain, struct mbr__st_charge **charge)
+{
+    struct mbr__st_charge *of = *charge;
+
+    if (mark_room(&conn->out))
+        return -ENOMEM;
+    if (!of)
+        of = new_charge(conn->store, domain);
+    if (!of)
+        return -ENOMEM;
+    mark(conn, conn->out.head + end, deadline, of);
+    *charge = of;
+    return 0;
 }
 
 static void write_event(unsigned char *at, const struct mbr__st_watch *watch, const char *path,
@@ -343,6 +413,8 @@ static uint64_t visible_end(struct mbr__store_conn *conn)
 {
     struct mbr__st_out *out = &conn->out;
 
+    if (out->hold_count == 0)
+        return out->tail;
     while (out->hold_count > 0 && out->holds[out->hold_first].seq <= conn->store->durable) {
         out->hold_first++;
         out->hold_count--;
@@ -380,6 +452,7 @@ int mbr__store_conn_peek(struct mbr__store_conn *conn, struct iovec iov[2])
 static void rest(struct mbr__st_out *out)
 {
     out->begin = 0;
+    out->first = 0;
     if (out->seen_count > 0) {
         out->seen_count = 0;
         if (out->seen_capacity > 1024) {

@@ -43,6 +43,15 @@ void mbr__st_out_hold(struct mbr__store_conn *conn, uint64_t seq);
 unsigned char *mbr__st_out_restore(struct mbr__store_conn *conn, size_t len);
 int mbr__st_out_restore_hold(struct mbr__store_conn *conn, uint64_t start, uint64_t seq);
 
+/* The message at START of the output is an event that makes equal ones superfluous. -EBADMSG: it is
+ * no whole event. */
+int mbr__st_out_restore_event(struct mbr__store_conn *conn, uint64_t start);
+
+/* The output up to END is charged until DEADLINE to *CHARGE, which is made for DOMAIN if it is
+ * NULL. -ENOMEM. */
+int mbr__st_out_restore_mark(struct mbr__store_conn *conn, uint64_t end, uint64_t deadline,
+                             struct mbr__st_domain *domain, struct mbr__st_charge **charge);
+
 /* Lets go of charges whose time has come, and says when the next is due. */
 void mbr__st_out_expire(struct mbr__store_conn *conn, uint64_t now);
 

@@ -23,6 +23,7 @@ struct mbr__st_path {
     uint32_t len;      /* of text, without the NUL */
     uint32_t relative; /* bytes that were put in front of a relative path, 0 for an absolute one */
     uint32_t count;    /* components; 0 for "/" and for special names */
+    uint32_t same;     /* the first ones, which are as they were at the last walk (tree.h) */
     bool special;      /* begins with '@' */
     struct {
         uint16_t at; /* in text */
@@ -35,6 +36,9 @@ struct mbr__st_path {
  * Reads the LEN bytes at TEXT, which hold no NUL, as a path of domain DOMID. LOCAL_MAX bounds what
  * is behind "/local/domain/N/" (UINT32_MAX: only the whole is bounded). Names that begin with '@'
  * are taken as they are. -EINVAL: not a path.
+ *
+ * PATH holds the path read before, or is zeroed at first: what both begin with is not checked and
+ * cut again. Whoever changes it by other means sets `same`, or `count`, to what is still true.
  */
 int mbr__st_path_parse(struct mbr__st_path *path, uint32_t domid, const char *text, size_t len,
                        uint64_t local_max);

@@ -158,7 +158,7 @@ int mbr__st_number(const char *text, uint64_t max, uint64_t *number)
     return 0;
 }
 
-int mbr__st_req_path(struct mbr__st_req *req, const char *text, bool special)
+int mbr__st_req_path(struct mbr__st_req *req, const char *text, size_t len, bool special)
 {
     struct mbr__store_conn *conn = req->conn;
     uint64_t max = UINT64_MAX;
@@ -169,9 +169,16 @@ int mbr__st_req_path(struct mbr__st_req *req, const char *text, bool special)
         if (limit != 0)
             max = limit;
     }
-    if (mbr__st_path_parse(&req->store->path, conn->domain->domid, text, strlen(text), max))
+    if (mbr__st_path_parse(&req->store->path, conn->domain->domid, text, len, max))
         return -EINVAL;
     return req->store->path.special && !special ? -EINVAL : 0;
+}
+
+int mbr__st_one_path(struct mbr__st_req *req)
+{
+    const char *text = mbr__st_one_arg(req);
+
+    return text ? mbr__st_req_path(req, text, req->len - 1, false) : -EINVAL;
 }
 
 /* ---- Dispatch ---- */

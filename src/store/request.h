@@ -47,9 +47,12 @@ size_t mbr__st_args(const struct mbr__st_req *req, const char **args, size_t max
 /* A number of decimal digits, at most MAX. -EINVAL. */
 int mbr__st_number(const char *text, uint64_t max, uint64_t *number);
 
-/* Parses TEXT as the request's path into store->path. -EINVAL, also for special names unless
- * SPECIAL. */
-int mbr__st_req_path(struct mbr__st_req *req, const char *text, bool special);
+/* Parses the LEN bytes at TEXT as the request's path into store->path. -EINVAL, also for special
+ * names unless SPECIAL. */
+int mbr__st_req_path(struct mbr__st_req *req, const char *text, size_t len, bool special);
+
+/* The same for the payload, which must be that path and its NUL, and not special. */
+int mbr__st_one_path(struct mbr__st_req *req);
 
 mbr__st_handler mbr__st_do_control;
 mbr__st_handler mbr__st_do_directory;

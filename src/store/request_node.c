@@ -7,7 +7,6 @@
  * only to those who may read, or for changes write, the nearest thing above it that exists.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,31 +18,31 @@
 #include "store/tx.h"
 #include "store/watch.h"
 
-/* store->path, as the request's transaction or the living tree has it, into store->walk. */
-static int look(struct mbr__st_req *req)
+/* Goes to store->path, as the request's transaction or the living tree has it; TO: where. */
+static int look(struct mbr__st_req *req, const struct mbr__st_walk **to)
 {
+    struct mbr__store *store = req->store;
+
+    *to = req->tx ? &store->view : &store->walk;
     if (req->tx)
         return mbr__st_tx_read(req->tx);
-    mbr__st_tree_walk(&req->store->tree, &req->store->path, &req->store->walk);
+    mbr__st_tree_walk(&store->tree, &store->path, &store->walk);
     return 0;
 }
 
-/* The node at TEXT, for which RIGHTS are needed. */
-static int get_node(struct mbr__st_req *req, const char *text, unsigned rights,
-                    struct mbr__st_node **node)
+/* The node at store->path, for which RIGHTS are needed. */
+static int find_node(struct mbr__st_req *req, unsigned rights, struct mbr__st_node **node)
 {
-    struct mbr__store *store = req->store;
+    const struct mbr__st_walk *walk;
     struct mbr__st_node *near;
     unsigned had;
-    int error = text ? mbr__st_req_path(req, text, false) : -EINVAL;
+    int error = look(req, &walk);
 
-    if (!error)
-        error = look(req);
     if (error)
         return error;
-    near = store->walk.node[store->walk.found];
+    near = walk->node[walk->found];
     had = mbr__st_rights(req->conn, near->perms);
-    if (store->walk.found < store->path.count)
+    if (walk->found < req->store->path.count)
         return had & rights ? -ENOENT : -EACCES;
     if ((had & rights) != rights)
         return -EACCES;
@@ -51,10 +50,18 @@ static int get_node(struct mbr__st_req *req, const char *text, unsigned rights,
     return 0;
 }
 
+/* The node that is the only argument, to be read. */
+static int get_node(struct mbr__st_req *req, struct mbr__st_node **node)
+{
+    int error = mbr__st_one_path(req);
+
+    return error ? error : find_node(req, MBR__ST_READ, node);
+}
+
 int mbr__st_do_read(struct mbr__st_req *req)
 {
     struct mbr__st_node *node;
-    int error = get_node(req, mbr__st_one_arg(req), MBR__ST_READ, &node);
+    int error = get_node(req, &node);
 
     return error ? error : mbr__st_reply(req, mbr__st_value(node), node->value_len);
 }
@@ -88,7 +95,7 @@ int mbr__st_do_directory(struct mbr__st_req *req)
     struct mbr__st_node *node;
     unsigned char *out;
     uint64_t len;
-    int error = get_node(req, mbr__st_one_arg(req), MBR__ST_READ, &node);
+    int error = get_node(req, &node);
 
     if (error)
         return error;
@@ -135,14 +142,14 @@ int mbr__st_do_directory_part(struct mbr__st_req *req)
     int error = mbr__st_args(req, args, 2) == 2 ? 0 : -EINVAL;
 
     if (!error)
-        error = get_node(req, args[0], MBR__ST_READ, &node);
+        error = mbr__st_req_path(req, args[0], strlen(args[0]), false);
+    if (!error)
+        error = find_node(req, MBR__ST_READ, &node);
     if (!error)
         error = mbr__st_number(args[1], UINT64_MAX, &offset);
     if (error)
         return error;
-    head = (size_t)snprintf(generation, sizeof(generation), "%llu",
-                            (unsigned long long)node->generation) +
-           1;
+    head = mbr__store_digits(generation, node->generation) + 1;
     len = fitting(node, offset, MBR__STORE_PAYLOAD_MAX - head - 1);
     last = offset >= mbr__st_node_list_len(node) || offset + len == mbr__st_node_list_len(node);
     out = mbr__st_reply_begin(req, head + len + last);
@@ -162,13 +169,12 @@ int mbr__st_do_directory_part(struct mbr__st_req *req)
 
 static int reply_perms(struct mbr__st_req *req, const struct mbr__st_perms *perms)
 {
-    char text[MBR__STORE_PAYLOAD_MAX + 16];
+    char text[MBR__STORE_PAYLOAD_MAX + 1 + MBR__STORE_DIGITS];
     size_t len = 0;
 
     for (uint32_t i = 0; i < perms->count; i++) {
-        len += (size_t)snprintf(text + len, sizeof(text) - len, "%c%u", perms->entry[i].letter,
-                                perms->entry[i].domid) +
-               1;
+        text[len] = perms->entry[i].letter;
+        len += 1 + mbr__store_digits(text + len + 1, perms->entry[i].domid) + 1;
         if (len > MBR__STORE_PAYLOAD_MAX)
             return -E2BIG;
     }
@@ -198,7 +204,7 @@ int mbr__st_do_get_perms(struct mbr__st_req *req)
 
         return which < 0 ? which : reply_perms(req, req->store->special[which].perms);
     }
-    error = get_node(req, text, MBR__ST_READ, &node);
+    error = get_node(req, &node);
     return error ? error : reply_perms(req, node->perms);
 }
 
@@ -279,7 +285,9 @@ static int set_perms(struct mbr__st_req *req, struct mbr__st_perms *perms)
 
     if (req->payload[0] == '@')
         return set_special_perms(req, perms);
-    error = get_node(req, req->payload, MBR__ST_WRITE | MBR__ST_OWN, &node);
+    error = mbr__st_req_path(req, req->payload, strlen(req->payload), false);
+    if (!error)
+        error = find_node(req, MBR__ST_WRITE | MBR__ST_OWN, &node);
     if (!error)
         error = may_set_perms(req->conn, node, perms);
     if (error)
@@ -310,16 +318,17 @@ int mbr__st_do_set_perms(struct mbr__st_req *req)
 
 int mbr__st_do_write(struct mbr__st_req *req)
 {
-    const char *path;
+    const char *path = req->payload;
+    const char *nul = req->len ? memchr(path, '\0', req->len) : NULL;
     const char *value;
     uint32_t len;
     int error;
 
-    if (mbr__st_args(req, &path, 1) < 1)
+    if (!nul)
         return -EINVAL;
-    value = path + strlen(path) + 1;
-    len = (uint32_t)(req->len - (size_t)(value - req->payload));
-    error = mbr__st_req_path(req, path, false);
+    value = nul + 1;
+    len = (uint32_t)(req->len - (size_t)(value - path));
+    error = mbr__st_req_path(req, path, (size_t)(nul - path), false);
     if (!error)
         error = req->tx ? mbr__st_tx_write(req->tx, value, len)
                         : mbr__st_live_write(req->conn, value, len);
@@ -328,8 +337,7 @@ int mbr__st_do_write(struct mbr__st_req *req)
 
 int mbr__st_do_mkdir(struct mbr__st_req *req)
 {
-    const char *path = mbr__st_one_arg(req);
-    int error = path ? mbr__st_req_path(req, path, false) : -EINVAL;
+    int error = mbr__st_one_path(req);
 
     if (!error)
         error = req->tx ? mbr__st_tx_mkdir(req->tx) : mbr__st_live_mkdir(req->conn);
@@ -338,8 +346,7 @@ int mbr__st_do_mkdir(struct mbr__st_req *req)
 
 int mbr__st_do_rm(struct mbr__st_req *req)
 {
-    const char *path = mbr__st_one_arg(req);
-    int error = path ? mbr__st_req_path(req, path, false) : -EINVAL;
+    int error = mbr__st_one_path(req);
 
     if (!error)
         error = req->tx ? mbr__st_tx_rm(req->tx) : mbr__st_live_rm(req->conn);

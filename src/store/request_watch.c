@@ -3,7 +3,6 @@
  * WATCH, UNWATCH, RESET_WATCHES, TRANSACTION_START and TRANSACTION_END.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "store/domain.h"
@@ -17,7 +16,7 @@ static int watch_path(struct mbr__st_req *req, const char *text)
 {
     if (text[0] == '@' && strlen(text) > MBR__STORE_REL_PATH_MAX)
         return -EINVAL;
-    return mbr__st_req_path(req, text, true);
+    return mbr__st_req_path(req, text, strlen(text), true);
 }
 
 int mbr__st_do_watch(struct mbr__st_req *req)
@@ -65,7 +64,7 @@ int mbr__st_do_reset_watches(struct mbr__st_req *req)
 int mbr__st_do_tx_start(struct mbr__st_req *req)
 {
     struct mbr__st_tx *tx;
-    char text[16];
+    char text[MBR__STORE_DIGITS];
     int error;
 
     if (req->tx)
@@ -73,7 +72,7 @@ int mbr__st_do_tx_start(struct mbr__st_req *req)
     error = mbr__st_tx_start(req->conn, &tx);
     if (error)
         return error;
-    error = mbr__st_reply(req, text, (size_t)snprintf(text, sizeof(text), "%u", tx->id) + 1);
+    error = mbr__st_reply(req, text, mbr__store_digits(text, tx->id) + 1);
     if (error)
         mbr__st_tx_free(tx);
     return error;

@@ -343,9 +343,9 @@ static void take_living(struct in *in, struct mbr__st_access *access, uint64_t f
         access->deep = live;
     if ((flags & MBR__ST_DUMP_WORK) && !(flags & MBR__ST_DUMP_OWN))
         access->work = access->base;
-    mbr__st_ref(mbr__st_leaf(access->base));
-    mbr__st_ref(mbr__st_leaf(access->deep));
-    mbr__st_ref(mbr__st_leaf(access->work));
+    mbr__st_ref(&store->tree.heap, mbr__st_leaf(access->base));
+    mbr__st_ref(&store->tree.heap, mbr__st_leaf(access->deep));
+    mbr__st_ref(&store->tree.heap, mbr__st_leaf(access->work));
 }
 
 static void get_access(struct in *in, struct mbr__st_tx *tx)

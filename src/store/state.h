@@ -83,7 +83,9 @@ struct mbr__st_out {
     size_t hold_first, hold_count, hold_capacity;
     struct mbr__st_seen *seen;
     size_t seen_capacity, seen_count;
-    uint64_t timed; /* no mark has a deadline before; MBR__NEVER */
+    uint64_t first;      /* position + 1 of an event that is queued and not in `seen`; 0: none */
+    uint32_t first_size; /* of it */
+    uint64_t timed;      /* no mark has a deadline before; MBR__NEVER */
 };
 
 struct mbr__store_conn {
@@ -211,15 +213,15 @@ struct mbr__store {
     struct mbr__store_stats stats;
     /* Scratch. */
     struct mbr__st_path path;
-    struct mbr__st_walk walk;
+    struct mbr__st_walk walk; /* of path, in the living tree */
+    struct mbr__st_walk view; /* of path, as a transaction has it: not for mbr__st_tree_walk() */
     struct mbr__st_walker purge_walker; /* of the first job of each kind */
     struct mbr__st_walker reap_walker;
     struct mbr__st_path job_path;
     struct mbr__st_walk job_walk;
     struct mbr__st_name *fired[MBR__ST_DEPTH_MAX + 2];
     struct mbr__list *cursor[MBR__ST_DEPTH_MAX + 2];
-    struct mbr__st_node *live[MBR__ST_DEPTH_MAX + 1]; /* beside walk, for a transaction */
-    bool hidden[MBR__ST_DEPTH_MAX + 1];
+    bool hidden[MBR__ST_DEPTH_MAX + 1]; /* beside view */
     struct mbr__st_walker count_walker;
     struct mbr__st_node *below[MBR__ST_DEPTH_MAX + 2];
     char text[MBR__STORE_ABS_PATH_MAX + 64];

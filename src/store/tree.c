@@ -13,7 +13,7 @@
 
 int mbr__st_tree_init(struct mbr__st_tree *tree, struct mbr__st_perms *perms)
 {
-    *tree = (struct mbr__st_tree){.next_id = 4, .generation = 1, .count = 1};
+    *tree = (struct mbr__st_tree){.next_id = 4, .generation = 1, .stamp = 1, .count = 1};
     mbr__st_heap_init(&tree->heap);
     tree->root = mbr__st_node_new(&tree->heap, "", 0, 0, perms);
     if (!tree->root)
@@ -32,24 +32,43 @@ void mbr__st_tree_fini(struct mbr__st_tree *tree)
     mbr__st_heap_fini(&tree->heap);
 }
 
-void mbr__st_tree_walk(const struct mbr__st_tree *tree, const struct mbr__st_path *path,
+void mbr__st_tree_walk(const struct mbr__st_tree *tree, struct mbr__st_path *path,
                        struct mbr__st_walk *walk)
 {
-    struct mbr__st_node *node = tree->root;
     unsigned i = 0;
 
-    walk->node[0] = node;
+    if (walk->stamp == tree->stamp) {
+        i = path->same < walk->found ? path->same : walk->found;
+    } else {
+        walk->node[0] = tree->root;
+        walk->owned = 0;
+        walk->stamp = tree->stamp;
+    }
+    if (walk->owned > i + 1)
+        walk->owned = i + 1;
     for (; i < path->count; i++) {
-        node =
-            mbr__st_node_child(&tree->heap, node, path->text + path->part[i].at, path->part[i].len);
+        struct mbr__st_node *node = mbr__st_node_child(
+            &tree->heap, walk->node[i], path->text + path->part[i].at, path->part[i].len);
+
         if (!node)
             break;
         walk->node[i + 1] = node;
     }
     walk->found = i;
+    path->same = path->count;
 }
 
-/* Puts FRESH, which has no reference, where the node at DEPTH is, whose parent is owned. */
+/* The tree is being changed through WALK, which therefore stays right if it was. */
+static void change(struct mbr__st_tree *tree, struct mbr__st_walk *walk)
+{
+    bool right = walk->stamp == tree->stamp;
+
+    tree->stamp++;
+    if (right)
+        walk->stamp = tree->stamp;
+}
+
+/* Puts FRESH, which gets references, where the node at DEPTH is, whose parent is owned. */
 static int replace(struct mbr__st_tree *tree, struct mbr__st_walk *walk, unsigned depth,
                    struct mbr__st_node *fresh)
 {
@@ -57,12 +76,12 @@ static int replace(struct mbr__st_tree *tree, struct mbr__st_walk *walk, unsigne
     mbr__st_trie *slots[2];
 
     if (depth == 0) {
-        fresh->refs = 1;
+        fresh->refs += 1;
         tree->root = fresh;
     } else {
         if (mbr__st_node_own_child(&tree->heap, walk->node[depth - 1], stale, slots))
             return -ENOMEM;
-        fresh->refs = 2;
+        fresh->refs += 2;
         *slots[0] = *slots[1] = mbr__st_leaf(fresh);
         mbr__st_unref(&tree->heap, mbr__st_leaf(stale));
     }
@@ -94,9 +113,17 @@ static int own_one(struct mbr__st_tree *tree, struct mbr__st_walk *walk, unsigne
 
 int mbr__st_tree_own(struct mbr__st_tree *tree, struct mbr__st_walk *walk, unsigned depth)
 {
-    for (unsigned i = 0; i <= depth; i++)
-        if (own_one(tree, walk, i))
+    /* Only a reference that was taken since can have made another the owner, too. */
+    unsigned i = walk->refs == tree->heap.refs ? walk->owned : 0;
+
+    change(tree, walk);
+    for (; i <= depth; i++)
+        if (own_one(tree, walk, i)) {
+            walk->owned = 0;
             return -ENOMEM;
+        }
+    walk->owned = i;
+    walk->refs = tree->heap.refs;
     return 0;
 }
 
@@ -122,6 +149,25 @@ int mbr__st_tree_set_value(struct mbr__st_tree *tree, struct mbr__st_walk *walk,
     if (value_len)
         memcpy(mbr__st_value(node), value, value_len);
     node->generation = ++tree->generation;
+    walk->refs = tree->heap.refs; /* a copy made just now shares what is beneath it only */
+    return 0;
+}
+
+int mbr__st_tree_replace(struct mbr__st_tree *tree, struct mbr__st_walk *walk,
+                         struct mbr__st_node *fresh)
+{
+    unsigned depth = walk->found;
+
+    if (depth > 0 && mbr__st_tree_own(tree, walk, depth - 1))
+        return -ENOMEM;
+    change(tree, walk);
+    if (replace(tree, walk, depth, fresh))
+        return -ENOMEM;
+    fresh->generation = ++tree->generation;
+    if (walk->owned > depth)
+        walk->owned = depth; /* it may be somebody else's, too */
+    walk->refs = tree->heap.refs;
+    mbr__st_tree_hint(walk, fresh->domains);
     return 0;
 }
 
@@ -176,7 +222,7 @@ static struct mbr__st_node *make_chain(struct mbr__st_tree *tree, const struct m
         if (i < path->count - 1)
             node = make_link(tree, path, i, perms, above);
         if (!node) {
-            mbr__st_ref(mbr__st_leaf(above));
+            mbr__st_ref(&tree->heap, mbr__st_leaf(above));
             mbr__st_unref(&tree->heap, mbr__st_leaf(above));
             return NULL;
         }
@@ -208,7 +254,7 @@ int mbr__st_tree_create(struct mbr__st_tree *tree, const struct mbr__st_path *pa
     if (!node)
         return -ENOMEM;
     if (mbr__st_node_attach(&tree->heap, parent, node)) {
-        mbr__st_ref(mbr__st_leaf(node));
+        mbr__st_ref(&tree->heap, mbr__st_leaf(node));
         mbr__st_unref(&tree->heap, mbr__st_leaf(node));
         return -ENOMEM;
     }
@@ -233,6 +279,7 @@ int mbr__st_tree_remove(struct mbr__st_tree *tree, struct mbr__st_walk *walk)
         return -ENOMEM;
     mbr__st_node_detach(&tree->heap, parent, node);
     parent->generation = ++tree->generation;
+    walk->stamp = 0; /* its end is not there any more */
     return 0;
 }
 

@@ -16,12 +16,20 @@ struct mbr__st_tree {
     struct mbr__st_node *root; /* one reference */
     uint64_t next_id;
     uint64_t generation; /* the last one given out */
+    uint64_t stamp;      /* counts the changes that may make a walk wrong; never 0 */
     uint64_t count;      /* nodes reachable */
 };
 
-/* The nodes from the root to a path, as far as there are any. */
+/*
+ * The nodes from the root to a path, as far as there are any. It is kept from one walk to the next:
+ * while the tree has been changed through this walk alone, what the paths have in common need not
+ * be looked up again, nor made one's own again. Zeroed at first.
+ */
 struct mbr__st_walk {
     unsigned found; /* components that are there: node[found] is the last */
+    unsigned owned; /* node[0] to node[owned - 1] were nobody else's when `refs` was so */
+    uint64_t stamp; /* of the tree, for which it is right; 0: for none */
+    uint64_t refs;  /* references taken in the heap by then */
     struct mbr__st_node *node[MBR__ST_DEPTH_MAX + 1];
 };
 
@@ -29,9 +37,16 @@ struct mbr__st_walk {
 int mbr__st_tree_init(struct mbr__st_tree *tree, struct mbr__st_perms *perms);
 void mbr__st_tree_fini(struct mbr__st_tree *tree);
 
-/* Walks to PATH. WALK is good until the tree changes, or changes through WALK itself. */
-void mbr__st_tree_walk(const struct mbr__st_tree *tree, const struct mbr__st_path *path,
+/* Walks to PATH. WALK is good until the tree changes otherwise than through WALK itself. It must
+ * always be used with the same PATH object, whose `same` is set. */
+void mbr__st_tree_walk(const struct mbr__st_tree *tree, struct mbr__st_path *path,
                        struct mbr__st_walk *walk);
+
+/* The tree was changed otherwise than by the functions below. */
+static inline void mbr__st_tree_touch(struct mbr__st_tree *tree)
+{
+    tree->stamp++;
+}
 
 /* Makes node[0] to node[DEPTH] ones that nobody else sees. -ENOMEM: nothing that can be seen has
  * changed. */
@@ -40,6 +55,11 @@ int mbr__st_tree_own(struct mbr__st_tree *tree, struct mbr__st_walk *walk, unsig
 /* Gives node[found] a new value. It gets a new generation. -ENOMEM. */
 int mbr__st_tree_set_value(struct mbr__st_tree *tree, struct mbr__st_walk *walk, const void *value,
                            uint32_t value_len);
+
+/* Puts FRESH, another version of node[found] that nobody has changed but the caller, and without
+ * children as it, in its place. It gets a new generation, and references. -ENOMEM. */
+int mbr__st_tree_replace(struct mbr__st_tree *tree, struct mbr__st_walk *walk,
+                         struct mbr__st_node *fresh);
 
 /* Gives node[found] other permissions (a reference is taken) and a new generation. -ENOMEM. */
 int mbr__st_tree_set_perms(struct mbr__st_tree *tree, struct mbr__st_walk *walk,

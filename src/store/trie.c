@@ -43,10 +43,19 @@ static uint32_t bit_of(const struct mbr__st_branch *branch, uint64_t key)
     return 1u << ((key >> branch->shift) & GROUP);
 }
 
+/* Bits that are set. The plain machine has no instruction for it, and a call costs more. */
+static unsigned count_bits(uint32_t word)
+{
+    word -= word >> 1 & 0x55555555u;
+    word = (word & 0x33333333u) + (word >> 2 & 0x33333333u);
+    word = (word + (word >> 4)) & 0x0f0f0f0fu;
+    return word * 0x01010101u >> 24;
+}
+
 /* The slots before the one of BIT. */
 static unsigned rank(const struct mbr__st_branch *branch, uint32_t bit)
 {
-    return (unsigned)__builtin_popcount(branch->bitmap & (bit - 1));
+    return count_bits(branch->bitmap & (bit - 1));
 }
 
 /* Whether KEY belongs beneath the branch. */
@@ -99,7 +108,7 @@ static struct mbr__st_branch *new_branch(struct mbr__st_heap *heap, unsigned cap
 static bool own(struct mbr__st_heap *heap, mbr__st_trie *slot)
 {
     struct mbr__st_branch *shared = branch_of(*slot);
-    unsigned count = (unsigned)__builtin_popcount(shared->bitmap);
+    unsigned count = count_bits(shared->bitmap);
     struct mbr__st_branch *copy;
 
     if (shared->refs == 1)
@@ -111,7 +120,7 @@ static bool own(struct mbr__st_heap *heap, mbr__st_trie *slot)
     copy->refs = 1;
     copy->capacity = shared->capacity;
     for (unsigned i = 0; i < count; i++)
-        mbr__st_ref(copy->slot[i]);
+        mbr__st_ref(heap, copy->slot[i]);
     shared->refs--;
     *slot = (mbr__st_trie)copy + 1;
     return true;
@@ -121,7 +130,7 @@ static bool own(struct mbr__st_heap *heap, mbr__st_trie *slot)
 static bool widen(struct mbr__st_heap *heap, mbr__st_trie *slot)
 {
     struct mbr__st_branch *branch = branch_of(*slot);
-    unsigned count = (unsigned)__builtin_popcount(branch->bitmap);
+    unsigned count = count_bits(branch->bitmap);
     unsigned capacity = count < 8 ? count + 2 : count + count / 2;
 
     if (count < branch->capacity)
@@ -140,7 +149,7 @@ static bool widen(struct mbr__st_heap *heap, mbr__st_trie *slot)
 static void insert(struct mbr__st_branch *branch, uint32_t bit, mbr__st_trie entry)
 {
     unsigned at = rank(branch, bit);
-    unsigned count = (unsigned)__builtin_popcount(branch->bitmap);
+    unsigned count = count_bits(branch->bitmap);
 
     memmove(&branch->slot[at + 1], &branch->slot[at], (count - at) * sizeof(branch->slot[0]));
     branch->slot[at] = entry;
@@ -251,7 +260,7 @@ static void erase(struct mbr__st_heap *heap, mbr__st_trie *slot, uint32_t bit)
 {
     struct mbr__st_branch *branch = branch_of(*slot);
     unsigned at = rank(branch, bit);
-    unsigned count = (unsigned)__builtin_popcount(branch->bitmap) - 1;
+    unsigned count = count_bits(branch->bitmap) - 1;
 
     memmove(&branch->slot[at], &branch->slot[at + 1], (count - at) * sizeof(branch->slot[0]));
     branch->bitmap &= ~bit;

@@ -109,31 +109,33 @@ static struct mbr__st_access *access_of(const struct mbr__st_name *name)
     return name ? name->data : NULL;
 }
 
-/* Fills walk, live and hidden for the path, level by level. */
+/* What is live at LEVEL of the path, or NULL. */
+static struct mbr__st_node *live_at(const struct mbr__store *store, unsigned level)
+{
+    return level <= store->walk.found ? store->walk.node[level] : NULL;
+}
+
+/* Fills walk, view and hidden for the path, level by level. */
 void mbr__st_tx_look(struct mbr__st_tx *tx)
 {
     struct mbr__store *store = tx->conn->store;
-    const struct mbr__st_path *path = &store->path;
-    struct mbr__st_walk *walk = &store->walk;
+    struct mbr__st_path *path = &store->path;
+    struct mbr__st_walk *view = &store->view;
     struct mbr__st_name *name = tx->names.root;
-    struct mbr__st_node *live = store->tree.root;
     bool hidden = false;
 
-    walk->found = 0;
+    mbr__st_tree_walk(&store->tree, path, &store->walk);
+    view->found = 0;
     for (unsigned i = 0;; i++) {
         const struct mbr__st_access *access = access_of(name);
 
-        store->live[i] = live;
         store->hidden[i] = hidden;
-        walk->node[i] = access ? access->work : hidden ? NULL : live;
-        if (walk->node[i])
-            walk->found = i;
+        view->node[i] = access ? access->work : hidden ? NULL : live_at(store, i);
+        if (view->node[i])
+            view->found = i;
         if (i == path->count)
             return;
         hidden = hidden || (access && access->opaque);
-        if (live)
-            live = mbr__st_node_child(&store->tree.heap, live, path->text + path->part[i].at,
-                                      path->part[i].len);
         if (name)
             name = mbr__st_names_child(&tx->names, name, path->text + path->part[i].at,
                                        path->part[i].len);
@@ -213,10 +215,10 @@ static int touch(struct mbr__st_tx *tx, unsigned level, struct mbr__st_access **
         return fail(tx, -ENOMEM);
     access->shadowed = store->hidden[level];
     if (!access->shadowed) {
-        access->base = store->live[level];
+        access->base = live_at(store, level);
         access->work = access->base;
-        mbr__st_ref(mbr__st_leaf(access->base));
-        mbr__st_ref(mbr__st_leaf(access->work));
+        mbr__st_ref(&store->tree.heap, mbr__st_leaf(access->base));
+        mbr__st_ref(&store->tree.heap, mbr__st_leaf(access->work));
     }
     *out = access;
     return 0;
@@ -237,7 +239,7 @@ static void adopt(struct mbr__st_tx *tx, struct mbr__st_access *access, struct m
 
     mbr__st_unref(&tree->heap, mbr__st_leaf(access->work));
     access->work = work;
-    mbr__st_ref(mbr__st_leaf(work));
+    mbr__st_ref(&tree->heap, mbr__st_leaf(work));
     access->modified = true;
     if (work)
         work->generation = ++tree->generation;
@@ -277,7 +279,7 @@ static int set_value(struct mbr__st_tx *tx, const void *value, uint32_t len)
 /* Drops COUNT nodes of a chain that was not finished. */
 static void drop_chain(struct mbr__st_heap *heap, struct mbr__st_node *top)
 {
-    mbr__st_ref(mbr__st_leaf(top));
+    mbr__st_ref(heap, mbr__st_leaf(top));
     mbr__st_unref(heap, mbr__st_leaf(top));
 }
 
@@ -307,7 +309,7 @@ static int make_nodes(struct mbr__store *store, struct mbr__st_node *parent,
                       struct mbr__st_perms *perms, const void *value, uint32_t len)
 {
     const struct mbr__st_path *path = &store->path;
-    struct mbr__st_walk *walk = &store->walk;
+    struct mbr__st_walk *walk = &store->view;
     struct mbr__st_heap *heap = &store->tree.heap;
     struct mbr__st_node *below = NULL;
 
@@ -343,7 +345,7 @@ static int touch_chain(struct mbr__st_tx *tx)
 {
     struct mbr__store *store = tx->conn->store;
 
-    for (unsigned i = store->path.count + 1; i-- > store->walk.found;) {
+    for (unsigned i = store->path.count + 1; i-- > store->view.found;) {
         struct mbr__st_access *access;
         int error = touch(tx, i, &access);
 
@@ -357,7 +359,7 @@ static int add_chain(struct mbr__st_tx *tx, struct mbr__st_perms *perms, const v
                      uint32_t len)
 {
     struct mbr__store *store = tx->conn->store;
-    struct mbr__st_walk *walk = &store->walk;
+    struct mbr__st_walk *walk = &store->view;
     struct mbr__st_access *above = access_of(find_level(tx, walk->found));
     struct mbr__st_access *access = NULL;
     struct mbr__st_node *parent =
@@ -385,7 +387,7 @@ static int add_chain(struct mbr__st_tx *tx, struct mbr__st_perms *perms, const v
 static int create(struct mbr__st_tx *tx, const void *value, uint32_t len)
 {
     struct mbr__store *store = tx->conn->store;
-    struct mbr__st_walk *walk = &store->walk;
+    struct mbr__st_walk *walk = &store->view;
     struct mbr__st_node *near = walk->node[walk->found];
     struct mbr__st_perms *perms = mbr__st_inherit(tx->conn, near);
     uint64_t more = store->path.count - walk->found;
@@ -408,7 +410,7 @@ static int create(struct mbr__st_tx *tx, const void *value, uint32_t len)
 static int write_or_make(struct mbr__st_tx *tx, const void *value, uint32_t len, bool make)
 {
     struct mbr__store *store = tx->conn->store;
-    struct mbr__st_walk *walk = &store->walk;
+    struct mbr__st_walk *walk = &store->view;
     int error = mbr__st_tx_read(tx);
 
     if (!error)
@@ -506,7 +508,8 @@ static int remove_touched(struct mbr__st_tx *tx, struct mbr__st_access *access,
 {
     struct mbr__store *store = tx->conn->store;
     unsigned level = store->path.count;
-    struct mbr__st_node *live = store->hidden[level] || access->opaque ? NULL : store->live[level];
+    struct mbr__st_node *live =
+        store->hidden[level] || access->opaque ? NULL : live_at(store, level);
     int error = live ? count_removed(tx, live) : 0;
 
     if (!error)
@@ -519,7 +522,7 @@ static int remove_touched(struct mbr__st_tx *tx, struct mbr__st_access *access,
     mark_fire(access, false);
     if (live) {
         access->deep = live;
-        mbr__st_ref(mbr__st_leaf(live));
+        mbr__st_ref(&store->tree.heap, mbr__st_leaf(live));
     }
     access->opaque = true;
     return 0;
@@ -528,7 +531,7 @@ static int remove_touched(struct mbr__st_tx *tx, struct mbr__st_access *access,
 int mbr__st_tx_rm(struct mbr__st_tx *tx)
 {
     struct mbr__store *store = tx->conn->store;
-    struct mbr__st_walk *walk = &store->walk;
+    struct mbr__st_walk *walk = &store->view;
     unsigned count = store->path.count;
     struct mbr__st_access *access;
     struct mbr__st_access *above;

@@ -66,6 +66,21 @@ int mbr__store_error_number(const char *name, size_t length)
     return -EINVAL;
 }
 
+size_t mbr__store_digits(char out[MBR__STORE_DIGITS], uint64_t number)
+{
+    char reversed[MBR__STORE_DIGITS];
+    size_t count = 0;
+    size_t at = 0;
+
+    do
+        reversed[count++] = (char)('0' + number % 10);
+    while (number /= 10);
+    while (count > 0)
+        out[at++] = reversed[--count];
+    out[at] = '\0';
+    return at;
+}
+
 static const char *const type_names[] = {
     [MBR__XS_CONTROL] = "CONTROL",
     [MBR__XS_DIRECTORY] = "DIRECTORY",

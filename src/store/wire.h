@@ -75,6 +75,11 @@ const char *mbr__store_error_name(int error);
 /* The negative errno for a name of LENGTH bytes without NUL; -EINVAL for an unknown one. */
 int mbr__store_error_number(const char *name, size_t length);
 
+/* NUMBER in decimal digits, as all numbers on the wire are, and a NUL, into OUT; the digits'
+ * number. */
+#define MBR__STORE_DIGITS 21
+size_t mbr__store_digits(char out[MBR__STORE_DIGITS], uint64_t number);
+
 /* "READ" and so on; "?" for what is no type. */
 const char *mbr__store_type_name(uint32_t type);
 

@@ -24,8 +24,7 @@
 #define REQUEST_MAX 128
 #define CONNECTIONS 64
 #define BUFFER      65536
-#define FAN_PATH    "/fan"
-#define FAN_BURST   8 /* writes under way at one time */
+#define FAN_PATH    PEER_FAN
 
 struct line {
     int fd;
@@ -183,20 +182,44 @@ double load_round_trip(const struct peer *p, uint64_t span_ns)
     return result;
 }
 
+/* Asks and takes the answer, behind which nothing comes, in one piece as a rule: as one_by_one().
+ */
+static int ask(int fd, uint32_t type, uint32_t tx, const void *payload, size_t length, char *answer)
+{
+    unsigned char message[MBR__STORE_HEADER_SIZE + REQUEST_MAX];
+    struct mbr__store_header head = {0};
+    size_t had = 0;
+    int rc = peer_send(fd, message, peer_message(message, type, tx, payload, length));
+
+    while (rc == 0 && (had < sizeof(head) || had < sizeof(head) + head.len)) {
+        ssize_t n = recv(fd, message + had, sizeof(message) - had, 0);
+
+        if (n <= 0)
+            return n < 0 ? -errno : -ECONNRESET;
+        had += (size_t)n;
+        if (had >= sizeof(head))
+            mbr__store_header_parse(&head, message);
+        if (head.len > REQUEST_MAX)
+            return -EPROTO;
+    }
+    memcpy(answer, message + MBR__STORE_HEADER_SIZE, head.len);
+    return rc < 0 ? rc : head.type == MBR__XS_ERROR ? -EIO : 0;
+}
+
 static int transaction(int fd)
 {
-    char answer[MBR__STORE_PAYLOAD_MAX];
+    char answer[REQUEST_MAX];
     char write[] = PATH "\0" PEER_VALUE;
     uint32_t tx;
-    int rc = peer_ask(fd, MBR__XS_TRANSACTION_START, 0, "", 1, answer);
+    int rc = ask(fd, MBR__XS_TRANSACTION_START, 0, "", 1, answer);
 
     if (rc < 0)
         return rc;
     tx = (uint32_t)strtoul(answer, NULL, 10);
-    rc = peer_ask(fd, MBR__XS_READ, tx, PATH, sizeof(PATH), answer);
+    rc = ask(fd, MBR__XS_READ, tx, PATH, sizeof(PATH), answer);
     if (rc == 0)
-        rc = peer_ask(fd, MBR__XS_WRITE, tx, write, sizeof(write) - 1, answer);
-    return rc < 0 ? rc : peer_ask(fd, MBR__XS_TRANSACTION_END, tx, "T", 2, answer);
+        rc = ask(fd, MBR__XS_WRITE, tx, write, sizeof(write) - 1, answer);
+    return rc < 0 ? rc : ask(fd, MBR__XS_TRANSACTION_END, tx, "T", 2, answer);
 }
 
 double load_transactions(const struct peer *p, uint64_t span_ns)
@@ -221,7 +244,7 @@ static int watch(int fd, const char *path)
     char payload[REQUEST_MAX];
     char answer[MBR__STORE_PAYLOAD_MAX];
     struct mbr__store_header head;
-    int length = snprintf(payload, sizeof(payload), "%s%ctoken", path, '\0');
+    int length = snprintf(payload, sizeof(payload), "%s%c" PEER_TOKEN, path, '\0');
     int rc = peer_ask(fd, MBR__XS_WATCH, 0, payload, (size_t)length + 1, answer);
 
     return rc < 0 ? rc : peer_answer(fd, &head, answer);
@@ -261,11 +284,11 @@ double load_delivery(const struct peer *p, uint64_t span_ns)
 }
 
 /* Writes of as many nodes below the watched one, so that no event is equal to one before it. */
-static size_t fan_burst(unsigned char *at)
+static size_t fan_burst(unsigned char *at, int count)
 {
     size_t length = 0;
 
-    for (int i = 0; i < FAN_BURST; i++) {
+    for (int i = 0; i < count; i++) {
         char payload[32];
         int size = snprintf(payload, sizeof(payload), FAN_PATH "/%d%cx", i, '\0');
 
@@ -274,13 +297,13 @@ static size_t fan_burst(unsigned char *at)
     return length;
 }
 
-double load_fan_out(const struct peer *p, int watchers, uint64_t span_ns)
+double load_fan_out(const struct peer *p, int watchers, int writes, uint64_t span_ns)
 {
     struct line lines[CONNECTIONS] = {{0}};
-    unsigned char burst[FAN_BURST * 64];
+    unsigned char burst[LOAD_BURST * 64];
     static unsigned char buffer[BUFFER];
-    size_t length = fan_burst(burst);
-    size_t event = MBR__STORE_HEADER_SIZE + sizeof(FAN_PATH "/0") + sizeof("token");
+    size_t length = fan_burst(burst, writes);
+    size_t event = MBR__STORE_HEADER_SIZE + sizeof(FAN_PATH "/0") + sizeof(PEER_TOKEN);
     int writer = peer_connect(p);
     uint64_t begin;
     uint64_t events = 0;
@@ -294,11 +317,11 @@ double load_fan_out(const struct peer *p, int watchers, uint64_t span_ns)
     while (rc == 0 && bench_now_ns() - begin < span_ns) {
         rc = peer_send(writer, burst, length);
         for (int i = 0; i < watchers && rc == 0; i++) {
-            rc = peer_receive(lines[i].fd, buffer, event * FAN_BURST);
-            events += FAN_BURST;
+            rc = peer_receive(lines[i].fd, buffer, event * (size_t)writes);
+            events += (uint64_t)writes;
         }
         if (rc == 0)
-            rc = peer_receive(writer, buffer, answer_size(MBR__XS_WRITE) * FAN_BURST);
+            rc = peer_receive(writer, buffer, answer_size(MBR__XS_WRITE) * (size_t)writes);
     }
     for (int i = 0; i < watchers; i++)
         (void)close(lines[i].fd);

@@ -19,8 +19,9 @@ double load_transactions(const struct peer *p, uint64_t span_ns);
 /* Median of a round trip with READ, and from a write to its event at another connection. */
 double load_round_trip(const struct peer *p, uint64_t span_ns);
 double load_delivery(const struct peer *p, uint64_t span_ns);
-/* Events a second to so many watchers. */
-double load_fan_out(const struct peer *p, int watchers, uint64_t span_ns);
+/* Events a second to so many watchers, with `writes` under way at one time, at most LOAD_BURST. */
+#define LOAD_BURST 8
+double load_fan_out(const struct peer *p, int watchers, int writes, uint64_t span_ns);
 
 /* So many more connections that do nothing, with a watch each if `watch`; they are closed with
  * load_crowd_end(). Negative errno. */

@@ -127,6 +127,7 @@ static void requests(struct world *w)
     struct row delivery = {
         .name = "write to event / floor", .unit = "ns", .goal = 1.3, .at_most = true};
     struct row fan = {.name = "events to 50 watchers", .unit = "1/s", .goal = 500e3};
+    struct row fan1 = {.name = "the same, a write at a time / floor", .unit = "1/s", .goal = 0.9};
     int rc = 0;
 
     if (!wanted(w, "requests"))
@@ -147,7 +148,10 @@ static void requests(struct world *w)
         rc = rc < 0 ? rc
                     : take(&delivery, load_delivery(&w->store, w->span),
                            load_round_trip(&w->floor, w->span));
-        rc = rc < 0 ? rc : take(&fan, load_fan_out(&w->store, FAN, w->span), 0);
+        rc = rc < 0 ? rc : take(&fan, load_fan_out(&w->store, FAN, LOAD_BURST, w->span), 0);
+        rc = rc < 0 ? rc
+                    : take(&fan1, load_fan_out(&w->store, FAN, 1, w->span),
+                           load_fan_out(&w->floor, FAN, 1, w->span));
     }
     report(w, &one, rc);
     report(w, &all, rc);
@@ -156,6 +160,7 @@ static void requests(struct world *w)
     report(w, &tx, rc);
     report(w, &delivery, rc);
     report(w, &fan, rc);
+    report(w, &fan1, rc);
 }
 
 static void ring(struct world *w)

@@ -21,53 +21,99 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FLOOR_BUFFER 65536
-#define FLOOR_EVENTS 64
-#define START_MS     30000
+#define FLOOR_BUFFER   65536
+#define FLOOR_EVENTS   64
+#define FLOOR_WATCHERS 64
+#define FLOOR_EVENT    64 /* bytes of an event's payload, at most */
+#define START_MS       30000
 
 /* ---- the floor ---- */
 
-/* Answers all whole messages in `in` into `out`; returns the bytes used of `in`. */
-static size_t echo(const unsigned char *in, size_t length, unsigned char *out, size_t *answered)
+/* Bytes to be sent. */
+struct floor_out {
+    unsigned char bytes[FLOOR_BUFFER];
+    size_t length;
+};
+
+static int floor_watchers[FLOOR_WATCHERS];
+static int floor_watching;
+
+static void floor_add(struct floor_out *out, uint32_t type, const void *payload, size_t length)
+{
+    out->length += peer_message(out->bytes + out->length, type, 0, payload, length);
+}
+
+static void floor_watch(int fd)
+{
+    if (floor_watching < FLOOR_WATCHERS)
+        floor_watchers[floor_watching++] = fd;
+}
+
+static void floor_forget(int fd)
+{
+    for (int i = 0; i < floor_watching; i++)
+        if (floor_watchers[i] == fd)
+            floor_watchers[i--] = floor_watchers[--floor_watching];
+}
+
+/* Answers one message; what others are to be told of it goes into EVENTS. */
+static void floor_answer(int fd, const struct mbr__store_header *h, const char *payload,
+                         struct floor_out *answers, struct floor_out *events)
+{
+    char event[FLOOR_EVENT] = "";
+    size_t path = strnlen(payload, h->len);
+
+    if (h->type == MBR__XS_READ) {
+        floor_add(answers, h->type, PEER_VALUE, strlen(PEER_VALUE));
+        return;
+    }
+    floor_add(answers, h->type, "OK", 3);
+    if (path + 1 + sizeof(PEER_TOKEN) > sizeof(event))
+        return;
+    memcpy(event, payload, path);
+    memcpy(event + path + 1, PEER_TOKEN, sizeof(PEER_TOKEN));
+    if (h->type == MBR__XS_WATCH) {
+        floor_watch(fd);
+        floor_add(answers, MBR__XS_WATCH_EVENT, event, path + 1 + sizeof(PEER_TOKEN));
+    } else if (strncmp(payload, PEER_FAN, strlen(PEER_FAN)) == 0) {
+        floor_add(events, MBR__XS_WATCH_EVENT, event, path + 1 + sizeof(PEER_TOKEN));
+    }
+}
+
+/* Answers all whole messages in the LENGTH bytes at IN, as far as there is room. */
+static void floor_all(int fd, const unsigned char *in, size_t length, struct floor_out *answers,
+                      struct floor_out *events)
 {
     size_t used = 0;
 
-    *answered = 0;
-    while (length - used >= MBR__STORE_HEADER_SIZE) {
+    while (length - used >= MBR__STORE_HEADER_SIZE &&
+           answers->length + FLOOR_EVENT + 64 < FLOOR_BUFFER &&
+           events->length + FLOOR_EVENT + 64 < FLOOR_BUFFER) {
         struct mbr__store_header h;
-        const char *answer = PEER_VALUE;
-        size_t size = strlen(PEER_VALUE);
 
         mbr__store_header_parse(&h, in + used);
-        if (length - used < MBR__STORE_HEADER_SIZE + h.len ||
-            *answered + MBR__STORE_HEADER_SIZE + size > FLOOR_BUFFER)
+        if (length - used < MBR__STORE_HEADER_SIZE + h.len)
             break;
+        floor_answer(fd, &h, (const char *)in + used + MBR__STORE_HEADER_SIZE, answers, events);
         used += MBR__STORE_HEADER_SIZE + h.len;
-        if (h.type != MBR__XS_READ) {
-            answer = "OK";
-            size = 3;
-        }
-        h.len = (uint32_t)size;
-        mbr__store_header_pack(out + *answered, &h);
-        for (size_t i = 0; i < size; i++)
-            out[*answered + MBR__STORE_HEADER_SIZE + i] = (unsigned char)answer[i];
-        *answered += MBR__STORE_HEADER_SIZE + size;
     }
-    return used;
 }
 
 /* Requests are never split here: the load sends each burst whole, well below the buffer's size. */
 static int floor_serve(int fd)
 {
     static unsigned char in[FLOOR_BUFFER];
-    static unsigned char out[FLOOR_BUFFER];
+    static struct floor_out answers;
+    static struct floor_out events;
     ssize_t n = recv(fd, in, sizeof(in), MSG_DONTWAIT);
-    size_t answered;
 
     if (n <= 0)
         return n < 0 && errno == EAGAIN ? 0 : -1;
-    (void)echo(in, (size_t)n, out, &answered);
-    return peer_send(fd, out, answered);
+    answers.length = events.length = 0;
+    floor_all(fd, in, (size_t)n, &answers, &events);
+    for (int i = 0; events.length > 0 && i < floor_watching; i++)
+        (void)peer_send(floor_watchers[i], events.bytes, events.length);
+    return peer_send(fd, answers.bytes, answers.length);
 }
 
 static _Noreturn void floor_main(int listener)
@@ -88,6 +134,7 @@ static _Noreturn void floor_main(int listener)
                 if (add.data.fd >= 0)
                     (void)epoll_ctl(epoll, EPOLL_CTL_ADD, add.data.fd, &add);
             } else if (floor_serve(fd) < 0) {
+                floor_forget(fd);
                 (void)close(fd);
             }
         }

@@ -2,7 +2,8 @@
 /*
  * What is measured, each in a process of its own that ends with this one: membraned, and the floor,
  * an echo server that does nothing but answer the same bytes over the same kind of socket, with
- * epoll as membraned does. Also connections to them, and raw messages.
+ * epoll as membraned does, and pass on what is written below PEER_FAN to who has watched. Also
+ * connections to them, and raw messages.
  */
 #ifndef BENCH_STORE_PEER_H
 #define BENCH_STORE_PEER_H
@@ -20,6 +21,8 @@ struct peer {
 };
 
 #define PEER_VALUE "sixteen bytes..." /* what is read: 16 bytes */
+#define PEER_FAN   "/fan"             /* what the floor tells watchers of: writes below it */
+#define PEER_TOKEN "token"
 
 /* Starts the floor. Negative errno. */
 int peer_floor(struct peer *p);

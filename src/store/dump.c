@@ -252,6 +252,41 @@ static void put_watches(struct out *out, struct mbr__store_conn *conn)
     }
 }
 
+/* The places of the events that make equal ones superfluous. */
+static void put_events(struct out *out, const struct mbr__st_out *o)
+{
+    uint64_t count = o->first > o->head;
+
+    for (size_t i = 0; i < o->seen_capacity; i++)
+        count += o->seen[i].position > o->head;
+    put(out, count);
+    if (o->first > o->head)
+        put(out, o->first - 1 - o->head);
+    for (size_t i = 0; i < o->seen_capacity; i++)
+        if (o->seen[i].position > o->head)
+            put(out, o->seen[i].position - 1 - o->head);
+}
+
+/* Whom the output is charged to. A charge is named by its place in the slab. */
+static void put_marks(struct out *out, const struct mbr__st_out *o)
+{
+    uint64_t count = 0;
+
+    for (size_t i = o->mark_first; i < o->mark_first + o->mark_count; i++)
+        count += o->marks[i].charge && o->marks[i].charge->domain->known;
+    put(out, count);
+    for (size_t i = o->mark_first; i < o->mark_first + o->mark_count; i++) {
+        const struct mbr__st_mark *mark = &o->marks[i];
+
+        if (!mark->charge || !mark->charge->domain->known)
+            continue;
+        put(out, mark->end - o->head);
+        put(out, mark->deadline);
+        put(out, mbr__slab_index(mark->charge));
+        put(out, mark->charge->domain->domid);
+    }
+}
+
 static void put_output(struct out *out, const struct mbr__store_conn *conn)
 {
     const struct mbr__st_out *o = &conn->out;
@@ -262,6 +297,8 @@ static void put_output(struct out *out, const struct mbr__store_conn *conn)
         put(out, o->holds[i].start > o->head ? o->holds[i].start - o->head : 0);
         put(out, o->holds[i].seq);
     }
+    put_events(out, o);
+    put_marks(out, o);
 }
 
 static void put_conn(struct out *out, struct mbr__store_conn *conn)

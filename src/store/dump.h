@@ -3,6 +3,9 @@
  * The stream of a live update: numbers of eight bytes in little-endian order, and strings with
  * their length in front, in the order in which dump.c writes and restore.c reads them.
  *
+ * Version 2 adds to the output of each connection which events are remembered, so that equal ones
+ * are superfluous, and to whom the output is charged.
+ *
  * Not here: how the stream gets from one program to the next (daemon/).
  */
 #ifndef MBR_STORE_DUMP_H
@@ -11,7 +14,8 @@
 #include <stdint.h>
 
 #define MBR__ST_DUMP_MAGIC   UINT64_C(0x65726f7473726d62) /* "bmrstore" */
-#define MBR__ST_DUMP_VERSION 1u
+#define MBR__ST_DUMP_VERSION 2u
+#define MBR__ST_DUMP_OLDEST  1u                       /* that is read; without what is new in 2 */
 #define MBR__ST_DUMP_END     UINT64_C(0x646e65646e65) /* "endend" */
 
 /* Flags of an access of a transaction. */

@@ -344,23 +344,22 @@ typedef int mbr__store_reader(void *user, void *data, size_t length);
 
 /*
  * Writes everything: tree, quotas, domains, connections with queued output (held output too),
- * watches, open transactions, unfinished removals. What a transport has read but not yet offered is
- * its own to keep. Connections of released domains, which only wait to be closed, are left out.
- *
- * Not carried over: who is charged for output that is not read yet (outstanding requests begin at
- * 0), and which queued events would make equal ones superfluous (one may be told twice).
+ * who is charged for it, which events in it make equal ones superfluous, watches, open
+ * transactions, unfinished removals. What a transport has read but not yet offered is its own to
+ * keep. Connections of released domains, which only wait to be closed, are left out, and charges to
+ * them.
  *
  * Errors: the writer's. The engine is unchanged.
  */
 int mbr__store_dump(struct mbr__store *store, mbr__store_writer *writer, void *user);
 
 /*
- * Restores it into a new engine, made with the same callbacks and in which nothing has happened.
- * Connections come with USER NULL: find them by id, set their user, and free those whose descriptor
- * is lost. Control calls that were put off still wait: mbr__store_control_done(). `output` is not
- * called; peek at each. The stream is checked as input from a stranger is: -EBADMSG;
- * -EPROTONOSUPPORT: another version; the reader's error; -ENOMEM. After an error the engine is only
- * good for mbr__store_free().
+ * Restores it, or what the version before has written, into a new engine, made with the same
+ * callbacks and in which nothing has happened. Connections come with USER NULL: find them by id,
+ * set their user, and free those whose descriptor is lost. Control calls that were put off still
+ * wait: mbr__store_control_done(). `output` is not called; peek at each. The stream is checked as
+ * input from a stranger is: -EBADMSG; -EPROTONOSUPPORT: another version; the reader's error;
+ * -ENOMEM. After an error the engine is only good for mbr__store_free().
  */
 int mbr__store_restore(struct mbr__store *store, mbr__store_reader *reader, void *user);
 

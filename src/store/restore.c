@@ -22,7 +22,9 @@ struct in {
     mbr__store_reader *reader;
     void *user;
     struct mbr__store *store;
-    int error; /* the first */
+    int error;                /* the first */
+    uint64_t version;         /* of the stream */
+    struct mbr__hash charges; /* by their number in the stream, + 1 */
     char name[MBR__STORE_PAYLOAD_MAX + 1];
     char value[MBR__STORE_PAYLOAD_MAX + 1];
     struct mbr__store_perm perms[PERMS_MAX];
@@ -109,7 +111,8 @@ static void get_globals(struct in *in)
 
     if (get(in, UINT64_MAX) != MBR__ST_DUMP_MAGIC)
         fail(in, -EBADMSG);
-    if (get(in, UINT64_MAX) != MBR__ST_DUMP_VERSION)
+    in->version = get(in, UINT64_MAX);
+    if (in->version < MBR__ST_DUMP_OLDEST || in->version > MBR__ST_DUMP_VERSION)
         fail(in, -EPROTONOSUPPORT);
     store->tree.generation = get(in, UINT64_MAX / 2);
     store->tree.next_id = get(in, UINT64_MAX / 2);
@@ -456,10 +459,44 @@ static void get_watch(struct in *in, struct mbr__store_conn *conn)
         fail(in, error == -ENOMEM ? error : -EBADMSG);
 }
 
+static void get_events(struct in *in, struct mbr__store_conn *conn, size_t len)
+{
+    uint64_t count = get(in, len);
+
+    for (uint64_t i = 0; i < count && !in->error; i++) {
+        uint64_t start = get(in, len);
+        int error = in->error ? 0 : mbr__st_out_restore_event(conn, start);
+
+        if (error)
+            fail(in, error);
+    }
+}
+
+/* One mark, behind the one that ended at BEFORE. */
+static uint64_t get_mark(struct in *in, struct mbr__store_conn *conn, uint64_t before, size_t len)
+{
+    uint64_t end = get(in, len);
+    uint64_t deadline = get(in, UINT64_MAX);
+    uint64_t number = get(in, UINT32_MAX) + 1;
+    uint32_t domid = (uint32_t)get(in, UINT16_MAX);
+    struct mbr__st_domain *domain = in->error ? NULL : mbr__st_domain_find(in->store, domid);
+    struct mbr__st_charge *known = in->error ? NULL : mbr__hash_get(&in->charges, number);
+    struct mbr__st_charge *charge = known;
+
+    if (!domain || end <= before || (known && known->domain != domain)) {
+        fail(in, -EBADMSG);
+        return end;
+    }
+    if (mbr__st_out_restore_mark(conn, end, deadline, domain, &charge) ||
+        (!known && mbr__hash_put(&in->charges, number, charge)))
+        fail(in, -ENOMEM);
+    return end;
+}
+
 static void get_output(struct in *in, struct mbr__store_conn *conn)
 {
     size_t len = (size_t)get(in, UINT32_MAX);
-    uint64_t holds;
+    uint64_t holds, marks;
 
     /* In pieces: memory is taken for what is really there. */
     for (size_t left = len; left > 0 && !in->error;) {
@@ -480,6 +517,12 @@ static void get_output(struct in *in, struct mbr__store_conn *conn)
         if (!in->error && mbr__st_out_restore_hold(conn, start, seq))
             fail(in, -ENOMEM);
     }
+    if (in->version < 2)
+        return;
+    get_events(in, conn, len);
+    marks = get(in, len);
+    for (uint64_t i = 0, end = 0; i < marks && !in->error; i++)
+        end = get_mark(in, conn, end, len);
 }
 
 static void get_conn(struct in *in)
@@ -555,7 +598,9 @@ int mbr__store_restore(struct mbr__store *store, mbr__store_reader *reader, void
     in->user = user;
     in->store = store;
     in->error = 0;
+    mbr__hash_init(&in->charges);
     error = restore(in);
+    mbr__hash_fini(&in->charges);
     free(in);
     return error;
 }

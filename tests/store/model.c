@@ -1034,10 +1034,6 @@ void model_release(struct model *m, unsigned domid)
 
 void model_update(struct model *m)
 {
-    /* What was queued before is not known for equal any more. */
-    for (unsigned who = 0; who < 128; who++)
-        for (unsigned i = 0; i < m->conn[who].count; i++)
-            m->conn[who].queue[i].event = false;
     for (unsigned i = 0; i < TXS; i++) {
         struct tx *tx = &m->tx[i];
 

@@ -222,9 +222,10 @@ MBR_API int mbr_libos_prepare(struct mbr_libos *l);
 /* What mbr_gc() found: a name or mailbox whose owner is dead, or something unknown (kept). */
 struct mbr_gc_entry {
     const char *path; /* within the directory of names */
-    const char *what; /* "pipe", "opener", "socket", "mailbox", "temporary", "unknown" */
-    int pid;          /* of the dead owner, 0 unknown */
-    int removed;      /* 1 removed, 0 would be (dry run) or kept */
+    const char
+        *what;   /* "pipe", "opener", "socket", "container", "mailbox", "temporary", "unknown" */
+    int pid;     /* of the dead owner, 0 unknown */
+    int removed; /* 1 removed, 0 would be (dry run) or kept */
 };
 
 /* Removes what dead processes left in the caller's directory of names; with dry_run only reports.

@@ -222,7 +222,7 @@ struct mbr__container_shm {
     uint32_t changes;         /* futex: grows whenever a member leaves or an object is left */
     uint32_t changes_awaited; /* not 0: somebody may sleep on it */
     uint32_t destroyer;       /* who has made it DYING: slot + 1 */
-    uint32_t reserved;
+    uint32_t look;            /* the member whose life is looked at next, when somebody does */
     uint64_t taken[MBR_CONTAINER_MEMBERS / 64]; /* bit s: slot s is probably not free */
     char name[MBR_OBJECT_NAME_MAX + 8];
 };

@@ -77,6 +77,54 @@ static void look_at_link(struct sweep *s, const char *file, const char *what)
         stale_link(s, file, what, (int)l.owner.pid);
 }
 
+/* The length of NAME if a file is called NAME.c or NAME.c.NUMBER, else 0. */
+static size_t container_name(const char *file)
+{
+    const char *dot = strrchr(file, '.');
+    size_t n = dot == NULL ? 0 : (size_t)(dot - file);
+
+    if (n == 0)
+        return 0;
+    if (strcmp(dot, ".c") == 0)
+        return n;
+    if (dot[1] == '\0' || strspn(dot + 1, "0123456789") != strlen(dot + 1))
+        return 0;
+    return n > 2 && memcmp(dot - 2, ".c", 2) == 0 ? n - 2 : 0;
+}
+
+struct members {
+    struct mbr__names *n;
+    const char *file; /* NAME.c */
+};
+
+/* Whether an entry is the link of a living member of the container. */
+static int member_lives(void *arg, const char *file)
+{
+    const struct members *m = arg;
+    size_t n = strlen(m->file);
+    struct mbr__link l;
+
+    return strncmp(file, m->file, n) == 0 && file[n] == '.' && container_name(file) == n - 2 &&
+           mbr__names_read(m->n, file, &l) == 0 && mbr__proc_alive(&l.owner) != 0;
+}
+
+/* A link of a container whose owner is dead. NAME.c stays while another member lives: whoever joins
+ * next finds that member through it. */
+static void look_at_container(struct sweep *s, const char *file)
+{
+    struct members m = {.n = s->n, .file = file};
+    struct mbr__link l;
+    int r = mbr__names_read(s->n, file, &l);
+
+    if (r == -ENOENT)
+        return;
+    if (r < 0)
+        tell(s, file, "unknown", 0, false);
+    else if (mbr__proc_alive(&l.owner) == 0 &&
+             !(ends_with(file, ".c") && mbr__names_each(s->n, member_lives, &m) != 0))
+        stale_link(s, file, "container", (int)l.owner.pid);
+}
+
 static void look_at_mailbox(struct sweep *s, const char *file)
 {
     uint64_t inst = strtoull(file + 2, NULL, 16);
@@ -101,6 +149,8 @@ static int look(void *arg, const char *file)
         look_at_link(s, file, ends_with(file, ".b") ? "opener" : "pipe");
     else if (ends_with(file, ".s") || ends_with(file, ".d"))
         look_at_link(s, file, "socket");
+    else if (container_name(file) != 0)
+        look_at_container(s, file);
     else if (strcmp(file, MBR__NAMES_TEMP) == 0)
         stale_link(s, file, "temporary", 0); /* we hold the lock: nobody is about to rename it */
     else

@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Containers as programs see them: creating, joining, leaving, destroying, attributes.
+ *
+ * Finding or making the memory and becoming a member of it are separate steps; whoever brings
+ * memory in another way (a broker) needs only the second.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "object/container.h"
+#include "object/futex.h"
+#include "object/links.h"
+#include "object/member.h"
+#include "object/memory.h"
+#include "object/object.h"
+#include "object/table.h"
+
+#define JOIN_TRIES  100 /* a name that changes hands more often while we come is not to be had */
+#define KNOWN_FLAGS (MBR_CONTAINER_CHECKSUMS | MBR_CONTAINER_KEPT)
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+static int open_number(struct mbr__handle *h, struct mbr__container *c)
+{
+    int id = (int)h->id;
+
+    h->what = c;
+    h->fd = c->fd;
+    h->dev = c->dev;
+    h->ino = c->ino;
+    mbr__handle_open(h);
+    return id;
+}
+
+/* Leaves for good: nothing of it is used by this process any more. */
+static void leave(struct mbr__container *c)
+{
+    mbr__links_leave(c);
+    mbr__member_release(c);
+    mbr__container_free(c);
+}
+
+/* One number less. */
+static void unref(struct mbr__process *p, struct mbr__container *c)
+{
+    bool last;
+
+    (void)pthread_mutex_lock(&p->lock);
+    last = --c->numbers == 0;
+    if (last)
+        mbr__list_del(&c->node);
+    (void)pthread_mutex_unlock(&p->lock);
+    if (!last)
+        mbr__container_changed(c);
+    else if (c->result == 0)
+        leave(c);
+    else
+        mbr__container_free(c);
+}
+
+/* What a new container must have before it is a member: its name and its directory. */
+static int prepare(int fd, const char *name, const struct mbr__names *names,
+                   struct mbr__container **out)
+{
+    struct mbr__container *c = NULL;
+    int rc = mbr__container_new(fd, &c);
+
+    if (rc < 0)
+        return rc;
+    memcpy(c->name, name, strlen(name));
+    c->names = *names;
+    c->numbers = 1;
+    *out = c;
+    return 0;
+}
+
+/* ---- creating -------------------------------------------------------------------------------- */
+
+static bool may_share(int group)
+{
+    gid_t groups[65536 / 64];
+    int n;
+
+    if (group < 0 || geteuid() == 0 || getegid() == (gid_t)group)
+        return true;
+    n = getgroups((int)(sizeof(groups) / sizeof(groups[0])), groups);
+    for (int i = 0; i < n; i++) {
+        if (groups[i] == (gid_t)group)
+            return true;
+    }
+    return false;
+}
+
+static int check_options(int group, const struct mbr_container_options *o)
+{
+    if (group < -1)
+        return -EINVAL;
+    if (!may_share(group))
+        return -EPERM;
+    if (o == NULL)
+        return 0;
+    if (o->size != sizeof(*o) || o->reserved != 0 || (o->flags & ~KNOWN_FLAGS) != 0 ||
+        (o->policy != MBR_WRITE_IN_PLACE && o->policy != MBR_WRITE_VERSIONED))
+        return -EINVAL;
+    if ((o->flags & MBR_CONTAINER_CHECKSUMS) != 0 && o->directory == NULL)
+        return -EINVAL;
+    if (o->directory != NULL)
+        return -EOPNOTSUPP;
+    return (o->flags & MBR_CONTAINER_KEPT) != 0 ? -ECONNREFUSED : 0;
+}
+
+/* Writes the header; nobody else sees it yet. */
+static int furnish(struct mbr__container *c, const struct mbr_container_options *o)
+{
+    struct mbr__container_shm *s = c->shm;
+    int rc = mbr__container_allocate(c, 0, MBR__OBJ_PAGE);
+
+    if (rc == 0)
+        rc = mbr__container_allocate(c, MBR__OBJ_BUCKETS_AT, MBR__OBJ_BUCKETS * sizeof(uint32_t));
+    if (rc < 0)
+        return rc;
+    c->id[0] = s->id[0] = mbr__random_id();
+    c->id[1] = s->id[1] = mbr__random_id();
+    s->uid = (uint32_t)geteuid();
+    s->group = -1;
+    s->policy = o != NULL ? o->policy : MBR_WRITE_IN_PLACE;
+    s->flags = 0;
+    memcpy(s->name, c->name, sizeof(c->name));
+    s->version = MBR__OBJECT_VERSION;
+    s->state = MBR__CONTAINER_LIVE;
+    mbr_store_release(&s->magic, MBR__OBJECT_MAGIC);
+    return 0;
+}
+
+/* Makes the memory, and us its first member, and publishes it. */
+static int make(struct mbr__process *p, struct mbr__container *c,
+                const struct mbr_container_options *o)
+{
+    int rc = furnish(c, o);
+
+    if (rc == 0)
+        rc = mbr__member_claim(c);
+    if (rc < 0)
+        return rc;
+    mbr_store_release(&mbr__member_at(c, c->world.self)->state, MBR__MEMBER_HERE);
+    c->ready = 1;
+    /* In the list before anybody can find it: so a join by another thread finds it there. */
+    (void)pthread_mutex_lock(&p->lock);
+    mbr__list_push_back(&p->containers, &c->node);
+    (void)pthread_mutex_unlock(&p->lock);
+    return mbr__links_create(c);
+}
+
+static int create(const char *name, const struct mbr_container_options *o, struct mbr__process *p,
+                  struct mbr__container **out)
+{
+    struct mbr__container *c = NULL;
+    struct mbr__names names;
+    int fd = -1;
+    int rc = mbr__names_open(&names);
+
+    if (rc < 0)
+        return rc;
+    rc = mbr__object_memory_new(name, &fd);
+    if (rc == 0)
+        rc = prepare(fd, name, &names, &c);
+    if (rc < 0) {
+        mbr__names_close(&names);
+        if (fd >= 0)
+            (void)close(fd);
+        return rc;
+    }
+    rc = make(p, c, o);
+    if (rc == 0) {
+        *out = c;
+        return 0;
+    }
+    (void)pthread_mutex_lock(&p->lock);
+    mbr__list_del(&c->node);
+    (void)pthread_mutex_unlock(&p->lock);
+    mbr__container_free(c);
+    return rc;
+}
+
+int mbr_container_create_with(const char *name, int group,
+                              const struct mbr_container_options *options)
+{
+    struct mbr__process *p = NULL;
+    struct mbr__handle *h = NULL;
+    struct mbr__container *c = NULL;
+    int rc = mbr__name_check(name);
+
+    if (rc == 0)
+        rc = check_options(group, options);
+    if (rc == 0)
+        rc = mbr__handle_new(MBR__KIND_CONTAINER, &p, &h);
+    if (rc < 0)
+        return rc;
+    rc = create(name, options, p, &c);
+    if (rc < 0) {
+        mbr__handle_free(p, MBR__KIND_CONTAINER, h);
+        return rc;
+    }
+    return open_number(h, c);
+}
+
+int mbr_container_create(const char *name, int group)
+{
+    return mbr_container_create_with(name, group, NULL);
+}
+
+/* ---- joining --------------------------------------------------------------------------------- */
+
+/* With process.lock: a container that this process is a member of, or becomes one of. */
+static struct mbr__container *find_joined(struct mbr__process *p, const uint64_t id[2])
+{
+    struct mbr__list *node;
+
+    mbr__list_for_each (node, &p->containers) {
+        struct mbr__container *c = mbr__container_of(node, struct mbr__container, node);
+
+        if (c->id[0] == id[0] && c->id[1] == id[1])
+            return c;
+    }
+    return NULL;
+}
+
+/* One number more for a container that we are a member of already: it and its result. NULL: we are
+ * not, and what was prepared is in the list, for others to wait for. */
+static struct mbr__container *attach(struct mbr__process *p, struct mbr__container *prepared)
+{
+    struct mbr__container *c;
+
+    (void)pthread_mutex_lock(&p->lock);
+    c = find_joined(p, prepared->id);
+    if (c != NULL)
+        c->numbers++;
+    else
+        mbr__list_push_back(&p->containers, &prepared->node);
+    (void)pthread_mutex_unlock(&p->lock);
+    return c;
+}
+
+static int become_member(struct mbr__container *c)
+{
+    int rc = mbr__member_claim(c);
+
+    if (rc < 0)
+        return rc;
+    rc = mbr__container_lock(c, MBR_FOREVER);
+    if (rc == 0) {
+        if (mbr_load_acquire(&c->shm->state) == MBR__CONTAINER_LIVE)
+            mbr_store_release(&mbr__member_at(c, c->world.self)->state, MBR__MEMBER_HERE);
+        else
+            rc = -ENOENT;
+        mbr__container_unlock(c);
+    }
+    if (rc == 0)
+        rc = mbr__links_join(c);
+    if (rc < 0)
+        mbr__member_release(c);
+    return rc;
+}
+
+/* The first of this process: whoever came after it waits. */
+static int join_first(struct mbr__process *p, struct mbr__container *c)
+{
+    int rc = become_member(c);
+
+    c->result = rc;
+    if (rc < 0) { /* nobody shall find it any more; those who have, give it back */
+        (void)pthread_mutex_lock(&p->lock);
+        mbr__list_del(&c->node);
+        (void)pthread_mutex_unlock(&p->lock);
+    }
+    mbr_store_release(&c->ready, 1); /* pair A with join_again() */
+    mbr__futex_wake(&c->ready, MBR__FUTEX_ALL);
+    return rc;
+}
+
+static int join_again(struct mbr__container *c)
+{
+    while (mbr_load_acquire(&c->ready) == 0)
+        (void)mbr__futex_wait(&c->ready, 0, MBR__FUTEX_ALL, UINT64_MAX);
+    if (c->result < 0)
+        return c->result;
+    return mbr_load_acquire(&c->shm->state) == MBR__CONTAINER_LIVE ? 0 : -ENOENT;
+}
+
+/* Joins the container whose memory is `fd`, which is ours to close. */
+static int join_memory(struct mbr__process *p, int fd, const char *name, struct mbr__names *names,
+                       struct mbr__container **out)
+{
+    struct mbr__container_shm header;
+    struct mbr__container *c = NULL;
+    struct mbr__container *joined;
+    int rc = mbr__links_check(fd, NULL, &header);
+
+    if (rc == 0 && header.state != MBR__CONTAINER_LIVE)
+        rc = -ENOENT;
+    if (rc == 0)
+        rc = prepare(fd, name, names, &c);
+    if (rc < 0) {
+        mbr__names_close(names);
+        (void)close(fd);
+        return rc;
+    }
+    c->id[0] = header.id[0];
+    c->id[1] = header.id[1];
+    joined = attach(p, c);
+    if (joined != NULL) {
+        mbr__container_free(c);
+        c = joined;
+        rc = join_again(c);
+    } else {
+        rc = join_first(p, c);
+    }
+    if (rc < 0)
+        unref(p, c);
+    else
+        *out = c;
+    return rc;
+}
+
+static int join(struct mbr__process *p, const char *name, struct mbr__container **out)
+{
+    struct mbr__names names;
+    int fd = -1;
+    int rc = mbr__names_open(&names);
+
+    if (rc < 0)
+        return rc;
+    rc = mbr__links_find(&names, name, &fd);
+    if (rc < 0) {
+        mbr__names_close(&names);
+        return rc;
+    }
+    return join_memory(p, fd, name, &names, out);
+}
+
+int mbr_container_join(const char *name)
+{
+    struct mbr__process *p = NULL;
+    struct mbr__handle *h = NULL;
+    struct mbr__container *c = NULL;
+    int rc = mbr__name_check(name);
+
+    if (rc == 0)
+        rc = mbr__handle_new(MBR__KIND_CONTAINER, &p, &h);
+    if (rc < 0)
+        return rc;
+    rc = -EAGAIN;
+    for (int i = 0; i < JOIN_TRIES && rc == -EAGAIN; i++)
+        rc = join(p, name, &c);
+    if (rc < 0) {
+        mbr__handle_free(p, MBR__KIND_CONTAINER, h);
+        return rc == -EAGAIN ? -ETIMEDOUT : rc;
+    }
+    return open_number(h, c);
+}
+
+/* ---- leaving --------------------------------------------------------------------------------- */
+
+/* Gives back a number that is closed and that we are inside of `own` times. */
+static struct mbr__container *give_back(struct mbr__process *p, struct mbr__handle *h, uint32_t own)
+{
+    struct mbr__container *c = h->what;
+
+    mbr__object_finish_all(p, h);
+    mbr__handle_drain(h, own);
+    for (; own != 0; own--)
+        mbr__handle_exit(h);
+    mbr__handle_free(p, MBR__KIND_CONTAINER, h);
+    return c;
+}
+
+int mbr_container_leave(int container)
+{
+    struct mbr__process *p = NULL;
+    struct mbr__handle *h = NULL;
+    int rc = mbr__handle_close(MBR__KIND_CONTAINER, container, &p, &h);
+
+    if (rc == 0)
+        unref(p, give_back(p, h, 0));
+    return rc;
+}
+
+/* ---- destroying ------------------------------------------------------------------------------ */
+
+static int stop_joins(struct mbr__container *c, uint64_t deadline)
+{
+    int rc = mbr__container_lock(c, deadline);
+
+    if (rc < 0)
+        return rc;
+    if (mbr_load_relaxed(&c->shm->state) == MBR__CONTAINER_LIVE) {
+        mbr_store_release(&c->shm->destroyer, c->world.self + 1);
+        mbr_store_release(&c->shm->state, MBR__CONTAINER_DYING);
+    } else {
+        rc = -EALREADY;
+    }
+    mbr__container_unlock(c);
+    return rc;
+}
+
+/* Whether the number is the only one of the only member; then the process gives no more of them. */
+static bool take_alone(struct mbr__process *p, struct mbr__container *c)
+{
+    bool alone = false;
+
+    if (mbr__member_others(c) != 0)
+        return false;
+    (void)pthread_mutex_lock(&p->lock);
+    if (c->numbers == 1) {
+        mbr__list_del(&c->node);
+        alone = true;
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    return alone;
+}
+
+static int wait_alone(struct mbr__process *p, struct mbr__handle *h, uint64_t deadline)
+{
+    struct mbr__container *c = h->what;
+
+    mbr__member_look(c, MBR_CONTAINER_MEMBERS);
+    for (;;) {
+        uint32_t seen = mbr__container_changes(c);
+
+        if (take_alone(p, c))
+            return 0;
+        if ((mbr_load_acquire(&h->word) & MBR__OPEN) == 0)
+            return -EBADF; /* another thread gives the number back */
+        if (mbr__container_await(c, seen, deadline) < 0)
+            return -ETIMEDOUT;
+    }
+}
+
+static int destroy(struct mbr__process *p, struct mbr__handle *h, uint64_t deadline)
+{
+    struct mbr__container *c = h->what;
+    int rc = stop_joins(c, deadline);
+
+    if (rc < 0)
+        return rc;
+    rc = wait_alone(p, h, deadline);
+    if (rc == 0 && !mbr__handle_shut(h))
+        rc = -EBADF; /* the other thread frees it as the last to leave */
+    if (rc < 0)
+        mbr_store_release(&c->shm->state, MBR__CONTAINER_LIVE);
+    else
+        mbr_store_release(&c->shm->state, MBR__CONTAINER_DEAD);
+    return rc;
+}
+
+int mbr_container_destroy_until(int container, uint64_t deadline_ns)
+{
+    struct mbr__process *p = NULL;
+    struct mbr__handle *h = NULL;
+    int rc = mbr__handle_enter(MBR__KIND_CONTAINER, container, &h);
+
+    if (rc < 0)
+        return rc;
+    p = mbr_load_acquire(&mbr__process_state);
+    rc = destroy(p, h, deadline_ns);
+    if (rc < 0)
+        mbr__handle_exit(h);
+    else
+        unref(p, give_back(p, h, 1));
+    return rc;
+}
+
+int mbr_container_destroy(int container)
+{
+    return mbr_container_destroy_until(container, MBR_FOREVER);
+}
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+static uint64_t bytes_of(const struct mbr__container *c)
+{
+    struct stat st;
+
+    return fstat(c->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+int mbr_container_getattr(int container, struct mbr_container_attr *out)
+{
+    struct mbr__handle *h = NULL;
+    struct mbr__container *c;
+    int rc;
+
+    if (out == NULL)
+        return -EINVAL;
+    rc = mbr__handle_enter(MBR__KIND_CONTAINER, container, &h);
+    if (rc < 0)
+        return rc;
+    c = h->what;
+    mbr__member_look(c, MBR_CONTAINER_MEMBERS);
+    rc = mbr__container_lock(c, MBR_FOREVER);
+    if (rc == 0) {
+        *out = (struct mbr_container_attr){.objects = mbr_load_relaxed(&c->shm->live_entries),
+                                           .members = mbr__member_others(c) + 1,
+                                           .policy = mbr_load_relaxed(&c->shm->policy),
+                                           .flags = mbr_load_relaxed(&c->shm->flags),
+                                           .uid = mbr_load_relaxed(&c->shm->uid),
+                                           .group = mbr_load_relaxed(&c->shm->group)};
+        memcpy(out->name, c->name, sizeof(c->name));
+        mbr__container_unlock(c);
+        out->bytes = bytes_of(c);
+    }
+    mbr__handle_exit(h);
+    return rc;
+}
+
+int mbr_container_list(int container, uint64_t *cursor, char name[MBR_OBJECT_NAME_MAX + 1])
+{
+    struct mbr__handle *h = NULL;
+    uint32_t index;
+    bool found;
+    int rc;
+
+    if (cursor == NULL || name == NULL)
+        return -EINVAL;
+    rc = mbr__handle_enter(MBR__KIND_CONTAINER, container, &h);
+    if (rc < 0)
+        return rc;
+    index = *cursor < MBR_CONTAINER_OBJECTS ? (uint32_t)*cursor : MBR_CONTAINER_OBJECTS;
+    rc = mbr__container_lock(h->what, MBR_FOREVER);
+    if (rc == 0) {
+        found = mbr__table_next(h->what, &index, name);
+        mbr__container_unlock(h->what);
+        if (found)
+            *cursor = (uint64_t)index + 1;
+        rc = found ? 1 : 0;
+    }
+    mbr__handle_exit(h);
+    return rc;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An object's bytes and locks in this process: views. A view maps the page of near locks and the
+ * data behind it as one piece, and the far locks if there are any. When an object has grown beyond
+ * its view a larger one is made beside it, since pointers into the old one may be in use; both show
+ * the same memory, and both go when the object is left.
+ *
+ * Not here: who may touch the bytes when (lock.h, io.c).
+ */
+#ifndef MBR_OBJECT_DATA_H
+#define MBR_OBJECT_DATA_H
+
+#include "object/container.h"
+
+struct mbr__view {
+    struct mbr__lock_set set;
+    uint8_t *data;
+    uint64_t capacity; /* bytes of data that are mapped, a multiple of pages */
+    uint8_t *map;      /* what is mapped: near locks and data */
+    uint8_t *far;
+    uint64_t far_size;
+    struct mbr__view *older;
+};
+
+/* Blocks, or parts of one, in `size` bytes. */
+static inline uint32_t mbr__blocks_of(uint64_t size)
+{
+    return (uint32_t)((size + MBR_OBJECT_BLOCK - 1) / MBR_OBJECT_BLOCK);
+}
+
+static inline uint64_t mbr__page_up(uint64_t size)
+{
+    return (size + MBR__OBJ_PAGE - 1) / MBR__OBJ_PAGE * MBR__OBJ_PAGE;
+}
+
+/* Makes a view of the first `size` bytes of data; locks only if size is 0, for `blocks` blocks.
+ * -ENOMEM; -EPROTO more than an object can have. */
+int mbr__view_new(struct mbr__container *c, uint32_t index, uint64_t size, uint32_t blocks,
+                  struct mbr__view **out);
+/* Frees a view and the older ones. NULL is fine. */
+void mbr__view_free(struct mbr__view *v);
+
+/*
+ * Allocates what an object of `size` bytes needs beyond `old` bytes: data, and locks. -ENOMEM,
+ * -ENOSPC: also when the machine has less memory free than that; then nothing has changed, and what
+ * is new reads as zeroes otherwise.
+ */
+int mbr__data_allocate(const struct mbr__container *c, uint32_t index, uint64_t old, uint64_t size);
+/* Frees the data beyond `size` bytes. */
+void mbr__data_cut(const struct mbr__container *c, uint32_t index, uint64_t size);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Regions of objects under their locks: what reading, writing and direct access are made of.
+ *
+ * Not here: the locks (lock.h), versions (version.h), the worker (async.c).
+ */
+#ifndef MBR_OBJECT_IO_H
+#define MBR_OBJECT_IO_H
+
+#include "object/object.h"
+
+/* A region that is locked. */
+struct mbr__io {
+    struct mbr__handle *handle; /* we are inside */
+    struct mbr__view *view;
+    uint8_t *bytes;
+    size_t size;
+    uint32_t hold;
+    uint32_t first; /* block */
+    uint32_t count; /* blocks; 0: nothing is locked, hold is none */
+    bool write;
+};
+
+/*
+ * Locks a region of an object that is written in place, for reading or writing, until
+ * mbr__io_end(). Errors as mbr_object_read_until() and mbr_object_write_until(); nothing is held
+ * then. From mbr__io_begin() on the bytes count as being written.
+ */
+int mbr__io_begin(int object, size_t offset, size_t size, bool write, uint64_t deadline,
+                  struct mbr__io *io);
+void mbr__io_end(struct mbr__io *io);
+
+/* The same of a handle that the caller is inside of and stays in. */
+int mbr__io_lock(struct mbr__handle *h, size_t offset, size_t size, bool write, uint64_t deadline,
+                 struct mbr__io *io);
+void mbr__io_unlock(struct mbr__io *io);
+
+/* A hold of our own that nobody else uses. -EMFILE, -ENOMEM, -ENOSPC. */
+int mbr__hold_take(struct mbr__container *c, uint32_t *hold);
+void mbr__hold_give(struct mbr__container *c, uint32_t hold);
+
+/* Ends all accesses that were got through an object's number, which is closed. */
+void mbr__io_end_accesses(struct mbr__process *p, struct mbr__handle *h);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What changes an object that exists: destroying, unlinking, renaming, resizing; and looking at it.
+ * Creating, joining and leaving are in object.c.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "object/data.h"
+#include "object/futex.h"
+#include "object/io.h"
+#include "object/member.h"
+#include "object/object.h"
+#include "object/table.h"
+
+/* Finds the number, and the object behind it. */
+static int enter(int object, struct mbr__handle **h, struct mbr__object **o)
+{
+    int rc = mbr__handle_enter(MBR__KIND_OBJECT, object, h);
+
+    if (rc == 0)
+        *o = (*h)->what;
+    return rc;
+}
+
+/* ---- destroying ------------------------------------------------------------------------------ */
+
+/* Buries those users of an object that are dead. */
+static void look_at_users(struct mbr__object *o)
+{
+    for (uint32_t w = 0; w < MBR_CONTAINER_MEMBERS / 64; w++) {
+        uint64_t users = mbr_load_relaxed(&o->entry->users[w]);
+
+        for (; users != 0; users &= users - 1) {
+            uint32_t slot = w * 64 + (uint32_t)__builtin_ctzll(users);
+
+            if (!mbr__member_alive(o->c, slot))
+                mbr__member_bury(o->c, slot);
+        }
+    }
+}
+
+static int stop_joins(struct mbr__object *o, uint64_t deadline)
+{
+    int rc = mbr__container_lock(o->c, deadline);
+    uint32_t state;
+
+    if (rc < 0)
+        return rc;
+    state = mbr_load_relaxed(&o->entry->state);
+    if (state == MBR__ENTRY_LIVE) {
+        mbr_store_release(&o->entry->destroyer, o->c->world.self + 1);
+        mbr_store_release(&o->entry->state, MBR__ENTRY_DYING);
+    } else {
+        rc = state == MBR__ENTRY_DYING ? -EALREADY : -ENOENT;
+    }
+    mbr__container_unlock(o->c);
+    return rc;
+}
+
+/* Takes the name from an object that has no user but us, through one number: 1; 0 it has others. */
+static int unlink_alone(struct mbr__object *o, uint64_t deadline)
+{
+    int rc;
+
+    if (mbr__table_other_users(o->c, o->index) != 0)
+        return 0;
+    rc = mbr__container_lock(o->c, deadline);
+    if (rc < 0)
+        return rc;
+    if (o->numbers == 1 && mbr__table_other_users(o->c, o->index) == 0) {
+        mbr__table_unlink(o->c, o->index);
+        rc = 1;
+    }
+    mbr__container_unlock(o->c);
+    return rc;
+}
+
+static int wait_alone(struct mbr__handle *h, struct mbr__object *o, uint64_t deadline)
+{
+    look_at_users(o);
+    for (;;) {
+        uint32_t seen = mbr__container_changes(o->c);
+        int rc = unlink_alone(o, deadline);
+
+        if (rc != 0)
+            return rc < 0 ? rc : 0;
+        if ((mbr_load_acquire(&h->word) & MBR__OPEN) == 0)
+            return -EBADF; /* another thread gives the number back */
+        rc = mbr__container_await(o->c, seen, deadline);
+        if (rc < 0)
+            return rc;
+    }
+}
+
+static int destroy(struct mbr__handle *h, struct mbr__object *o, uint64_t deadline)
+{
+    uint32_t dying = MBR__ENTRY_DYING;
+    int rc = stop_joins(o, deadline);
+
+    if (rc < 0)
+        return rc;
+    rc = wait_alone(h, o, deadline);
+    if (rc < 0) /* only we may take it out of this state */
+        (void)mbr_cas(&o->entry->state, &dying, MBR__ENTRY_LIVE);
+    return rc;
+}
+
+int mbr_object_destroy_until(int object, uint64_t deadline_ns)
+{
+    struct mbr__handle *h = NULL;
+    struct mbr__object *o = NULL;
+    int rc = enter(object, &h, &o);
+
+    if (rc < 0)
+        return rc;
+    rc = destroy(h, o, deadline_ns);
+    if (rc == 0 && mbr__handle_shut(h))
+        mbr__object_finish(mbr_load_acquire(&mbr__process_state), h, 1);
+    else /* or another thread gives back the number, and with it the memory */
+        mbr__handle_exit(h);
+    return rc;
+}
+
+int mbr_object_destroy(int object)
+{
+    return mbr_object_destroy_until(object, MBR_FOREVER);
+}
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+/* With the lock: the name of an entry goes, and if nobody uses it, so do its bytes. That takes long
+ * perhaps, so it is done as a user and without the lock. */
+static int unlink_entry(struct mbr__container *c, uint32_t index)
+{
+    bool joined = mbr__hash_get(&c->objects, (uint64_t)index + 1) != NULL;
+    uint32_t place;
+    int rc = joined ? 0 : mbr__table_reserve_place(c);
+
+    if (rc < 0)
+        return rc;
+    if (!joined)
+        mbr__table_use(c, index, &place);
+    mbr__table_unlink(c, index);
+    if (!joined)
+        mbr__object_stop_using(c, index, place);
+    return 0;
+}
+
+int mbr_object_unlink(int container, const char *name)
+{
+    struct mbr__handle *ch = NULL;
+    struct mbr__container *c;
+    uint32_t index = 0;
+    int rc = mbr__name_check(name);
+
+    if (rc == 0)
+        rc = mbr__handle_enter(MBR__KIND_CONTAINER, container, &ch);
+    if (rc < 0)
+        return rc;
+    c = ch->what;
+    rc = mbr__container_lock(c, MBR_FOREVER);
+    if (rc == 0) {
+        rc = mbr__table_find(c, name, &index);
+        if (rc == 0 && mbr_load_relaxed(&mbr__entry_at(c, index)->state) != MBR__ENTRY_LIVE)
+            rc = -ENOENT;
+        if (rc == 0)
+            rc = unlink_entry(c, index);
+        mbr__container_unlock(c);
+    }
+    mbr__handle_exit(ch);
+    return rc;
+}
+
+static int rename_locked(struct mbr__object *o, const char *name)
+{
+    uint32_t state = mbr_load_relaxed(&o->entry->state);
+    uint32_t found;
+    int rc;
+
+    if (state != MBR__ENTRY_LIVE && state != MBR__ENTRY_DYING)
+        return -ENOENT;
+    rc = mbr__table_find(o->c, name, &found);
+    if (rc == -ENOENT)
+        mbr__table_rename(o->c, o->index, name);
+    return rc == 0 ? -EEXIST : rc == -ENOENT ? 0 : rc;
+}
+
+int mbr_object_rename(int object, const char *name)
+{
+    struct mbr__handle *h = NULL;
+    struct mbr__object *o = NULL;
+    int rc = mbr__name_check(name);
+
+    if (rc == 0)
+        rc = enter(object, &h, &o);
+    if (rc < 0)
+        return rc;
+    rc = mbr__container_lock(o->c, MBR_FOREVER);
+    if (rc == 0) {
+        rc = rename_locked(o, name);
+        mbr__container_unlock(o->c);
+    }
+    mbr__handle_exit(h);
+    return rc;
+}
+
+/* ---- size ------------------------------------------------------------------------------------ */
+
+/* One resize at a time. Of one that died half-way, memory beyond the size may be left. */
+static int lock_size(struct mbr__object *o, uint64_t deadline)
+{
+    uint32_t dead;
+    int rc = mbr__shm_lock(&o->c->world, &o->entry->writer, deadline, &dead);
+
+    if (rc != -EOWNERDEAD)
+        return rc;
+    mbr__data_cut(o->c, o->index, mbr_load_relaxed(&o->entry->size));
+    return 0;
+}
+
+static int grow(struct mbr__object *o, uint64_t old, uint64_t size)
+{
+    int rc = mbr__data_allocate(o->c, o->index, old, size);
+
+    if (rc == 0)
+        mbr_store_release(&o->entry->size, size);
+    return rc;
+}
+
+/* With the blocks that go, wholly or in part, locked for writing. */
+static void cut(struct mbr__object *o, const struct mbr__view *v, uint64_t old, uint64_t size)
+{
+    mbr_store_release(&o->entry->size, size);
+    mbr__data_cut(o->c, o->index, size);
+    /* Zeroes are what comes back when it grows again: they are not torn. */
+    if (mbr__blocks_of(size) < mbr__blocks_of(old))
+        (void)mbr__lock_repair(&v->set, mbr__blocks_of(size),
+                               mbr__blocks_of(old) - mbr__blocks_of(size));
+}
+
+static int shrink(struct mbr__object *o, uint64_t old, uint64_t size, uint64_t deadline)
+{
+    uint32_t first = (uint32_t)(size / MBR_OBJECT_BLOCK);
+    uint32_t end = mbr__blocks_of(old);
+    struct mbr__view *v;
+    uint32_t hold;
+    int rc = mbr__object_view(o, old, &v);
+
+    if (rc == 0)
+        rc = mbr__hold_take(o->c, &hold);
+    if (rc < 0)
+        return rc;
+    /* Whether they are torn is of no interest here. */
+    rc = mbr__lock_write(&v->set, hold, first, end - first, first, end, deadline);
+    if (rc == 0) {
+        cut(o, v, old, size);
+        mbr__unlock(&v->set, hold);
+    }
+    mbr__hold_give(o->c, hold);
+    return rc;
+}
+
+static int resize(struct mbr__object *o, uint64_t size, uint64_t deadline)
+{
+    uint64_t old;
+    int rc = lock_size(o, deadline);
+
+    if (rc < 0)
+        return rc;
+    old = mbr_load_relaxed(&o->entry->size);
+    if (old > MBR_OBJECT_SIZE_MAX)
+        rc = -EPROTO;
+    else if (size > old)
+        rc = grow(o, old, size);
+    else if (size < old)
+        rc = shrink(o, old, size, deadline);
+    mbr__shm_unlock(&o->c->world, &o->entry->writer);
+    return rc;
+}
+
+int mbr_object_resize_until(int object, size_t size, uint64_t deadline_ns)
+{
+    struct mbr__handle *h = NULL;
+    struct mbr__object *o = NULL;
+    int rc = size == 0 ? -EINVAL : size > MBR_OBJECT_SIZE_MAX ? -EFBIG : 0;
+
+    if (rc == 0)
+        rc = enter(object, &h, &o);
+    if (rc < 0)
+        return rc;
+    rc = resize(o, size, deadline_ns);
+    mbr__handle_exit(h);
+    return rc;
+}
+
+int mbr_object_resize(int object, size_t size)
+{
+    return mbr_object_resize_until(object, size, MBR_FOREVER);
+}
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+/* What the locks say of all blocks. */
+static void look_at_blocks(const struct mbr__view *v, uint32_t blocks, struct mbr_object_attr *out)
+{
+    for (uint32_t b = 0; b < blocks && b < v->set.blocks; b++) {
+        const struct mbr__block_lock *l = mbr__lock_of(&v->set, b);
+
+        out->version += mbr_load_relaxed(&l->version);
+        out->torn += mbr_load_relaxed(&l->torn) != 0;
+    }
+}
+
+static int getattr_locked(struct mbr__object *o, struct mbr_object_attr *out)
+{
+    struct mbr_object_attr attr = {.size = mbr_load_relaxed(&o->entry->size),
+                                   .policy = o->policy,
+                                   .users = mbr__table_other_users(o->c, o->index) + 1};
+    struct mbr__view *v;
+    int rc = mbr__object_view(o, attr.size, &v);
+
+    if (rc < 0)
+        return rc;
+    attr.allocated = mbr__page_up(attr.size);
+    look_at_blocks(v, mbr__blocks_of(attr.size), &attr);
+    memcpy(attr.name, o->entry->name, MBR_OBJECT_NAME_MAX);
+    *out = attr;
+    return 0;
+}
+
+int mbr_object_getattr(int object, struct mbr_object_attr *out)
+{
+    struct mbr__handle *h = NULL;
+    struct mbr__object *o = NULL;
+    int rc;
+
+    if (out == NULL)
+        return -EINVAL;
+    rc = enter(object, &h, &o);
+    if (rc < 0)
+        return rc;
+    look_at_users(o);
+    rc = mbr__container_lock(o->c, MBR_FOREVER);
+    if (rc == 0) {
+        rc = getattr_locked(o, out);
+        mbr__container_unlock(o->c);
+    }
+    mbr__handle_exit(h);
+    return rc;
+}

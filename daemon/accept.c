@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "conn.h"
+#include "containers.h"
 #include "log.h"
 #include "user.h"
 
@@ -57,6 +58,7 @@ static void refuse_with_spare(struct server *server)
 void server_accept_again(struct server *server)
 {
     server->refusing = false;
+    containers_accept_again(server->containers);
     if (server->spare < 0)
         server->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (!server->listening && !server->stopping && server->listener >= 0)

@@ -16,6 +16,7 @@
 #include "../tools/help.h"
 #include "../tools/say.h"
 #include "../tools/units.h"
+#include "containers.h"
 #include "journal.h"
 #include "listen.h"
 #include "log.h"
@@ -107,23 +108,35 @@ static void raise_descriptors(const struct settings *settings)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int open_listener(struct server *server)
+/* Passed sockets; the one for containers may be missing, then there are none. */
+static int take_listeners(struct server *server, int store, int containers)
+{
+    server->listener = store;
+    if (containers < 0)
+        return TOOL_EXIT_OK;
+    return containers_open(server->containers, NULL, containers);
+}
+
+static int open_listeners(struct server *server)
 {
     const char *path = settings_text(server->settings, SETTING_SOCKET);
-    int fd = notify_listener();
+    mode_t mode = (mode_t)settings_number(server->settings, SETTING_SOCKET_MODE);
+    int store;
+    int containers;
+    int rc = notify_listeners(&store, &containers);
+    int code;
 
-    if (fd >= 0) {
-        server->listener = fd;
-        return TOOL_EXIT_OK;
-    }
-    if (fd != -ENOENT)
-        return tool_error(TOOL_EXIT_USAGE, "one ListenStream= in the socket unit",
-                          "the service manager passed no listening unix socket");
+    if (rc == 0)
+        return take_listeners(server, store, containers);
+    if (rc != -ENOENT)
+        return tool_error(TOOL_EXIT_USAGE,
+                          "one ListenStream= and one ListenSequentialPacket= in the socket unit",
+                          "the service manager passed no listening unix socket, or others");
     if (path == NULL)
         return tool_error(TOOL_EXIT_USAGE, "--socket PATH, or set XDG_RUNTIME_DIR",
                           "nothing says where to listen");
-    return listen_open(path, (mode_t)settings_number(server->settings, SETTING_SOCKET_MODE),
-                       &server->listener, &server->lock);
+    code = listen_open(path, mode, &server->listener, &server->lock);
+    return code == TOOL_EXIT_OK ? containers_open(server->containers, path, -1) : code;
 }
 
 static int open_journal(struct server *server)
@@ -162,7 +175,7 @@ static int take_over(struct server *server, const char *fd)
 static int open_all(struct server *server, const struct tool_args *args)
 {
     bool resumed = tool_given(args, OPT_TAKE_OVER);
-    int code = resumed ? TOOL_EXIT_OK : open_listener(server);
+    int code = resumed ? TOOL_EXIT_OK : open_listeners(server);
 
     if (code == TOOL_EXIT_OK)
         code = open_journal(server);

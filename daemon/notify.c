@@ -60,33 +60,59 @@ uint64_t notify_watchdog_ns(void)
     return usec < UINT64_MAX / 1000 ? usec * 500 : 0;
 }
 
-static int is_listener(int fd)
+/* The type of a listening unix socket; 0 if it is none. */
+static int listener_type(int fd)
 {
     int value = 0;
+    int type = 0;
     socklen_t size = sizeof(value);
 
-    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &value, &size) != 0 || value != AF_UNIX)
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &value, &size) != 0 || value != AF_UNIX ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) != 0 || value != 1 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0)
         return 0;
-    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) != 0 || value != SOCK_STREAM)
-        return 0;
-    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value == 1;
+    return type;
 }
 
-int notify_listener(void)
+static int take_listener(int fd, int *out)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (*out >= 0)
+        return -EINVAL;
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return -errno;
+    *out = fd;
+    return 0;
+}
+
+int notify_listeners(int *store, int *containers)
 {
     uint64_t count = number_of("LISTEN_FDS");
-    int flags;
+    int found[2] = {-1, -1};
+    int rc = 0;
 
     if (count == 0 || number_of("LISTEN_PID") != (uint64_t)getpid())
         return -ENOENT;
     (void)unsetenv("LISTEN_FDS");
     (void)unsetenv("LISTEN_PID");
     (void)unsetenv("LISTEN_FDNAMES");
-    if (count != 1 || !is_listener(FIRST_FD))
+    if (count > 2)
         return -EINVAL;
-    flags = fcntl(FIRST_FD, F_GETFL);
-    if (flags < 0 || fcntl(FIRST_FD, F_SETFL, flags | O_NONBLOCK) < 0 ||
-        fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC) < 0)
-        return -errno;
-    return FIRST_FD;
+    for (int fd = FIRST_FD; fd < FIRST_FD + (int)count && rc == 0; fd++) {
+        int type = listener_type(fd);
+
+        if (type == SOCK_STREAM || type == SOCK_SEQPACKET)
+            rc = take_listener(fd, &found[type == SOCK_SEQPACKET]);
+        else
+            rc = -EINVAL;
+    }
+    if (rc == 0 && found[0] < 0)
+        rc = -EINVAL;
+    if (rc == 0) {
+        *store = found[0];
+        *containers = found[1];
+    }
+    return rc;
 }

@@ -15,10 +15,10 @@ void notify_send(const char *text);
 uint64_t notify_watchdog_ns(void);
 
 /*
- * The listening socket that was passed to this process: its descriptor, close-on-exec and
- * non-blocking; -ENOENT if none was; -EINVAL if it is no listening unix stream socket, or more than
- * one was passed.
+ * The listening sockets that were passed to this process, close-on-exec and non-blocking: *STORE a
+ * unix stream socket, *CONTAINERS a unix seqpacket socket, or -1 if none of these was. -ENOENT if
+ * nothing was passed; -EINVAL if anything else was, two of a kind, or no stream socket.
  */
-int notify_listener(void);
+int notify_listeners(int *store, int *containers);
 
 #endif

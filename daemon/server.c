@@ -18,6 +18,7 @@
 #include "accept.h"
 #include "base/clock.h"
 #include "conn.h"
+#include "containers.h"
 #include "control.h"
 #include "journal.h"
 #include "log.h"
@@ -178,7 +179,13 @@ int server_init(struct server *server, const struct settings *settings)
     mbr__hash_init(&server->domains);
     server->epoll = epoll_create1(EPOLL_CLOEXEC);
     server->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return server->epoll < 0 || server->spare < 0 ? -errno : 0;
+    if (server->epoll < 0 || server->spare < 0)
+        return -errno;
+    server->containers = malloc(sizeof(*server->containers));
+    if (server->containers == NULL)
+        return -ENOMEM;
+    containers_init(server->containers, server);
+    return 0;
 }
 
 static void free_closing(struct server *server)
@@ -207,6 +214,9 @@ void server_fini(struct server *server)
     free_closing(server);
     mbr__store_free(server->store);
     users_free(server);
+    if (server->containers != NULL)
+        containers_fini(server->containers);
+    free(server->containers);
     journal_close(server->journal);
     close_fd(&server->signals);
     close_fd(&server->spare);
@@ -283,6 +293,8 @@ int server_watch(struct server *server)
     if (rc == 0)
         rc = server_add(server, server->listener, &server->accepting, EPOLLIN);
     server->listening = rc == 0;
+    if (rc == 0)
+        rc = containers_watch(server->containers);
     if (rc == 0 && server->journal != NULL)
         rc = server_add(server, journal_descriptor(server->journal), &server->journaled,
                         EPOLLIN | EPOLLET);

@@ -36,6 +36,7 @@ struct source {
     void (*ready)(struct source *self, uint32_t events);
 };
 
+struct containers;
 struct journal;
 struct update;
 
@@ -44,6 +45,7 @@ struct server {
     struct mbr__store *store;
     struct journal *journal; /* NULL: nothing is durable */
     struct update *update;
+    struct containers *containers;
 
     int epoll;
     int listener;

@@ -67,6 +67,11 @@ static const struct row rows[SETTING_COUNT] = {
     [SETTING_UNREAD] = {"limits", "unread", KIND_SIZE, 8192, UINT64_C(1) << 30, "1M", NULL,
         "Bytes of replies and events that may wait for a connection that does not read them, "
         "before its requests are left unread too."},
+    [SETTING_CONTAINERS_PER_USER] = {"limits", "containers-per-user", KIND_NUMBER, 0, 1000000,
+        "64", NULL, "Containers of shared objects that are kept for an unprivileged user."},
+    [SETTING_MEMBERS_PER_USER] = {"limits", "members-per-user", KIND_NUMBER, 0, 1000000, "2048",
+        NULL, "Processes of an unprivileged user that may be in such containers, each counted "
+        "once a container."},
     [SETTING_QUOTA_NODES] = QUOTA("nodes", 0, "1000",
         "Nodes that an unprivileged domain may own; 0 means any number, here and below."),
     [SETTING_QUOTA_WATCHES] = QUOTA("watches", 0, "128", "Watches of a domain."),

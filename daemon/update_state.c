@@ -12,12 +12,13 @@
 #include <unistd.h>
 
 #include "conn.h"
+#include "containers.h"
 #include "log.h"
 #include "ring.h"
 #include "update_stream.h"
 #include "user.h"
 
-#define MAGIC UINT64_C(0x316576696c72626d) /* "mbrlive1" */
+#define MAGIC UINT64_C(0x326576696c72626d) /* "mbrlive2" */
 
 #define NO_FD UINT64_MAX
 
@@ -131,6 +132,7 @@ int update_state_write(struct server *server, const struct conn *asking, int fd)
     put_fd(out, server->lock);
     put_users(out, server);
     put_conns(out, server);
+    containers_put(server->containers, out);
     rc = out->error;
     if (rc == 0)
         rc = mbr__store_dump(server->store, stream_writer, out);
@@ -147,6 +149,7 @@ void update_state_each_fd(struct server *server, void (*visit)(int fd, void *use
 
     visit(server->listener, user);
     visit(server->lock, user);
+    containers_each_fd(server->containers, visit, user);
     mbr__list_for_each (node, &server->conns) {
         const struct conn *conn = mbr__container_of(node, struct conn, node);
 
@@ -330,6 +333,8 @@ static int restore_engine(struct mbr__store *store, struct stream_in in)
     if (rc == 0)
         rc = get_conns(&in, NULL);
     if (rc == 0)
+        rc = containers_get(NULL, &in);
+    if (rc == 0)
         rc = mbr__store_restore(store, stream_reader, &in);
     return rc == 0 && in.left != 0 ? -EBADMSG : rc;
 }
@@ -395,6 +400,8 @@ int update_state_read(struct server *server, struct stream_in *in)
     rc = get_users(in, server);
     if (rc == 0)
         rc = get_conns(in, server);
+    if (rc == 0)
+        rc = containers_get(server->containers, in);
     if (rc != 0)
         return rc;
     drop_strangers(server);

@@ -21,7 +21,7 @@
 
 #include "shm/names.h"
 
-#define MBR__POST_MAX 256 /* bytes of a note */
+#define MBR__POST_MAX 272 /* bytes of a note */
 #define MBR__POST_FDS 3
 
 /* Connections that have not said anything yet; beyond that the oldest is dropped. */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One container that is kept, one user of containers, one connection to them; who may what.
+ * containers.h tells the whole.
+ */
+#ifndef DAEMON_CONTAINER_H
+#define DAEMON_CONTAINER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "containers.h"
+#include "object/broker_wire.h"
+
+struct container_user {
+    uid_t uid;
+    uint32_t sessions;
+    uint32_t containers;
+};
+
+struct container {
+    struct mbr__list node; /* in all */
+    char *name;            /* not zero-terminated for the map, zero-terminated for messages */
+    size_t name_length;
+    struct container_user *owner;
+    int32_t group; /* -1: its owner alone */
+    uint32_t flags;
+    uint32_t number;
+    uint32_t members; /* sessions that belong to it */
+    bool removed;     /* has no name any more, lives until the last member leaves */
+    int memory;
+};
+
+struct session {
+    struct source source;
+    struct containers *containers;
+    struct mbr__list node; /* in sessions */
+    struct container_user *user;
+    struct container *container; /* NULL: none yet */
+    int fd;
+};
+
+/* Counts a connection of this user in. -EAGAIN: he has as many as he may; -ENOMEM. */
+int container_user_enter(struct containers *c, uid_t uid, struct container_user **out);
+/* Counts it out; a user who has neither connections nor containers is forgotten. */
+void container_user_leave(struct containers *c, struct container_user *user);
+
+/* Whether this user is held to no limits: root, and the daemon's own. */
+bool container_user_privileged(uid_t uid);
+
+/* Keeps MEMORY, which is the container's from now on (on failure still the caller's). -EEXIST,
+ * -EDQUOT the owner has as many as he may, -ENOMEM. */
+int container_new(struct containers *c, const struct container *like, struct container **out);
+
+/* The session is a member from now on. */
+void container_enter(struct container *container, struct session *session);
+/* It is none any more; the last one takes the container with it unless it is kept. */
+void container_leave(struct session *session);
+
+/* Its name is free from now on. -ENOENT it has none. A kept one is kept no longer. */
+int container_remove(struct containers *c, struct container *container);
+
+void container_free(struct containers *c, struct container *container);
+
+/* Whether the process behind SESSION is in GROUP, as the kernel remembers from its connect(). */
+bool session_in_group(const struct session *session, gid_t group);
+/* Whether it may join. */
+bool session_may_join(const struct session *session, const struct container *container);
+
+/* A connected socket becomes a session, from then on its own to close; -EAGAIN as above. */
+int session_open(struct containers *c, int fd, struct session **out);
+void session_close(struct session *session);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections about containers and what they ask; see container.h.
+ *
+ * A request is a note and gets one reply. A client that does not read its replies is not waited
+ * for: it loses its connection.
+ */
+#include "container.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "object/memory.h"
+#include "shm/names.h"
+#include "shm/post.h"
+
+#define BURST 64 /* notes of one connection read in one turn */
+
+/* ---- requests ---------------------------------------------------------------------------------
+ */
+
+/* A request as it came: what it says, its name, its descriptors. */
+struct asked {
+    struct mbr__broker_request head;
+    struct mbr__note *note;
+    const char *name;
+    size_t name_length;
+};
+
+/* Reply and what goes with it. */
+struct answer {
+    struct mbr__broker_reply head;
+    const struct container *named; /* its name goes along */
+    int memory;                    /* a descriptor that goes along, not given away; -1 none */
+};
+
+static void describe(struct answer *answer, const struct container *container)
+{
+    answer->head.uid = container->owner->uid;
+    answer->head.group = container->group;
+    answer->head.flags = container->flags;
+    answer->head.members = container->members;
+}
+
+static int check_name(const struct asked *asked)
+{
+    char name[MBR_OBJECT_NAME_MAX + 1];
+
+    if (asked->name_length > MBR_OBJECT_NAME_MAX)
+        return -ENAMETOOLONG;
+    if (memchr(asked->name, '\0', asked->name_length) != NULL)
+        return -EINVAL;
+    memcpy(name, asked->name, asked->name_length);
+    name[asked->name_length] = '\0';
+    return mbr__name_check(name);
+}
+
+static int may_create(struct session *session, const struct asked *asked)
+{
+    const struct mbr__broker_request *head = &asked->head;
+    int rc = check_name(asked);
+
+    if (rc != 0)
+        return rc;
+    if (session->container != NULL || asked->note->nfds != 1 || head->group < -1 ||
+        (head->flags & ~MBR_CONTAINER_KEPT) != 0)
+        return -EINVAL;
+    if (head->group >= 0 && session->user->uid != 0 &&
+        !session_in_group(session, (gid_t)head->group))
+        return -EPERM;
+    return mbr__object_memory_check(asked->note->fds[0]);
+}
+
+static int create(struct session *session, const struct asked *asked)
+{
+    struct containers *c = session->containers;
+    struct container like = {
+        .name = (char *)(uintptr_t)asked->name, /* only read */
+        .name_length = asked->name_length,
+        .owner = session->user,
+        .group = asked->head.group,
+        .flags = asked->head.flags,
+        .number = c->last + 1,
+        .memory = asked->note->fds[0],
+    };
+    struct container *made;
+    int rc = may_create(session, asked);
+
+    if (rc == 0)
+        rc = container_new(c, &like, &made);
+    if (rc != 0)
+        return rc;
+    c->last = like.number;
+    asked->note->nfds = 0; /* kept */
+    container_enter(made, session);
+    return 0;
+}
+
+static int join(struct session *session, const struct asked *asked, struct answer *answer)
+{
+    struct container *container;
+
+    if (session->container != NULL)
+        return -EINVAL;
+    container = mbr__bytes_map_get(&session->containers->named, asked->name, asked->name_length);
+    if (container == NULL)
+        return -ENOENT;
+    if (!session_may_join(session, container))
+        return -EACCES;
+    container_enter(container, session);
+    answer->memory = container->memory;
+    describe(answer, container);
+    return 0;
+}
+
+static int remove_name(struct session *session)
+{
+    struct container *container = session->container;
+    uid_t uid = session->user->uid;
+
+    if (container == NULL)
+        return -EINVAL;
+    if (uid != container->owner->uid && !container_user_privileged(uid))
+        return -EACCES;
+    return container_remove(session->containers, container);
+}
+
+/* Those who may not join one do not hear of it. */
+static int list(struct session *session, const struct asked *asked, struct answer *answer)
+{
+    struct mbr__list *node;
+
+    mbr__list_for_each (node, &session->containers->all) {
+        const struct container *container = mbr__container_of(node, struct container, node);
+
+        if (container->number <= asked->head.cursor || container->removed ||
+            !session_may_join(session, container))
+            continue;
+        describe(answer, container);
+        answer->head.cursor = container->number;
+        answer->named = container;
+        return 0;
+    }
+    return -ENOENT;
+}
+
+static int carry_out(struct session *session, const struct asked *asked, struct answer *answer)
+{
+    switch (asked->head.op) {
+    case MBR__BROKER_CREATE:
+        return create(session, asked);
+    case MBR__BROKER_JOIN:
+        return join(session, asked, answer);
+    case MBR__BROKER_REMOVE:
+        return remove_name(session);
+    case MBR__BROKER_LIST:
+        return list(session, asked, answer);
+    default:
+        return -EOPNOTSUPP;
+    }
+}
+
+/* ---- sessions ---------------------------------------------------------------------------------
+ */
+
+static int reply(struct session *session, const struct answer *answer)
+{
+    struct mbr__note note = {.len = sizeof(answer->head)};
+
+    memcpy(note.data, &answer->head, sizeof(answer->head));
+    if (answer->named != NULL) {
+        memcpy(note.data + note.len, answer->named->name, answer->named->name_length);
+        note.len += answer->named->name_length;
+    }
+    if (answer->memory >= 0) {
+        note.fds[0] = answer->memory;
+        note.nfds = 1;
+    }
+    return mbr__conn_send(session->fd, &note);
+}
+
+/* Serves one note. Not 0: the connection has ended, or is to. */
+static int serve_note(struct session *session)
+{
+    struct mbr__note note;
+    struct asked asked = {.note = &note};
+    struct answer answer = {.memory = -1};
+    int rc = mbr__conn_recv(session->fd, &note);
+
+    if (rc != 0)
+        return rc;
+    if (note.len < sizeof(asked.head)) {
+        rc = -EPROTO;
+    } else {
+        memcpy(&asked.head, note.data, sizeof(asked.head));
+        asked.name = (const char *)note.data + sizeof(asked.head);
+        asked.name_length = note.len - sizeof(asked.head);
+        answer.head.status = carry_out(session, &asked, &answer);
+        rc = reply(session, &answer);
+        rc = rc == -EAGAIN ? -EPROTO : rc;
+    }
+    mbr__note_close(&note);
+    return rc;
+}
+
+static void session_ready(struct source *self, uint32_t events)
+{
+    struct session *session = mbr__container_of(self, struct session, source);
+    int rc = 0;
+
+    (void)events;
+    for (int i = 0; i < BURST && rc == 0; i++)
+        rc = serve_note(session);
+    if (rc == 0 || rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE)
+        return; /* what has no room for its descriptors is read later */
+    if (rc != -ECONNRESET)
+        log_warning("containers: a connection of uid=%u is closed: %s",
+                    (unsigned)session->user->uid, strerror(-rc));
+    session_close(session);
+}
+
+int session_open(struct containers *c, int fd, struct session **out)
+{
+    struct session *session = calloc(1, sizeof(*session));
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+    int rc = 0;
+
+    if (session == NULL)
+        return -ENOMEM;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        rc = -errno;
+    if (rc == 0)
+        rc = container_user_enter(c, peer.uid, &session->user);
+    if (rc == 0) {
+        session->containers = c;
+        session->fd = fd;
+        session->source.ready = session_ready;
+        rc = server_add(c->server, fd, &session->source, EPOLLIN);
+        if (rc != 0)
+            container_user_leave(c, session->user);
+    }
+    if (rc != 0) {
+        free(session);
+        return rc;
+    }
+    mbr__list_push_back(&c->sessions, &session->node);
+    c->count++;
+    *out = session;
+    return 0;
+}
+
+void session_close(struct session *session)
+{
+    struct containers *c = session->containers;
+
+    container_leave(session);
+    (void)close(session->fd);
+    mbr__list_del(&session->node);
+    c->count--;
+    container_user_leave(c, session->user);
+    free(session);
+    server_accept_again(c->server);
+}

@@ -140,8 +140,9 @@ MBR_API int mbr_container_leave(int container);
 /*
  * Stops new joins, waits until all other members have left or died (and all other numbers of this
  * process for it are given back), then frees everything and gives the number back. Of a persistent
- * container the files are removed, too. -EALREADY somebody is destroying it already. At -ETIMEDOUT
- * it can be joined again.
+ * container the files are removed, too. -EALREADY somebody is destroying it already; -EACCES
+ * membraned keeps it for another user, and the caller is not root. At -ETIMEDOUT it can be joined
+ * again.
  */
 MBR_API int mbr_container_destroy(int container);
 MBR_API int mbr_container_destroy_until(int container, uint64_t deadline_ns);

@@ -155,6 +155,7 @@ int mbr__container_new(int fd, struct mbr__container **out)
     c->dev = st.st_dev;
     c->ino = st.st_ino;
     c->names.dir = -1;
+    c->session = -1;
     (void)pthread_mutex_init(&c->lock, NULL);
     (void)pthread_mutex_init(&c->maps, NULL);
     mbr__hash_init(&c->objects);
@@ -168,6 +169,8 @@ void mbr__container_free(struct mbr__container *c)
     if (c == NULL)
         return;
     mbr__names_close(&c->names);
+    if (c->session >= 0)
+        (void)close(c->session);
     mbr__hash_fini(&c->objects);
     if (c->joined != NULL)
         (void)munmap(c->joined, MBR__OBJ_JOINED_STRIDE);

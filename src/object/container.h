@@ -56,7 +56,11 @@ struct mbr__container {
     uint32_t holds_allocated; /* holds of ours that have memory */
     uint64_t holds[MBR__OBJ_HOLDS / 64];
 
-    struct mbr__names names; /* its rendezvous directory */
+    /* How others find it: by links in this directory, or through membraned, where `session` says
+     * that we are a member (broker.h); -1: by links. */
+    struct mbr__names names;
+    int session;
+    uint32_t owner; /* with a session: the uid that membraned knows */
 };
 
 static inline struct mbr__entry *mbr__entry_at(const struct mbr__container *c, uint32_t index)

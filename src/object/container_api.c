@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "object/broker.h"
 #include "object/container.h"
 #include "object/futex.h"
 #include "object/links.h"
@@ -42,7 +43,8 @@ static int open_number(struct mbr__handle *h, struct mbr__container *c)
 /* Leaves for good: nothing of it is used by this process any more. */
 static void leave(struct mbr__container *c)
 {
-    mbr__links_leave(c);
+    if (c->session < 0)
+        mbr__links_leave(c);
     mbr__member_release(c);
     mbr__container_free(c);
 }
@@ -111,9 +113,7 @@ static int check_options(int group, const struct mbr_container_options *o)
         return -EINVAL;
     if ((o->flags & MBR_CONTAINER_CHECKSUMS) != 0 && o->directory == NULL)
         return -EINVAL;
-    if (o->directory != NULL)
-        return -EOPNOTSUPP;
-    return (o->flags & MBR_CONTAINER_KEPT) != 0 ? -ECONNREFUSED : 0;
+    return o->directory != NULL ? -EOPNOTSUPP : 0;
 }
 
 /* Writes the header; nobody else sees it yet. */
@@ -139,8 +139,39 @@ static int furnish(struct mbr__container *c, const struct mbr_container_options 
     return 0;
 }
 
+/* Hands it to membraned. 1: there is none, and links will do. */
+static int publish_to_group(struct mbr__container *c, int group, uint32_t flags)
+{
+    int fd = -1;
+    int rc = mbr__links_find(&c->names, c->name, &fd);
+
+    if (rc == 0)
+        (void)close(fd);
+    if (rc != -ENOENT)
+        return rc == -ETIMEDOUT || rc == -EMFILE || rc == -ENFILE ? rc : -EEXIST;
+    c->shm->group = group;
+    c->shm->flags = flags;
+    rc = mbr__broker_create(c->name, group, flags, c->fd, &c->session);
+    if (rc != -ECONNREFUSED)
+        return rc;
+    c->shm->group = -1;
+    c->shm->flags = 0;
+    return flags != 0 ? rc : 1;
+}
+
+static int publish(struct mbr__container *c, int group, const struct mbr_container_options *o)
+{
+    uint32_t flags = o != NULL ? o->flags & MBR_CONTAINER_KEPT : 0;
+    int rc = 1;
+
+    c->owner = (uint32_t)geteuid();
+    if (group >= 0 || flags != 0)
+        rc = publish_to_group(c, group, flags);
+    return rc == 1 ? mbr__links_create(c) : rc;
+}
+
 /* Makes the memory, and us its first member, and publishes it. */
-static int make(struct mbr__process *p, struct mbr__container *c,
+static int make(struct mbr__process *p, struct mbr__container *c, int group,
                 const struct mbr_container_options *o)
 {
     int rc = furnish(c, o);
@@ -155,11 +186,11 @@ static int make(struct mbr__process *p, struct mbr__container *c,
     (void)pthread_mutex_lock(&p->lock);
     mbr__list_push_back(&p->containers, &c->node);
     (void)pthread_mutex_unlock(&p->lock);
-    return mbr__links_create(c);
+    return publish(c, group, o);
 }
 
-static int create(const char *name, const struct mbr_container_options *o, struct mbr__process *p,
-                  struct mbr__container **out)
+static int create(const char *name, int group, const struct mbr_container_options *o,
+                  struct mbr__process *p, struct mbr__container **out)
 {
     struct mbr__container *c = NULL;
     struct mbr__names names;
@@ -177,7 +208,7 @@ static int create(const char *name, const struct mbr_container_options *o, struc
             (void)close(fd);
         return rc;
     }
-    rc = make(p, c, o);
+    rc = make(p, c, group, o);
     if (rc == 0) {
         *out = c;
         return 0;
@@ -203,7 +234,7 @@ int mbr_container_create_with(const char *name, int group,
         rc = mbr__handle_new(MBR__KIND_CONTAINER, &p, &h);
     if (rc < 0)
         return rc;
-    rc = create(name, options, p, &c);
+    rc = create(name, group, options, p, &c);
     if (rc < 0) {
         mbr__handle_free(p, MBR__KIND_CONTAINER, h);
         return rc;
@@ -262,7 +293,7 @@ static int become_member(struct mbr__container *c)
             rc = -ENOENT;
         mbr__container_unlock(c);
     }
-    if (rc == 0)
+    if (rc == 0 && c->session < 0)
         rc = mbr__links_join(c);
     if (rc < 0)
         mbr__member_release(c);
@@ -294,10 +325,11 @@ static int join_again(struct mbr__container *c)
     return mbr_load_acquire(&c->shm->state) == MBR__CONTAINER_LIVE ? 0 : -ENOENT;
 }
 
-/* Joins the container whose memory is `fd`, which is ours to close. */
-static int join_memory(struct mbr__process *p, int fd, const char *name, struct mbr__names *names,
-                       struct mbr__container **out)
+/* Joins the container whose memory was found; all of that is ours to close. */
+static int join_memory(struct mbr__process *p, const struct mbr__broker_found *found,
+                       const char *name, struct mbr__names *names, struct mbr__container **out)
 {
+    int fd = found->memory;
     struct mbr__container_shm header;
     struct mbr__container *c = NULL;
     struct mbr__container *joined;
@@ -310,8 +342,12 @@ static int join_memory(struct mbr__process *p, int fd, const char *name, struct 
     if (rc < 0) {
         mbr__names_close(names);
         (void)close(fd);
+        if (found->session >= 0)
+            (void)close(found->session);
         return rc;
     }
+    c->session = found->session;
+    c->owner = found->uid;
     c->id[0] = header.id[0];
     c->id[1] = header.id[1];
     joined = attach(p, c);
@@ -329,20 +365,33 @@ static int join_memory(struct mbr__process *p, int fd, const char *name, struct 
     return rc;
 }
 
+/* The user's own come first: those are found without asking anybody. */
+static int find_memory(struct mbr__names *names, const char *name, struct mbr__broker_found *found)
+{
+    int rc;
+
+    *found = (struct mbr__broker_found){.memory = -1, .session = -1, .uid = (uint32_t)geteuid()};
+    rc = mbr__links_find(names, name, &found->memory);
+    if (rc != -ENOENT)
+        return rc;
+    rc = mbr__broker_join(name, found);
+    return rc == -ECONNREFUSED ? -ENOENT : rc;
+}
+
 static int join(struct mbr__process *p, const char *name, struct mbr__container **out)
 {
+    struct mbr__broker_found found;
     struct mbr__names names;
-    int fd = -1;
     int rc = mbr__names_open(&names);
 
     if (rc < 0)
         return rc;
-    rc = mbr__links_find(&names, name, &fd);
+    rc = find_memory(&names, name, &found);
     if (rc < 0) {
         mbr__names_close(&names);
         return rc;
     }
-    return join_memory(p, fd, name, &names, out);
+    return join_memory(p, &found, name, &names, out);
 }
 
 int mbr_container_join(const char *name)
@@ -443,10 +492,15 @@ static int wait_alone(struct mbr__process *p, struct mbr__handle *h, uint64_t de
     }
 }
 
+static bool may_destroy(const struct mbr__container *c)
+{
+    return c->session < 0 || geteuid() == 0 || c->owner == (uint32_t)geteuid();
+}
+
 static int destroy(struct mbr__process *p, struct mbr__handle *h, uint64_t deadline)
 {
     struct mbr__container *c = h->what;
-    int rc = stop_joins(c, deadline);
+    int rc = may_destroy(c) ? stop_joins(c, deadline) : -EACCES;
 
     if (rc < 0)
         return rc;
@@ -457,6 +511,9 @@ static int destroy(struct mbr__process *p, struct mbr__handle *h, uint64_t deadl
         mbr_store_release(&c->shm->state, MBR__CONTAINER_LIVE);
     else
         mbr_store_release(&c->shm->state, MBR__CONTAINER_DEAD);
+    /* A daemon that is gone, or does not answer, finds nobody in it any more. */
+    if (rc == 0 && c->session >= 0)
+        (void)mbr__broker_remove(c->session);
     return rc;
 }
 
@@ -491,6 +548,13 @@ static uint64_t bytes_of(const struct mbr__container *c)
     return fstat(c->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
+static uint32_t flags_of(const struct mbr__container *c)
+{
+    uint32_t flags = mbr_load_relaxed(&c->shm->flags) & ~MBR_CONTAINER_BROKERED;
+
+    return c->session >= 0 ? flags | MBR_CONTAINER_BROKERED : flags;
+}
+
 int mbr_container_getattr(int container, struct mbr_container_attr *out)
 {
     struct mbr__handle *h = NULL;
@@ -509,7 +573,7 @@ int mbr_container_getattr(int container, struct mbr_container_attr *out)
         *out = (struct mbr_container_attr){.objects = mbr_load_relaxed(&c->shm->live_entries),
                                            .members = mbr__member_others(c) + 1,
                                            .policy = mbr_load_relaxed(&c->shm->policy),
-                                           .flags = mbr_load_relaxed(&c->shm->flags),
+                                           .flags = flags_of(c),
                                            .uid = mbr_load_relaxed(&c->shm->uid),
                                            .group = mbr_load_relaxed(&c->shm->group)};
         memcpy(out->name, c->name, sizeof(c->name));

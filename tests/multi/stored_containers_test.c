@@ -357,6 +357,147 @@ static void test_a_user_has_a_quota(void **state)
     await_gone("q63");
 }
 
+/* ---- as programs see it -----------------------------------------------------------------------
+ */
+
+struct visit {
+    uid_t uid;
+    gid_t group;
+    int wanted; /* of joining */
+};
+
+/* Becomes this user, with a rendezvous directory of his own. */
+static void become_user(uid_t uid, gid_t group)
+{
+    char dir[600];
+
+    (void)snprintf(dir, sizeof(dir), "%s/u%u", stage_dir(), uid);
+    CHECK(mkdir(dir, 0700) == 0 || errno == EEXIST);
+    CHECK_INT(chown(dir, uid, uid), 0);
+    CHECK_INT(setenv("MEMBRANE_DIR", dir, 1), 0);
+    CHECK_INT(setgroups(group != 0 ? 1 : 0, &group), 0);
+    CHECK_INT(setgid(uid), 0);
+    CHECK_INT(setuid(uid), 0);
+}
+
+/* Reads what the owner wrote, writes an answer, cannot destroy it, and leaves. */
+static void as_visitor(struct stage_actor *parent, void *argument)
+{
+    const struct visit *v = argument;
+    struct mbr_container_attr attr;
+    char text[16] = "";
+    int object;
+    int c;
+
+    become_user(v->uid, v->group);
+    c = mbr_container_join("shared");
+    CHECK_INT(v->wanted == 0 ? (c < 0 ? c : 0) : c, v->wanted);
+    if (c < 0)
+        return;
+    CHECK_INT(mbr_container_getattr(c, &attr), 0);
+    CHECK_INT(attr.group, GROUP);
+    CHECK_INT(attr.members, 2);
+    CHECK(attr.flags & MBR_CONTAINER_BROKERED);
+    object = mbr_object_join(c, "o");
+    CHECK(object >= 0);
+    CHECK_INT(mbr_object_read(object, 0, text, 6), 0);
+    CHECK(strcmp(text, "hello") == 0);
+    CHECK_INT(mbr_object_write(object, 100, "world", 6), 0);
+    CHECK_INT(mbr_container_destroy(c), -EACCES);
+    stage_say(parent, 1);
+    (void)stage_hear(parent);
+    CHECK_INT(mbr_container_leave(c), 0);
+}
+
+static void test_two_users_share(void **state)
+{
+    struct visit member = {MEMBER, GROUP, 0};
+    struct visit stranger = {STRANGER, 0, -EACCES};
+    struct stage_actor actor;
+    char text[16] = "";
+    int object;
+    int c;
+
+    (void)state;
+    if (!root)
+        skip();
+    c = mbr_container_create("shared", GROUP);
+    CHECK(c >= 0);
+    CHECK_INT(mbr_container_create("shared", GROUP), -EEXIST);
+    object = mbr_object_create(c, "o", 4096);
+    CHECK(object >= 0);
+    CHECK_INT(mbr_object_write(object, 0, "hello", 6), 0);
+    stage_spawn(&actor, as_visitor, &stranger);
+    stage_join_ok(&actor);
+    stage_spawn(&actor, as_visitor, &member);
+    CHECK_INT(stage_hear(&actor), 1);
+    CHECK_INT(mbr_object_read(object, 100, text, 6), 0);
+    CHECK(strcmp(text, "world") == 0);
+    CHECK_INT(mbr_container_destroy_until(c, 0), -ETIMEDOUT);
+    stage_say(&actor, 0);
+    stage_join_ok(&actor);
+    CHECK_INT(mbr_container_destroy(c), 0);
+    CHECK_INT(mbr_container_join("shared"), -ENOENT);
+}
+
+/* A member of another user is killed while it holds a block: who waits for it is freed. */
+static void as_holder(struct stage_actor *parent, void *argument)
+{
+    char *bytes = NULL;
+    int c;
+
+    (void)argument;
+    become_user(MEMBER, GROUP);
+    c = mbr_container_join("shared");
+    CHECK(c >= 0);
+    CHECK(mbr_object_get(mbr_object_join(c, "o"), 0, 10, &bytes) >= 0);
+    stage_say(parent, 1);
+    (void)stage_hear(parent);
+}
+
+static void test_a_dead_user_holds_nothing(void **state)
+{
+    struct stage_actor actor;
+    int object;
+    int c;
+
+    (void)state;
+    if (!root)
+        skip();
+    c = mbr_container_create("shared", GROUP);
+    object = mbr_object_create(c, "o", 4096);
+    CHECK(object >= 0);
+    stage_spawn(&actor, as_holder, NULL);
+    CHECK_INT(stage_hear(&actor), 1);
+    CHECK_INT(mbr_object_write_until(object, 0, "x", 1, 0), -ETIMEDOUT);
+    stage_kill(&actor);
+    CHECK_INT(mbr_object_write(object, 0, "x", 1), 0);
+    CHECK_INT(mbr_container_destroy(c), 0);
+}
+
+static void test_kept_for_later(void **state)
+{
+    struct mbr_container_options options = {.size = sizeof(options), .flags = MBR_CONTAINER_KEPT};
+    struct mbr_container_attr attr;
+    char byte = 0;
+    int c = mbr_container_create_with("later", -1, &options);
+    int object = mbr_object_create(c, "o", 4096);
+
+    (void)state;
+    CHECK(c >= 0 && object >= 0);
+    CHECK_INT(mbr_object_write(object, 5, "k", 1), 0);
+    CHECK_INT(mbr_container_leave(c), 0);
+    c = mbr_container_join("later");
+    CHECK(c >= 0);
+    CHECK_INT(mbr_container_getattr(c, &attr), 0);
+    CHECK_INT(attr.flags, MBR_CONTAINER_KEPT | MBR_CONTAINER_BROKERED);
+    CHECK_INT(attr.objects, 1);
+    CHECK_INT(mbr_object_read(mbr_object_join(c, "o"), 5, &byte, 1), 0);
+    CHECK_INT(byte, 'k');
+    CHECK_INT(mbr_container_destroy(c), 0);
+    CHECK_INT(mbr_container_join("later"), -ENOENT);
+}
+
 /* ---- live update ------------------------------------------------------------------------------
  */
 
@@ -403,6 +544,9 @@ static int run(int argc, char **argv)
         cmocka_unit_test(test_nonsense),
         cmocka_unit_test(test_only_the_group),
         cmocka_unit_test(test_a_user_has_a_quota),
+        cmocka_unit_test(test_two_users_share),
+        cmocka_unit_test(test_a_dead_user_holds_nothing),
+        cmocka_unit_test(test_kept_for_later),
         cmocka_unit_test(test_live_update),
     };
 

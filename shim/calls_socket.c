@@ -135,6 +135,7 @@ static int shutdown_ring(struct shim_conn *c, int fd, int how)
 SHIM_EXPORT int shutdown(int fd, int how)
 {
     struct shim_conn *c;
+    int error = errno;
     int r;
 
     shim_ready();
@@ -152,6 +153,8 @@ SHIM_EXPORT int shutdown(int fd, int how)
     else
         r = shutdown_ring(c, fd, how);
     shim_conn_put(c);
+    if (r == 0)
+        errno = error;
     return r;
 }
 

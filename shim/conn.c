@@ -42,23 +42,10 @@ void shim_settings_read(void)
 
 /* ---- locks ----------------------------------------------------------------------------------- */
 
-static void init_lock(struct shim_lock *l)
-{
-    pthread_mutexattr_t a;
-
-    pthread_mutexattr_init(&a);
-    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_ERRORCHECK);
-    pthread_mutex_init(&l->here, &a);
-    pthread_mutexattr_destroy(&a);
-    l->kin = NULL;
-}
-
 void shim_conn_locks(struct shim_conn *c)
 {
-    init_lock(&c->rx);
-    init_lock(&c->tx);
-    pthread_mutex_init(&c->park, NULL);
-    pthread_mutex_init(&c->up, NULL);
+    c->rx = c->tx = (struct shim_lock){0};
+    c->park = c->up = 0;
 }
 
 /* The same in the other processes. */
@@ -81,17 +68,17 @@ static int lock_kin(struct shim_conn *c, struct shim_lock *l, struct shim_kin *k
 
 int shim_lock(struct shim_conn *c, struct shim_lock *l, bool wait)
 {
-    int err = wait ? pthread_mutex_lock(&l->here) : pthread_mutex_trylock(&l->here);
+    int err = shim_latch(&l->here, wait);
     struct shim_kin *k;
 
-    if (err != 0)
-        return err == EBUSY ? -EAGAIN : -err;
+    if (err < 0)
+        return err;
     k = mbr_load_acquire(&c->kin);
     if (!shim_kin_others(k))
         return 0;
     err = lock_kin(c, l, k, wait);
     if (err < 0)
-        pthread_mutex_unlock(&l->here);
+        shim_unlatch(&l->here);
     return err;
 }
 
@@ -103,7 +90,7 @@ void shim_unlock(struct shim_lock *l)
         l->kin = NULL;
         pthread_mutex_unlock(m);
     }
-    pthread_mutex_unlock(&l->here);
+    shim_unlatch(&l->here);
 }
 
 void shim_call_end(struct shim_call *call)
@@ -236,7 +223,7 @@ void shim_conn_bye(struct shim_conn *c, int fd)
     if (mbr_load_relaxed(&c->epolls))
         shim_epoll_forget(c, fd);
     (void)shim_conn_pin(c);
-    if (c->named)
+    if (mbr_load_relaxed(&c->named))
         shim_upgrade_withdraw(c);
     if (mbr_load_acquire(&c->mode) == SHIM_RING && c->own != NULL && c->peer != NULL &&
         (c->kin == NULL || shim_kin_leave(c->kin) == 0))

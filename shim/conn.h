@@ -25,6 +25,7 @@
 
 #include "base/atomic.h"
 #include "kin.h"
+#include "latch.h"
 #include "shm/region.h"
 #include "spin.h"
 #include "stream_shm.h"
@@ -42,7 +43,7 @@ enum shim_role { SHIM_NOBODY = 0, SHIM_CLIENT = 1, SHIM_SERVER = 2 };
 /* One direction, locked against this process's threads and, if there is kin, against other
  * processes. */
 struct shim_lock {
-    pthread_mutex_t here; /* error-checking: a signal handler cannot wait for what it interrupted */
+    uint32_t here;        /* a latch: a signal handler cannot wait for what it interrupted */
     pthread_mutex_t *kin; /* held as well, or NULL; under here */
 };
 
@@ -78,7 +79,7 @@ struct shim_conn {
     uint64_t asked;     /* ticks when the kernel was last asked whether the peer lives */
 
     /* Sleeping; under park. */
-    pthread_mutex_t park;
+    uint32_t park;     /* a latch */
     uint32_t sleepers; /* who must be woken through the kernel when bytes come */
     uint32_t epoch;
     uint32_t pump; /* 1: a thread is blocked in the kernel and takes the wake-up bytes */
@@ -86,7 +87,7 @@ struct shim_conn {
     struct shim_spin spin;
 
     /* The upgrade; under up. */
-    pthread_mutex_t up;
+    uint32_t up; /* a latch */
     uint32_t ops;
     uint32_t epolls; /* memberships in epolls */
     struct mbr__region mine;

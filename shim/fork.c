@@ -47,13 +47,13 @@ static bool lock_all(struct shim_conn *c)
         shim_unlock(&c->rx);
         return false;
     }
-    pthread_mutex_lock(&c->park);
+    (void)shim_latch(&c->park, true);
     return true;
 }
 
 static void unlock_all(struct shim_conn *c)
 {
-    pthread_mutex_unlock(&c->park);
+    shim_unlatch(&c->park);
     shim_unlock(&c->tx);
     shim_unlock(&c->rx);
 }

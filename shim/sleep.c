@@ -38,24 +38,39 @@ static uint32_t next_epoch(struct shim_conn *c)
     return e != 0 ? e : mbr_fetch_add(epoch, 1) + 1;
 }
 
+/* A signal handler whose thread has it goes on without: it leaves things as it found them. */
+static bool park_lock(struct shim_conn *c)
+{
+    return shim_latch(&c->park, true) == 0;
+}
+
+static void park_unlock(struct shim_conn *c, bool mine)
+{
+    if (mine)
+        shim_unlatch(&c->park);
+}
+
 void shim_park(struct shim_conn *c)
 {
-    pthread_mutex_lock(&c->park);
-    c->sleepers++;
+    bool mine = park_lock(c);
+
+    mbr_fetch_add(&c->sleepers, 1);
     if (c->own != NULL)
         mbr_store_relaxed(&c->own->rx_parked, next_epoch(c));
-    pthread_mutex_unlock(&c->park);
+    park_unlock(c, mine);
     mbr_fence_full(); /* pair B: the caller looks once more */
 }
 
 void shim_unpark(struct shim_conn *c)
 {
-    pthread_mutex_lock(&c->park);
+    bool mine = park_lock(c);
+
     /* An end that still reads from the kernel cannot be awake: its peer's switch comes as a byte.
      * And if there are others, they may sleep. */
-    if (--c->sleepers == 0 && c->own != NULL && c->rx_ring && !shim_kin_crowd(c->kin))
+    if (mbr_fetch_add(&c->sleepers, UINT32_MAX) == 1 && c->own != NULL && c->rx_ring &&
+        !shim_kin_crowd(c->kin))
         mbr_store_relaxed(&c->own->rx_parked, (uint32_t)0);
-    pthread_mutex_unlock(&c->park);
+    park_unlock(c, mine);
 }
 
 void shim_park_tx(struct shim_conn *c)
@@ -67,17 +82,18 @@ void shim_park_tx(struct shim_conn *c)
 void shim_phase_locked(struct shim_conn *c)
 {
     const struct shim_half *peer = mbr_load_acquire(&c->peer);
+    bool mine;
 
     if (c->rx_ring || peer == NULL || !mbr_load_acquire(&peer->switched) ||
         mbr_load_relaxed(&peer->start) != *shim_rx_tcp(c))
         return;
     (void)shim_upgrade_done(c);
-    pthread_mutex_lock(&c->park);
+    mine = park_lock(c);
     mbr_store_release(&c->rx_ring, (uint32_t)1);
     mbr_store_relaxed(&c->own->rx_parked,
                       c->sleepers > 0 || shim_kin_crowd(c->kin) ? next_epoch(c) : 0);
     mbr_store_relaxed(&c->heat, (uint32_t)1);
-    pthread_mutex_unlock(&c->park);
+    park_unlock(c, mine);
     mbr_fence_full();
 }
 
@@ -115,11 +131,12 @@ static void kernel_end(struct shim_conn *c, ssize_t r, int error)
 
 static void took_bytes(struct shim_conn *c)
 {
-    pthread_mutex_lock(&c->park);
+    bool mine = park_lock(c);
+
     /* Somebody else may have been meant: whoever sleeps is to be woken by the next bytes, too. */
     if (c->sleepers > 0 || shim_kin_crowd(c->kin))
         mbr_store_relaxed(&c->own->rx_parked, next_epoch(c));
-    pthread_mutex_unlock(&c->park);
+    park_unlock(c, mine);
     if (mbr_load_relaxed(&c->epolls) > 0)
         mbr_store_relaxed(&c->heat, (uint32_t)1);
     mbr_fetch_add(&c->bell, 1);

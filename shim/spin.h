@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/atomic.h"
 #include "base/clock.h"
 
 #define SHIM_SPIN_YIELD_NS  2000u /* between two looks at whether somebody needs our CPU */
@@ -39,18 +40,20 @@ struct shim_spin {
 /* How long to look now, in nanoseconds; 0 not at all. */
 static inline uint64_t shim_spin_budget(const struct shim_spin *s)
 {
-    if (s->penance > 0)
+    if (mbr_load_relaxed(&s->penance) > 0)
         return 0;
-    return s->silent ? SHIM_SPIN_SILENT_NS : SHIM_SPIN_TALK_NS;
+    return mbr_load_relaxed(&s->silent) ? SHIM_SPIN_SILENT_NS : SHIM_SPIN_TALK_NS;
 }
 
 static inline void shim_spin_punish(struct shim_spin *s)
 {
-    s->vain = 0;
-    s->sentence = s->sentence == 0 ? SHIM_SPIN_LEAST : s->sentence * 2;
-    if (s->sentence > SHIM_SPIN_MOST)
-        s->sentence = SHIM_SPIN_MOST;
-    s->penance = s->sentence;
+    uint32_t last = mbr_load_relaxed(&s->sentence);
+    uint32_t next = last == 0 ? SHIM_SPIN_LEAST : last * 2;
+
+    mbr_store_relaxed(&s->vain, (uint32_t)0);
+    next = next < SHIM_SPIN_MOST ? next : SHIM_SPIN_MOST;
+    mbr_store_relaxed(&s->sentence, next);
+    mbr_store_relaxed(&s->penance, next);
 }
 
 /*
@@ -76,21 +79,33 @@ static inline bool shim_spin_yield(struct shim_spin *s, uint64_t *yielded, uint6
 
 static inline void shim_spin_won(struct shim_spin *s)
 {
-    s->silent = s->vain = 0;
-    if (s->sentence == 0 || ++s->wins < SHIM_SPIN_WINS)
+    uint32_t wins;
+
+    mbr_store_relaxed(&s->silent, (uint32_t)0);
+    mbr_store_relaxed(&s->vain, (uint32_t)0);
+    if (mbr_load_relaxed(&s->sentence) == 0)
         return;
-    s->wins = 0;
-    s->sentence /= 2;
+    wins = mbr_load_relaxed(&s->wins) + 1;
+    mbr_store_relaxed(&s->wins, wins % SHIM_SPIN_WINS);
+    if (wins >= SHIM_SPIN_WINS)
+        mbr_store_relaxed(&s->sentence, mbr_load_relaxed(&s->sentence) / 2);
 }
 
 /* A sleep of `slept` ns, after a look that found nothing, or after none. */
 static inline void shim_spin_slept(struct shim_spin *s, uint64_t slept)
 {
-    s->silent = slept >= SHIM_SPIN_SOON_NS;
-    if (s->penance > 0)
-        s->penance--;
-    else if (!s->silent && ++s->vain >= SHIM_SPIN_VAIN)
-        shim_spin_punish(s);
+    uint32_t penance = mbr_load_relaxed(&s->penance);
+    uint32_t vain = mbr_load_relaxed(&s->vain) + 1;
+    bool silent = slept >= SHIM_SPIN_SOON_NS;
+
+    mbr_store_relaxed(&s->silent, (uint32_t)silent);
+    if (penance > 0) {
+        mbr_store_relaxed(&s->penance, penance - 1);
+    } else if (!silent) {
+        mbr_store_relaxed(&s->vain, vain);
+        if (vain >= SHIM_SPIN_VAIN)
+            shim_spin_punish(s);
+    }
 }
 
 #endif

@@ -308,7 +308,7 @@ ssize_t shim_receive(struct shim_conn *c, int fd, const struct iovec *iov, int n
         return receive_kernel(fd, iov, n, flags);
     r = receive(c, fd, iov, n, flags);
     shim_heat(c, fd);
-    if (r > 0 && (c->named || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
+    if (r > 0 && (mbr_load_relaxed(&c->named) || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
         shim_upgrade(c, fd);
     errno = error;
     return r;
@@ -494,7 +494,7 @@ ssize_t shim_send(struct shim_conn *c, int fd, const struct iovec *iov, int n, i
     if (mbr_load_acquire(&c->mode) == SHIM_LOST)
         return -ECONNRESET;
     r = transmit(c, fd, iov, n, flags);
-    if (r > 0 && (c->named || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
+    if (r > 0 && (mbr_load_relaxed(&c->named) || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
         shim_upgrade(c, fd);
     errno = error;
     return r;

@@ -3,9 +3,8 @@
  * table.h says how it may be used. */
 #include "table.h"
 
-#include <pthread.h>
 #include <stddef.h>
-#include <sys/mman.h>
+#include <stdlib.h>
 
 #include "base/atomic.h"
 #include "conn.h"
@@ -17,7 +16,7 @@
 static struct shim_object **parts[PARTS];
 static int table_end;
 static struct shim_object *free_objects[3];
-static pthread_mutex_t free_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t free_latch;
 
 static struct shim_object **entry(int fd)
 {
@@ -38,12 +37,11 @@ static struct shim_object **entry_made(int fd)
         return NULL;
     if (mbr_load_acquire(&parts[fd / PART]) != NULL)
         return entry(fd);
-    fresh = mmap(NULL, PART * sizeof(struct shim_object *), PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (fresh == MAP_FAILED)
+    fresh = calloc(PART, sizeof(struct shim_object *));
+    if (fresh == NULL)
         return NULL;
     if (!mbr_cas(&parts[fd / PART], &have, (struct shim_object **)fresh))
-        munmap(fresh, PART * sizeof(struct shim_object *));
+        free(fresh);
     return entry(fd);
 }
 
@@ -140,27 +138,30 @@ int shim_table_end(void)
     return mbr_load_relaxed(&table_end);
 }
 
+/* A signal handler whose thread has the latch does without: it makes a new one, or lets it lie. */
 struct shim_object *shim_free_list_take(enum shim_kind kind)
 {
     struct shim_object *o;
 
-    pthread_mutex_lock(&free_lock);
+    if (shim_latch(&free_latch, true) < 0)
+        return NULL;
     o = free_objects[kind];
     if (o != NULL)
         free_objects[kind] = o->next_free;
-    pthread_mutex_unlock(&free_lock);
+    shim_unlatch(&free_latch);
     return o;
 }
 
 void shim_free_list_put(struct shim_object *o)
 {
-    pthread_mutex_lock(&free_lock);
+    if (shim_latch(&free_latch, true) < 0)
+        return;
     o->next_free = free_objects[o->kind];
     free_objects[o->kind] = o;
-    pthread_mutex_unlock(&free_lock);
+    shim_unlatch(&free_latch);
 }
 
 void shim_table_forked(void)
 {
-    pthread_mutex_init(&free_lock, NULL);
+    free_latch = 0;
 }

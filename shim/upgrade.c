@@ -35,7 +35,7 @@
 #define DECIDE_LOOKS 1000000 /* at a client that was asked to make up its mind: milliseconds */
 #define CAPACITY_MAX (1u << 30)
 
-static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t names_latch;
 static struct mbr__names names = {.dir = -1};
 
 /* ---- the connection's name ------------------------------------------------------------------- */
@@ -121,10 +121,28 @@ static void add_letter(char *name, char letter)
 
 /* ---- the directory --------------------------------------------------------------------------- */
 
-/* Under names_lock: the directory, open. */
+/* A link of a process that was killed before its connection had moved. */
+static int sweep(void *arg, const char *file)
+{
+    struct mbr__link l;
+
+    (void)arg;
+    if (strncmp(file, "tcp.", 4) == 0 && mbr__names_read(&names, file, &l) == 0 &&
+        mbr__proc_alive(&l.owner) == 0)
+        (void)unlinkat(names.dir, file, 0);
+    return 0;
+}
+
+/* Under names_latch: the directory, open. Each process that comes to use it tidies up, so that what
+ * killed ones leave there does not pile up. */
 static bool directory(void)
 {
-    return names.dir >= 0 || mbr__names_open(&names) == 0;
+    if (names.dir >= 0)
+        return true;
+    if (mbr__names_open(&names) < 0)
+        return false;
+    (void)mbr__names_each(&names, sweep, NULL);
+    return true;
 }
 
 /* No other connection has this name as long as ours is open, so the directory's lock, which keeps
@@ -137,7 +155,6 @@ static int publish(const char *name, const struct mbr__link *link)
 
     if (err < 0)
         return err;
-    pthread_mutex_lock(&names_lock);
     if (!directory())
         err = -ENOENT;
     else if (symlinkat(text, names.dir, name) == 0)
@@ -146,22 +163,15 @@ static int publish(const char *name, const struct mbr__link *link)
         err = symlinkat(text, names.dir, name) < 0 ? -errno : 0;
     else
         err = -errno;
-    pthread_mutex_unlock(&names_lock);
     return err;
 }
 
 static int find(const char *name, struct mbr__link *out)
 {
-    int err = -ENOENT;
-
-    pthread_mutex_lock(&names_lock);
-    if (directory())
-        err = mbr__names_read(&names, name, out);
-    pthread_mutex_unlock(&names_lock);
-    return err;
+    return directory() ? mbr__names_read(&names, name, out) : -ENOENT;
 }
 
-/* Removes our link, if it is still ours. */
+/* Removes our link, if it is still ours. Under names_latch. */
 static void withdraw(struct shim_conn *c)
 {
     const char *name = c->name;
@@ -169,12 +179,10 @@ static void withdraw(struct shim_conn *c)
 
     if (!c->named || c->own == NULL)
         return;
-    c->named = 0;
-    pthread_mutex_lock(&names_lock);
+    mbr_store_relaxed(&c->named, (uint32_t)0);
     if (directory() && mbr__names_read(&names, name, &l) == 0 && l.id[0] == c->own->id[0] &&
         l.id[1] == c->own->id[1])
         (void)unlinkat(names.dir, name, 0);
-    pthread_mutex_unlock(&names_lock);
 }
 
 /* ---- the regions ----------------------------------------------------------------------------- */
@@ -195,10 +203,10 @@ static int make_region(struct shim_conn *c, const uint64_t peer_id[2])
     half->rx_parked = 1; /* reads from the kernel: the first byte of the ring is announced there */
     half->magic = SHIM_HALF_MAGIC;
     c->size = shim_settings.capacity;
-    pthread_mutex_lock(&c->park);
+    (void)shim_latch(&c->park, true);
     c->epoch = 1;
     c->own = half;
-    pthread_mutex_unlock(&c->park);
+    shim_unlatch(&c->park);
     return 0;
 }
 
@@ -237,7 +245,7 @@ static int offer(struct shim_conn *c, int fd, const char *name, const uint64_t p
         err = publish(name, &l);
     if (err == 0) {
         snprintf(c->name, sizeof(c->name), "%s", name);
-        c->named = 1;
+        mbr_store_relaxed(&c->named, (uint32_t)1);
     }
     return err;
 }
@@ -348,26 +356,47 @@ static void server_step(struct shim_conn *c, int fd, char *name)
         (void)shim_conn_pin(c);
 }
 
-void shim_upgrade(struct shim_conn *c, int fd)
+/* With ops 0 it is only tidied up. Under up and names_latch. */
+static void step(struct shim_conn *c, int fd, uint32_t ops)
 {
     char name[MBR__NAME_MAX];
-    uint32_t ops;
 
-    if (pthread_mutex_trylock(&c->up) != 0)
-        return;
-    ops = ++c->ops;
     if (mbr_load_acquire(&c->mode) == SHIM_RING && c->named)
         finish(c);
-    if (mbr_load_acquire(&c->mode) == SHIM_ELIGIBLE && ops >= FIRST_OP &&
-        (ops <= EACH_TILL || (ops & (ops - 1)) == 0)) {
-        if (ops >= LAST_OP || !name_of(c, fd, name))
-            (void)shim_conn_pin(c);
-        else if (c->role == SHIM_CLIENT)
-            client_step(c, fd, name);
-        else
-            server_step(c, fd, name);
+    if (mbr_load_acquire(&c->mode) != SHIM_ELIGIBLE || ops == 0)
+        return;
+    if (ops >= LAST_OP || !name_of(c, fd, name))
+        (void)shim_conn_pin(c);
+    else if (c->role == SHIM_CLIENT)
+        client_step(c, fd, name);
+    else
+        server_step(c, fd, name);
+}
+
+static bool is_turn(uint32_t ops)
+{
+    return ops >= FIRST_OP && (ops <= EACH_TILL || (ops & (ops - 1)) == 0);
+}
+
+void shim_upgrade(struct shim_conn *c, int fd)
+{
+    uint32_t ops;
+    int cancel;
+
+    if (shim_latch(&c->up, false) < 0)
+        return;
+    ops = ++c->ops;
+    /* Somebody else is in the directory (this thread, if a signal handler sends): at the next
+     * transfer, then. A cancelled thread leaves when all is done. */
+    if ((is_turn(ops) || c->named) && shim_latch(&names_latch, false) == 0) {
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+        step(c, fd, is_turn(ops) ? ops : 0);
+        pthread_setcancelstate(cancel, &cancel);
+        shim_unlatch(&names_latch);
+    } else if (is_turn(ops)) {
+        c->ops--;
     }
-    pthread_mutex_unlock(&c->up);
+    shim_unlatch(&c->up);
 }
 
 bool shim_conn_pin(struct shim_conn *c)
@@ -390,9 +419,15 @@ bool shim_conn_pin(struct shim_conn *c)
 
 void shim_upgrade_withdraw(struct shim_conn *c)
 {
-    pthread_mutex_lock(&c->up);
+    /* In a signal handler whose thread has one of them: it does not go on before we are done. */
+    bool up = shim_latch(&c->up, true) == 0;
+    bool mine = shim_latch(&names_latch, true) == 0;
+
     withdraw(c);
-    pthread_mutex_unlock(&c->up);
+    if (mine)
+        shim_unlatch(&names_latch);
+    if (up)
+        shim_unlatch(&c->up);
 }
 
 void shim_upgrade_drop(struct shim_conn *c)
@@ -406,6 +441,6 @@ void shim_upgrade_drop(struct shim_conn *c)
 
 void shim_upgrade_forked(void)
 {
-    pthread_mutex_init(&names_lock, NULL);
+    names_latch = 0;
     mbr__names_close(&names);
 }

@@ -269,6 +269,8 @@ static void parent_goes_on(int what)
         if (what == 1)
             exit(0);
         if (what == 2)
+            unsetenv("LD_PRELOAD"); /* a sanitizer's shim does not fit into true */
+        if (what == 2)
             execlp("true", "true", (char *)NULL);
         if (what == 4 && (recv(b, buf, 8, MSG_WAITALL) != 8 || write(b, "answer", 6) != 6))
             _exit(6);

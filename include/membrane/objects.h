@@ -203,8 +203,10 @@ MBR_API int mbr_object_resize_until(int object, size_t size, uint64_t deadline_n
  * Errors of all: -ERANGE it reaches beyond the object's end (or overflows).
  * In place: -EOWNERDEAD a writer was killed while it wrote a block of it: told once for each such
  * block, to whoever comes first; -ENOTRECOVERABLE after that, until mbr_object_repair(). A write of
- * whole blocks needs no repair. -EDEADLK this thread... is not detected: who waits for his own
- * access waits for ever.
+ * whole blocks needs no repair.
+ * Readers wait behind a writer that waits, but for a thread that has an access to the block
+ * already: it may read it once more. Who writes what he has access to, by himself, waits for
+ * himself: give it back first, or use mbr_object_edit().
  */
 
 /* Copies `size` bytes into the object, as one: no reader sees part of it. 0. */

@@ -57,6 +57,24 @@ static inline void give_hold(struct mbr__container *c, uint32_t hold)
     (void)mbr_fetch_and(&c->holds[hold / 64], ~(UINT64_C(1) << hold % 64));
 }
 
+static __attribute__((noinline)) uint32_t name_thread(uint32_t *own)
+{
+    static uint32_t last;
+
+    do
+        *own = mbr_fetch_add(&last, 1) + 1;
+    while (*own == 0);
+    return *own;
+}
+
+/* A number that no other thread of this process has, never 0. */
+static inline uint32_t thread_number(void)
+{
+    static __thread uint32_t own __attribute__((tls_model("initial-exec")));
+
+    return __builtin_expect(own != 0, 1) ? own : name_thread(&own);
+}
+
 static inline int new_hold(struct mbr__container *c, uint32_t *out)
 {
     uint32_t hold = 0;
@@ -71,6 +89,7 @@ static inline int new_hold(struct mbr__container *c, uint32_t *out)
             return rc;
         }
     }
+    mbr_store_relaxed(&mbr__holds_at(c, c->world.self)[hold].thread, thread_number());
     *out = hold;
     return 0;
 }

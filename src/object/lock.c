@@ -438,6 +438,26 @@ uint32_t mbr__lock_repair(const struct mbr__lock_set *s, uint32_t first, uint32_
 
 /* ---- readers --------------------------------------------------------------------------------- */
 
+/*
+ * Whether this thread reads the block already, through another hold. The writer that is in our way
+ * waits for that one then, and will see ours, which was stated while the other still was there. Of
+ * another thread's hold that could not be said: it may only be about to see the writer, too.
+ */
+static bool reads_already(const struct attempt *a, uint32_t block)
+{
+    struct mbr__lock_world *w = a->s->world;
+    uint32_t thread = mbr_load_relaxed(&a->own->thread);
+    struct mbr__hold *holds;
+    uint32_t n = thread != 0 ? holds_of(w, w->self, &holds) : 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (&holds[i] != a->own && mbr_load_relaxed(&holds[i].thread) == thread &&
+            reads(a->s, mbr_load_acquire(&holds[i].what), block)) /* no pair: it is our own */
+            return true;
+    }
+    return false;
+}
+
 /* Says that we read all blocks and looks who is in the way from `from` on: the first such block, or
  * the end. What is before `from` is ours already. */
 static uint32_t enter(struct attempt *a, uint32_t from)
@@ -454,7 +474,8 @@ static uint32_t enter(struct attempt *a, uint32_t from)
             (void)mbr_fetch_or(&l->readers[self / 64], bit);
             mbr_fence_full(); /* pair B: a writer that has not seen the bit is seen by us */
         }
-        if ((mbr_load_acquire(&l->writer) | mbr_load_relaxed(&l->next)) != 0) /* pair A */
+        if ((mbr_load_acquire(&l->writer) | mbr_load_relaxed(&l->next)) != 0 && /* pair A */
+            !reads_already(a, b))
             return b;
     }
     return a->end;

@@ -11,7 +11,8 @@
  * releases a block as its writer grants it to the readers that wait for it before the next writer
  * can take it, so readers are not starved either. A writer that was woken and finds the word taken
  * once more reserves it (`next`), so writers do not starve each other; before that whoever is
- * awake may have it, which saves a change of process for each short write.
+ * awake may have it, which saves a change of process for each short write. A thread that reads a
+ * block already may read it once more although a writer waits: that writer waits for it.
  *
  * Sleeping: on the futex `turn` of the block, for at most MBR__LOCK_LOOK_NS at a time; then the
  * sleeper looks whether whom it waits for lives (and whether he holds the block at all), and buries
@@ -84,12 +85,12 @@ static inline uint32_t mbr__holder_slot(uint32_t holder)
 /*
  * Takes blocks [first, first + count), count at least 1, all of them within the locks, as a reader
  * or as a writer, with hold number `hold` of our own member, which nothing else uses meanwhile. The
- * caller has made sure that member.holds is above `hold`. Returns 0; -ETIMEDOUT at the deadline
- * (CLOCK_MONOTONIC ns, 0 not at all, MBR_FOREVER never) with nothing held; -EOWNERDEAD or
- * -ENOTRECOVERABLE a block is torn, nothing held: the first only to the one that changes `torn`
- * from 1 to 2; -EPROTO somebody has written to our hold, nothing held. A writer that will write all
- * of a block (`whole_first` to `whole_end`, blocks) is not told of those. A hold that is dead is
- * buried even if the deadline does not allow to wait.
+ * caller has made sure that member.holds is above `hold`, and has set its `thread`. Returns 0;
+ * -ETIMEDOUT at the deadline (CLOCK_MONOTONIC ns, 0 not at all, MBR_FOREVER never) with nothing
+ * held; -EOWNERDEAD or -ENOTRECOVERABLE a block is torn, nothing held: the first only to the one
+ * that changes `torn` from 1 to 2; -EPROTO somebody has written to our hold, nothing held. A writer
+ * that will write all of a block (`whole_first` to `whole_end`, blocks) is not told of those. A
+ * hold that is dead is buried even if the deadline does not allow to wait.
  */
 int mbr__lock_read(const struct mbr__lock_set *s, uint32_t hold, uint32_t first, uint32_t count,
                    uint64_t deadline);

@@ -107,12 +107,13 @@ struct mbr__block_lock {
  *     bits 59 to 63  flags; 0 as a whole: nothing
  *
  * ticket: the mbr__holder() of this attempt to write, written before `what`: only a word that is
- * equal to it was taken by this hold.
+ * equal to it was taken by this hold. thread: which thread of the member it was taken by, for that
+ * member alone; 0 unknown.
  */
 struct mbr__hold {
     uint64_t what;
     uint32_t ticket;
-    uint32_t reserved;
+    uint32_t thread;
 };
 #define MBR__HOLD_HELD_SHIFT   16
 #define MBR__HOLD_OBJECT_SHIFT 38

@@ -343,6 +343,55 @@ static void test_access(void **state)
     assert_int_equal(mbr_container_leave(c), 0);
 }
 
+/* ---- reading once more ---- */
+
+static void *await_writer(void *arg)
+{
+    int object = *(int *)arg;
+    char *bytes;
+    int access;
+
+    while ((access = mbr_object_get_until(object, 0, 1, &bytes, 0)) >= 0)
+        (void)mbr_object_put(access);
+    assert_int_equal(access, -ETIMEDOUT);
+    return NULL;
+}
+
+static int child_writes(void *arg)
+{
+    int c = mbr_container_join("c");
+
+    (void)arg;
+    CHILD(mbr_object_write(mbr_object_join(c, "o"), 0, "w", 1) == 0);
+    return 0;
+}
+
+/* A writer waits for us: other readers wait behind it, but we may read what we read already. */
+static void test_read_once_more(void **state)
+{
+    int c = mbr_container_create("c", -1);
+    int object = mbr_object_create(c, "o", 2 * MBR_OBJECT_BLOCK);
+    pthread_t other;
+    char *bytes;
+    int first;
+    int again;
+    pid_t writer;
+
+    (void)state;
+    first = mbr_object_get(object, 0, 10, &bytes);
+    assert_true(first >= 0);
+    writer = object_test_child(child_writes, NULL);
+    assert_int_equal(pthread_create(&other, NULL, await_writer, &object), 0);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    again = mbr_object_get_until(object, 5, MBR_OBJECT_BLOCK, &bytes, 0);
+    assert_true(again >= 0);
+    assert_int_equal(mbr_object_put(first), 0);
+    assert_int_equal(bytes[0], 0); /* the writer waits for this one, too */
+    assert_int_equal(mbr_object_put(again), 0);
+    assert_int_equal(object_test_wait(writer), 0);
+    assert_int_equal(mbr_container_destroy(c), 0);
+}
+
 static void test_access_max(void **state)
 {
     int c = mbr_container_create("c", -1);
@@ -572,23 +621,12 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, object_test_setup, object_test_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_names),
-        T(test_create_join_leave),
-        T(test_numbers),
-        T(test_arguments),
-        T(test_destroy_container),
-        T(test_objects),
-        T(test_unlink),
-        T(test_destroy_object),
-        T(test_regions),
-        T(test_access),
-        T(test_access_max),
-        T(test_resize),
-        T(test_too_large),
-        T(test_fork),
-        T(test_death),
-        T(test_first_member_dies),
-        T(test_all_die),
+        T(test_names),     T(test_create_join_leave), T(test_numbers),
+        T(test_arguments), T(test_destroy_container), T(test_objects),
+        T(test_unlink),    T(test_destroy_object),    T(test_regions),
+        T(test_access),    T(test_read_once_more),    T(test_access_max),
+        T(test_resize),    T(test_too_large),         T(test_fork),
+        T(test_death),     T(test_first_member_dies), T(test_all_die),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

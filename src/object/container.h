@@ -52,9 +52,10 @@ struct mbr__container {
     pthread_mutex_t maps; /* of making views (data.h) and growing holds */
 
     /* without a lock */
-    uint32_t accesses;        /* open */
-    uint32_t holds_allocated; /* holds of ours that have memory */
-    uint64_t holds[MBR__OBJ_HOLDS / 64];
+    struct mbr__hold *own_holds; /* once we are a member */
+    uint32_t more_accesses;      /* open ones that have not a hold of their own number */
+    uint32_t holds_allocated;    /* holds of ours that have memory */
+    uint64_t holds[MBR__OBJ_HOLDS / 2 / 64]; /* which of the others are taken */
 
     /* How others find it: by links in this directory, or through membraned, where `session` says
      * that we are a member (broker.h); -1: by links. */

@@ -20,6 +20,13 @@ struct mbr__view {
     uint8_t *far;
     uint64_t far_size;
     struct mbr__view *older;
+    /* For the short way of mbr_object_get() (io.c): how many bytes it may reach, 0 none; our holds;
+     * what a hold of one block says, without the block; our bit in a lock. */
+    uint64_t quick;
+    struct mbr__hold *own_holds;
+    uint64_t hold_of_one;
+    uint64_t reader_bit;
+    uint64_t reader_at; /* bytes into the lock */
 };
 
 /* Blocks, or parts of one, in `size` bytes. */

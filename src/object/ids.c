@@ -16,6 +16,14 @@
 
 struct mbr__process *mbr__process_state;
 
+static const uint32_t no_mark;
+static struct {
+    uint32_t mark;
+    const uint32_t *page;
+} nobody = {1, &no_mark};
+static_assert(offsetof(struct mbr__process, page) == sizeof(void *), "as in nobody");
+struct mbr__process *mbr__process_quick = (struct mbr__process *)(void *)&nobody;
+
 /* ---- bitmaps --------------------------------------------------------------------------------- */
 
 /* Sets the bits above a leaf that has become full. */
@@ -24,6 +32,8 @@ static void mark_full(struct mbr__ids *ids, uint32_t leaf)
     uint32_t mid = leaf / 64;
     uint64_t bit = UINT64_C(1) << leaf % 64;
 
+    if (leaf == 0)
+        return;
     (void)mbr_fetch_or(&ids->mid[mid], bit);
     mbr_fence_full(); /* pair B with mbr__ids_give() */
     if (mbr_load_relaxed(&ids->leaf[leaf]) != FULL)
@@ -91,6 +101,12 @@ static int claim(struct mbr__ids *ids)
     return id;
 }
 
+void mbr__ids_init(struct mbr__ids *ids, uint32_t limit)
+{
+    ids->limit = limit;
+    ids->mid[0] = 1; /* find_leaf() never finds the first one, claim() has tried it */
+}
+
 /* ---- numbers --------------------------------------------------------------------------------- */
 
 static int make_chunk(struct mbr__ids *ids, uint32_t chunk)
@@ -128,7 +144,7 @@ void mbr__ids_give(struct mbr__ids *ids, uint32_t id)
 {
     uint32_t leaf = id / 64;
 
-    if (__builtin_expect(mbr_fetch_and(&ids->leaf[leaf], ~(UINT64_C(1) << id % 64)) != FULL, 1))
+    if (mbr_fetch_and(&ids->leaf[leaf], ~(UINT64_C(1) << id % 64)) != FULL || leaf == 0)
         return;
     mbr_fence_full(); /* pair B with mark_full() */
     (void)mbr_fetch_and(&ids->mid[leaf / 64], ~(UINT64_C(1) << leaf % 64));
@@ -140,9 +156,9 @@ void mbr__ids_give(struct mbr__ids *ids, uint32_t id)
 
 /* A forked child keeps the memory of its parent's containers alive unless it closes it. It may have
  * done that itself, and have something else there. */
-static void close_inherited(const struct mbr__process *parent)
+static void close_inherited(struct mbr__process *parent)
 {
-    const struct mbr__ids *ids = &parent->ids[MBR__KIND_CONTAINER];
+    struct mbr__ids *ids = &parent->ids[MBR__KIND_CONTAINER];
 
     for (int id = 0; mbr__ids_at(ids, id) != NULL; id += 1) {
         const struct mbr__handle *h = mbr__ids_at(ids, id);
@@ -159,7 +175,7 @@ static void init_ids(struct mbr__process *p)
     static const uint32_t limits[MBR__KINDS] = {4096, MBR__IDS_MAX, 1u << 16, 4096};
 
     for (int k = 0; k < MBR__KINDS; k++)
-        p->ids[k].limit = limits[k];
+        mbr__ids_init(&p->ids[k], limits[k]);
 }
 
 int mbr__process_get(struct mbr__process **out)
@@ -176,6 +192,7 @@ int mbr__process_get(struct mbr__process **out)
     if (p == NULL)
         return -ENOMEM;
     p->mark = mark;
+    p->page = mbr_load_acquire(&mbr__fork_page);
     p->parent = seen;
     (void)pthread_mutex_init(&p->lock, NULL);
     mbr__list_init(&p->containers);
@@ -189,7 +206,16 @@ int mbr__process_get(struct mbr__process **out)
         free(p);
         *out = seen;
     }
+    mbr_store_release(&mbr__process_quick, *out); /* pair A with get() and put() in io.c */
     return 0;
+}
+
+struct mbr__process *mbr__process_own_slow(void)
+{
+    struct mbr__process *p = mbr_load_acquire(&mbr__process_state);
+
+    /* Where the kernel cannot wipe pages, the page never has the mark. */
+    return p != NULL && p->mark == mbr__fork_mark() ? p : NULL;
 }
 
 /* ---- handles --------------------------------------------------------------------------------- */

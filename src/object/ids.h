@@ -29,13 +29,15 @@
 
 /* Which numbers are taken: bit b of leaf[w] is number 64 * w + b; a bit of mid says that its leaf
  * is full, one of root that its word of mid is. Those are hints that are never wrong for long: who
- * fills a word sets the bit and looks again, who empties it clears the bit afterwards (pair B). */
+ * fills a word sets the bit and looks again, who empties it clears the bit afterwards (pair B). The
+ * first leaf is always looked at and has no hint: its numbers are given back by clearing a bit. */
 struct mbr__ids {
     uint64_t limit; /* a multiple of 64 */
     uint64_t leaf[MBR__IDS_MAX / 64];
     uint64_t mid[MBR__IDS_MAX / 64 / 64];
     uint64_t root[MBR__IDS_MAX / 64 / 64 / 64];
-    uint8_t *chunks[MBR__IDS_MAX >> MBR__IDS_CHUNK_BITS];
+    uint8_t *chunks[MBR__IDS_MAX >> MBR__IDS_CHUNK_BITS]; /* of slots, the first one is below */
+    uint8_t first[MBR__IDS_SLOT << MBR__IDS_CHUNK_BITS];
 };
 
 enum mbr__kind {
@@ -48,6 +50,7 @@ enum mbr__kind {
 
 struct mbr__process {
     uint32_t mark;               /* mbr__fork_mark() */
+    const uint32_t *page;        /* reads as the mark in this process only, or never */
     struct mbr__process *parent; /* of the process it was forked from, or NULL */
     pthread_mutex_t lock;        /* of containers; never held while anything is waited for */
     struct mbr__list containers; /* struct mbr__container */
@@ -57,9 +60,18 @@ struct mbr__process {
 /* The state of the calling process, or of an ancestor, or NULL. */
 extern struct mbr__process *mbr__process_state;
 
+/*
+ * The same, or if there is none, one of which only mark and page are there and differ. So whoever
+ * finds that they are the same has the state of the calling process.
+ */
+extern struct mbr__process *mbr__process_quick;
+
 /* The state of the calling process, made if need be; then the descriptors that were inherited with
  * its parent's containers are closed. -ENOMEM. */
 int mbr__process_get(struct mbr__process **out);
+
+/* An empty set of at most `limit` numbers, a multiple of 64; of zeroed memory. */
+void mbr__ids_init(struct mbr__ids *ids, uint32_t limit);
 
 /* The lowest free number, and its slot. -EMFILE all are taken, -ENOMEM. */
 int mbr__ids_take(struct mbr__ids *ids, uint32_t *id, void **slot);
@@ -67,17 +79,18 @@ int mbr__ids_take(struct mbr__ids *ids, uint32_t *id, void **slot);
 void mbr__ids_give(struct mbr__ids *ids, uint32_t id);
 
 /* The slot of a number, NULL if there is none yet. Any int. */
-static inline void *mbr__ids_at(const struct mbr__ids *ids, int id)
+static inline void *mbr__ids_at(struct mbr__ids *ids, int id)
 {
+    uint32_t i = (uint32_t)id;
     uint8_t *chunk;
 
-    if ((uint32_t)id >= ids->limit)
+    if (__builtin_expect(i < 1u << MBR__IDS_CHUNK_BITS, 1))
+        return ids->first + MBR__IDS_SLOT * i;
+    if (i >= ids->limit)
         return NULL;
     /* Pair A with the compare-and-swap in ids.c. */
-    chunk = mbr_load_acquire(&ids->chunks[(uint32_t)id >> MBR__IDS_CHUNK_BITS]);
-    return chunk == NULL
-               ? NULL
-               : chunk + MBR__IDS_SLOT * ((uint32_t)id & ((1u << MBR__IDS_CHUNK_BITS) - 1));
+    chunk = mbr_load_acquire(&ids->chunks[i >> MBR__IDS_CHUNK_BITS]);
+    return chunk == NULL ? NULL : chunk + MBR__IDS_SLOT * (i & ((1u << MBR__IDS_CHUNK_BITS) - 1));
 }
 
 /*
@@ -120,30 +133,55 @@ int mbr__handle_missing(enum mbr__kind kind, int id);
 /* Wakes who waits in mbr__handle_drain(). */
 void mbr__handle_wake(struct mbr__handle *h);
 
+/* As below; true: the caller is to wake them. (Written so that the compiler needs no more than a
+ * subtraction and a look at the sign.) */
+static inline bool mbr__handle_exits(struct mbr__handle *h)
+{
+    return (int32_t)(mbr_fetch_add(&h->word, UINT32_MAX) + UINT32_MAX) >= 0;
+}
+
 static inline void mbr__handle_exit(struct mbr__handle *h)
 {
-    if (__builtin_expect((mbr_fetch_add(&h->word, UINT32_MAX) & MBR__CLOSING) != 0, 0))
+    if (__builtin_expect(mbr__handle_exits(h), 0))
         mbr__handle_wake(h);
 }
 
-/* Finds a number and goes inside: it stays until mbr__handle_exit(). -EBADF, -EPERM. */
-static inline int mbr__handle_enter(enum mbr__kind kind, int id, struct mbr__handle **out)
+/* The state if it is that of the calling process, else NULL. */
+struct mbr__process *mbr__process_own_slow(void);
+static inline struct mbr__process *mbr__process_own(void)
 {
     /* Pair A with the compare-and-swap in mbr__process_get(). */
     struct mbr__process *p = mbr_load_acquire(&mbr__process_state);
+
+    if (__builtin_expect(p == NULL || mbr_load_relaxed(p->page) != p->mark, 0))
+        return mbr__process_own_slow();
+    return p;
+}
+
+/* Finds a number and goes inside: it stays until mbr__handle_exit(). -EBADF, -EPERM. `p` is what
+ * mbr__process_own() says. */
+static inline int mbr__handle_enter_of(struct mbr__process *p, enum mbr__kind kind, int id,
+                                       struct mbr__handle **out)
+{
     struct mbr__handle *h;
 
-    if (__builtin_expect(p == NULL || p->mark != mbr__fork_mark(), 0))
+    if (__builtin_expect(p == NULL, 0))
         return mbr__handle_missing(kind, id);
     h = mbr__ids_at(&p->ids[kind], id);
     if (__builtin_expect(h == NULL, 0))
         return mbr__handle_missing(kind, id);
-    if (__builtin_expect((mbr_fetch_add(&h->word, 1) & MBR__OPEN) == 0, 0)) {
+    /* Not open: its sign says so before and after. */
+    if (__builtin_expect((int32_t)(mbr_fetch_add(&h->word, 1) + 1) >= 0, 0)) {
         mbr__handle_exit(h);
         return mbr__handle_missing(kind, id);
     }
     *out = h;
     return 0;
+}
+
+static inline int mbr__handle_enter(enum mbr__kind kind, int id, struct mbr__handle **out)
+{
+    return mbr__handle_enter_of(mbr__process_own(), kind, id, out);
 }
 
 /* Closes a number: nobody can enter any more; the caller drains and frees it. -EBADF, -EPERM: not

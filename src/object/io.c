@@ -10,9 +10,22 @@
 
 #include "base/clock.h"
 
+/* Accesses with numbers below this can be got the short way: the first word of the numbers. */
+#define MBR__QUICK     64u
 #define HOLDS_PER_PAGE (MBR__OBJ_PAGE / sizeof(struct mbr__hold))
 
 /* ---- holds ----------------------------------------------------------------------------------- */
+
+/* A number that no other thread of this process has; 0 not yet. */
+static __thread uint32_t thread_number __attribute__((tls_model("initial-exec")));
+
+static void name_thread(void)
+{
+    static uint32_t last;
+
+    while (thread_number == 0)
+        thread_number = mbr_fetch_add(&last, 1) + 1;
+}
 
 /* The memory of a hold that was never used, and others' knowledge of it. */
 static int extend_holds(struct mbr__container *c, uint32_t hold)
@@ -35,9 +48,23 @@ static int extend_holds(struct mbr__container *c, uint32_t hold)
     return rc;
 }
 
-static inline int take_hold(struct mbr__container *c, uint32_t *out)
+/* Makes a hold ready for use. */
+static int prepare_hold(struct mbr__container *c, uint32_t hold)
 {
-    for (uint32_t w = 0; w < MBR__OBJ_HOLDS / 64; w++) {
+    int rc = hold < mbr_load_relaxed(&mbr__member_at(c, c->world.self)->holds)
+                 ? 0
+                 : extend_holds(c, hold);
+
+    if (rc < 0)
+        return rc;
+    name_thread();
+    mbr_store_relaxed(&c->own_holds[hold].thread, thread_number);
+    return 0;
+}
+
+static int take_odd(struct mbr__container *c, uint32_t *out)
+{
+    for (uint32_t w = 0; w < MBR__OBJ_HOLDS / 2 / 64; w++) {
         uint64_t seen = mbr_load_relaxed(&c->holds[w]);
 
         while (seen != UINT64_MAX) {
@@ -45,53 +72,32 @@ static inline int take_hold(struct mbr__container *c, uint32_t *out)
 
             if (!mbr_cas(&c->holds[w], &seen, seen | UINT64_C(1) << b))
                 continue;
-            *out = w * 64 + b;
+            *out = 2 * (w * 64 + b) + 1;
             return 0;
         }
     }
     return -EMFILE;
 }
 
-static inline void give_hold(struct mbr__container *c, uint32_t hold)
+static void give_hold(struct mbr__container *c, uint32_t hold)
 {
-    (void)mbr_fetch_and(&c->holds[hold / 64], ~(UINT64_C(1) << hold % 64));
+    if (hold % 2 != 0)
+        (void)mbr_fetch_and(&c->holds[hold / 2 / 64], ~(UINT64_C(1) << hold / 2 % 64));
 }
 
-static __attribute__((noinline)) uint32_t name_thread(uint32_t *own)
-{
-    static uint32_t last;
-
-    do
-        *own = mbr_fetch_add(&last, 1) + 1;
-    while (*own == 0);
-    return *own;
-}
-
-/* A number that no other thread of this process has, never 0. */
-static inline uint32_t thread_number(void)
-{
-    static __thread uint32_t own __attribute__((tls_model("initial-exec")));
-
-    return __builtin_expect(own != 0, 1) ? own : name_thread(&own);
-}
-
-static inline int new_hold(struct mbr__container *c, uint32_t *out)
+static int new_hold(struct mbr__container *c, uint32_t *out)
 {
     uint32_t hold = 0;
-    int rc = take_hold(c, &hold);
+    int rc = take_odd(c, &hold);
 
-    if (__builtin_expect(rc < 0, 0))
+    if (rc < 0)
         return rc;
-    if (__builtin_expect(hold >= mbr_load_relaxed(&mbr__member_at(c, c->world.self)->holds), 0)) {
-        rc = extend_holds(c, hold);
-        if (rc < 0) {
-            give_hold(c, hold);
-            return rc;
-        }
-    }
-    mbr_store_relaxed(&mbr__holds_at(c, c->world.self)[hold].thread, thread_number());
-    *out = hold;
-    return 0;
+    rc = prepare_hold(c, hold);
+    if (rc < 0)
+        give_hold(c, hold);
+    else
+        *out = hold;
+    return rc;
 }
 
 int mbr__hold_take(struct mbr__container *c, uint32_t *hold)
@@ -126,8 +132,8 @@ static int lock_write(const struct mbr__object *o, const struct mbr__io *io, uin
                            whole_end, deadline);
 }
 
-static inline int lock_region(struct mbr__object *o, const struct mbr__io *io, uint64_t offset,
-                              uint64_t deadline)
+static int lock_region(struct mbr__object *o, const struct mbr__io *io, uint64_t offset,
+                       uint64_t deadline)
 {
     struct mbr__container *c = o->c;
     int rc;
@@ -135,8 +141,8 @@ static inline int lock_region(struct mbr__object *o, const struct mbr__io *io, u
     if (io->write)
         rc = lock_write(o, io, offset, deadline);
     else
-        rc = mbr__lock_read_inline(&io->view->set, mbr__holds_at(c, c->world.self) + io->hold,
-                                   io->hold, io->first, io->count, deadline);
+        rc = mbr__lock_read_inline(&io->view->set, &c->own_holds[io->hold], io->hold, io->first,
+                                   io->count, deadline);
     if (rc < 0)
         return rc;
     /* It may have become smaller before we had the blocks; from now on it cannot. */
@@ -147,9 +153,11 @@ static inline int lock_region(struct mbr__object *o, const struct mbr__io *io, u
     return 0;
 }
 
-/* io->handle is the caller's to set. */
-static inline int io_lock(struct mbr__handle *h, uint64_t offset, size_t size, bool write,
-                          uint64_t deadline, struct mbr__io *io)
+#define ANY_HOLD UINT32_MAX
+
+/* io->handle is the caller's to set, and io->hold, if it is not ANY_HOLD. */
+static int io_lock(struct mbr__handle *h, uint64_t offset, size_t size, bool write,
+                   uint64_t deadline, struct mbr__io *io)
 {
     struct mbr__object *o = h->what;
     int rc;
@@ -167,7 +175,7 @@ static inline int io_lock(struct mbr__handle *h, uint64_t offset, size_t size, b
     if (__builtin_expect(size == 0, 0))
         return 0;
     io->count = (uint32_t)((offset + size - 1) / MBR_OBJECT_BLOCK) - io->first + 1;
-    rc = new_hold(o->c, &io->hold);
+    rc = io->hold == ANY_HOLD ? new_hold(o->c, &io->hold) : prepare_hold(o->c, io->hold);
     if (__builtin_expect(rc < 0, 0))
         return rc;
     rc = lock_region(o, io, offset, deadline);
@@ -178,7 +186,7 @@ static inline int io_lock(struct mbr__handle *h, uint64_t offset, size_t size, b
     return rc;
 }
 
-static inline void io_unlock(const struct mbr__io *io)
+static void io_unlock(const struct mbr__io *io)
 {
     struct mbr__container *c = ((struct mbr__object *)io->handle->what)->c;
 
@@ -187,8 +195,7 @@ static inline void io_unlock(const struct mbr__io *io)
     if (io->write)
         mbr__unlock(&io->view->set, io->hold);
     else
-        mbr__unlock_read(&io->view->set, mbr__holds_at(c, c->world.self) + io->hold, io->first,
-                         io->count);
+        mbr__unlock_read(&io->view->set, &c->own_holds[io->hold], io->first, io->count);
     give_hold(c, io->hold);
 }
 
@@ -196,6 +203,7 @@ int mbr__io_lock(struct mbr__handle *h, size_t offset, size_t size, bool write, 
                  struct mbr__io *io)
 {
     io->handle = h;
+    io->hold = ANY_HOLD;
     return io_lock(h, offset, size, write, deadline, io);
 }
 
@@ -271,162 +279,345 @@ int mbr_object_read(int object, size_t offset, void *buf, size_t size)
 
 /* ---- direct access --------------------------------------------------------------------------- */
 
-/* In the slot of an access's number. word: MBR__OPEN, or ACCESS_BUSY while one thread has it. */
+/*
+ * In the slot of an access's number. word says how it was got: the short way, of which lock, hold,
+ * view and handle are known; or the long way, of which io is.
+ */
 struct access {
     uint32_t word;
-    uint32_t id;
+    struct mbr__block_lock *lock;
+    struct mbr__hold *hold;
+    struct mbr__view *view;
+    struct mbr__handle *handle;
     struct mbr__io io;
 };
 static_assert(sizeof(struct access) <= MBR__IDS_SLOT, "fits into its slot");
 
-#define ACCESS_BUSY 1u
+#define ACCESS_BUSY  1u /* one thread has it */
+#define ACCESS_SHORT MBR__OPEN
+#define ACCESS_LONG  (MBR__OPEN + 2u)
 
-static inline struct mbr__ids *accesses_of_process(void)
+static struct mbr__container *container_of(const struct mbr__handle *h)
 {
-    return &mbr_load_relaxed(&mbr__process_state)->ids[MBR__KIND_ACCESS];
+    return ((struct mbr__object *)h->what)->c;
 }
 
-/* A number for an access to come; from now on whoever closes the object's number sees it. */
-static inline int new_access(struct mbr__handle *h, struct access **out)
+static inline struct mbr__ids *accesses_of(struct mbr__process *p)
 {
-    struct mbr__container *c = ((struct mbr__object *)h->what)->c;
+    return &p->ids[MBR__KIND_ACCESS];
+}
+
+/* Whether one access more is allowed that has not a hold of its own number: those that have are
+ * counted by their holds. */
+static bool count_one_more(struct mbr__container *c)
+{
+    uint32_t open = mbr_fetch_add(&c->more_accesses, 1);
+    uint32_t holds = mbr_load_relaxed(&mbr__member_at(c, c->world.self)->holds);
+
+    for (uint32_t i = 0; i < MBR_ACCESS_MAX && 2 * i < holds; i++)
+        open += mbr_load_relaxed(&c->own_holds[2 * i].what) != 0;
+    if (open < MBR_ACCESS_MAX)
+        return true;
+    (void)mbr_fetch_add(&c->more_accesses, UINT32_MAX);
+    return false;
+}
+
+static int new_access(struct mbr__process *p, struct mbr__handle *h, struct access **out,
+                      uint32_t *out_id)
+{
     struct access *a = NULL;
     void *slot = NULL;
     uint32_t id = 0;
-    int rc;
+    int rc = mbr__ids_take(accesses_of(p), &id, &slot);
 
-    if (__builtin_expect(mbr_fetch_add(&c->accesses, 1) >= MBR_ACCESS_MAX, 0)) {
-        (void)mbr_fetch_add(&c->accesses, UINT32_MAX);
+    if (rc < 0)
+        return rc;
+    if (id >= MBR_ACCESS_MAX && !count_one_more(container_of(h))) {
+        mbr__ids_give(accesses_of(p), id);
         return -EMFILE;
     }
-    rc = mbr__ids_take(accesses_of_process(), &id, &slot);
-    if (__builtin_expect(rc < 0, 0)) {
-        (void)mbr_fetch_add(&c->accesses, UINT32_MAX);
-        return rc;
-    }
     a = slot;
-    a->id = id;
-    mbr_store_relaxed(&a->io.handle, h);
-    mbr_store_release(&a->word, ACCESS_BUSY);
+    a->io.handle = h;
+    a->io.hold = id < MBR_ACCESS_MAX ? 2 * id : ANY_HOLD;
+    mbr_store_relaxed(&a->handle, h);
     *out = a;
+    *out_id = id;
     return 0;
 }
 
-static inline void free_access(struct access *a, struct mbr__handle *h)
+static void free_access(struct mbr__process *p, struct access *a, uint32_t id)
 {
-    struct mbr__container *c = ((struct mbr__object *)h->what)->c;
-    uint32_t id = a->id;
-
+    if (id >= MBR_ACCESS_MAX)
+        (void)mbr_fetch_add(&container_of(a->handle)->more_accesses, UINT32_MAX);
     mbr_store_release(&a->word, 0);
-    mbr__ids_give(accesses_of_process(), id);
-    (void)mbr_fetch_add(&c->accesses, UINT32_MAX);
-    mbr__handle_exit(h);
+    mbr__ids_give(accesses_of(p), id);
 }
 
-/* The object's number was given back while we got access through it. */
-static __attribute__((noinline)) int too_late(struct access *a, struct mbr__handle *h, int rc)
+/* From now on the short way leads to what this view shows, as soon as the holds for it are there.
+ */
+static void open_short_way(struct mbr__container *c, struct mbr__view *v)
 {
-    if (rc == 0)
-        io_unlock(&a->io);
-    free_access(a, h);
-    return rc == 0 ? -EBADF : rc;
+    if (mbr_load_relaxed(&v->quick) == 0 && extend_holds(c, 2 * MBR__QUICK - 2) == 0)
+        mbr_store_release(&v->quick, v->capacity);
 }
 
-static inline int access_region(int object, size_t offset, size_t size, bool write,
-                                uint64_t deadline, char **buf)
+/* The long way, for whatever the short one does not do. We are inside. */
+static int get_inside(struct mbr__process *p, struct mbr__handle *h, size_t offset, size_t size,
+                      bool write, uint64_t deadline, char **buf)
 {
-    struct mbr__handle *h = NULL;
     struct access *a = NULL;
-    int rc;
+    uint32_t id = 0;
+    int rc = new_access(p, h, &a, &id);
 
-    if (__builtin_expect(buf == NULL, 0))
-        return -EINVAL;
-    rc = mbr__handle_enter(MBR__KIND_OBJECT, object, &h);
-    if (__builtin_expect(rc < 0, 0))
-        return rc;
-    rc = new_access(h, &a);
-    if (__builtin_expect(rc < 0, 0)) {
+    if (rc == 0) {
+        rc = io_lock(h, offset, size, write, deadline, &a->io);
+        if (rc < 0)
+            free_access(p, a, id);
+    }
+    if (rc < 0) {
         mbr__handle_exit(h);
         return rc;
     }
-    rc = io_lock(h, offset, size, write, deadline, &a->io);
-    /* Pair B, by the fence in the lock: either we see that the number is being given back, or who
-     * does that sees our access and waits for what becomes of it. */
-    if (__builtin_expect(rc < 0 || (mbr_load_acquire(&h->word) & MBR__OPEN) == 0, 0))
-        return too_late(a, h, rc);
+    open_short_way(container_of(h), a->io.view);
     *buf = (char *)a->io.bytes;
-    rc = (int)a->id;
-    mbr_store_release(&a->word, MBR__OPEN);
-    return rc;
+    mbr_store_release(&a->word, ACCESS_LONG); /* pair C with seize() */
+    return (int)id;
 }
 
-int mbr_object_get_until(int object, size_t offset, size_t size, char **buf, uint64_t deadline_ns)
+static __attribute__((noinline)) int get_slow(int object, size_t offset, size_t size, char **buf,
+                                              uint64_t deadline, bool write)
 {
-    return access_region(object, offset, size, false, deadline_ns, buf);
-}
+    struct mbr__handle *h = NULL;
+    int rc = buf == NULL ? -EINVAL : mbr__handle_enter(MBR__KIND_OBJECT, object, &h);
 
-int mbr_object_get(int object, size_t offset, size_t size, char **buf)
-{
-    return access_region(object, offset, size, false, MBR_FOREVER, buf);
+    return rc < 0 ? rc : get_inside(mbr__process_own(), h, offset, size, write, deadline, buf);
 }
 
 int mbr_object_edit_until(int object, size_t offset, size_t size, char **buf, uint64_t deadline_ns)
 {
-    return access_region(object, offset, size, true, deadline_ns, buf);
+    return get_slow(object, offset, size, buf, deadline_ns, true);
 }
 
 int mbr_object_edit(int object, size_t offset, size_t size, char **buf)
 {
-    return mbr_object_edit_until(object, offset, size, buf, MBR_FOREVER);
+    return get_slow(object, offset, size, buf, MBR_FOREVER, true);
 }
 
-/* Makes an open access ours; false if it is not open. */
-static inline bool seize(struct access *a)
+/* The short way ended before there was anything to undo but that we are inside, if the number is
+ * open at all. */
+static __attribute__((noinline)) int get_outside(struct mbr__handle *h, size_t offset, size_t size,
+                                                 char **buf, uint64_t deadline)
 {
-    uint32_t open = MBR__OPEN;
+    struct mbr__process *p = mbr__process_own();
+    uint8_t *first = p->ids[MBR__KIND_OBJECT].first;
 
-    return mbr_cas(&a->word, &open, ACCESS_BUSY); /* pair C with access_region() */
+    if ((mbr_load_acquire(&h->word) & MBR__OPEN) != 0)
+        return get_inside(p, h, offset, size, false, deadline, buf);
+    mbr__handle_exit(h);
+    return mbr__handle_missing(MBR__KIND_OBJECT,
+                               (int)((size_t)((uint8_t *)h - first) / MBR__IDS_SLOT));
 }
 
-static inline void end_access(struct access *a)
+/* The block of a lock. */
+static uint32_t block_of(const struct mbr__view *v, const struct mbr__block_lock *l)
 {
-    struct mbr__handle *h = a->io.handle;
+    ptrdiff_t near = l - v->set.near;
 
-    io_unlock(&a->io);
-    free_access(a, h);
+    return near >= 0 && near < (ptrdiff_t)MBR__OBJ_NEAR_LOCKS
+               ? (uint32_t)near
+               : (uint32_t)(l - v->set.far) + MBR__OBJ_NEAR_LOCKS;
 }
 
-int mbr_object_put(int access)
+/* The short way came to a block that is not free, or to the end of the object: undoes it, and goes
+ * the long one. */
+static __attribute__((noinline)) int get_again(struct access *a, size_t offset, size_t size,
+                                               char **buf, uint64_t deadline)
 {
-    struct mbr__process *p = mbr_load_acquire(&mbr__process_state);
+    struct mbr__process *p = mbr__process_own();
+    struct mbr__handle *h = a->handle;
+    size_t id = (size_t)((uint8_t *)a - accesses_of(p)->first) / MBR__IDS_SLOT;
+
+    mbr__unlock_read(&a->view->set, a->hold, block_of(a->view, a->lock), 1);
+    mbr__ids_give(accesses_of(p), (uint32_t)id);
+    return get_inside(p, h, offset, size, false, deadline, buf);
+}
+
+/* Whether a reader that has said so is in: its bit is set, no writer there, the block sound. */
+static inline bool is_in(const struct mbr__view *v, const struct mbr__block_lock *l)
+{
+    /* Pair A with a writer's release of the word: what it wrote is seen. */
+    uint32_t taken = mbr_load_acquire(&l->writer);
+
+    return (taken | mbr_load_relaxed(&l->next) | mbr_load_relaxed(&l->torn)) == 0 &&
+           (mbr_load_relaxed((const uint64_t *)(const void *)((const char *)l + v->reader_at)) &
+            v->reader_bit) != 0;
+}
+
+/*
+ * The short way: a region inside one block that nobody writes, with one of the first numbers. It is
+ * written for few instructions: it calls nothing, so it saves no registers, and before it has a
+ * number of its own there is nothing to undo but being inside.
+ */
+static inline __attribute__((always_inline)) int get(int object, size_t offset, size_t size,
+                                                     char **buf, uint64_t deadline)
+{
+    struct mbr__process *p = mbr_load_acquire(&mbr__process_quick);
+    uint64_t last = offset + size - 1;
+    uint32_t thread = thread_number;
+    uint64_t seen;
+    uint64_t bit;
+    size_t id;
+    struct mbr__handle *h = NULL;
+    struct mbr__object *o = NULL;
+    struct mbr__view *v;
+    struct mbr__block_lock *l;
+    struct mbr__hold *hold;
     struct access *a = NULL;
 
-    if (__builtin_expect(p == NULL || p->mark != mbr__fork_mark(), 0))
-        return mbr__handle_missing(MBR__KIND_ACCESS, access);
-    a = mbr__ids_at(&p->ids[MBR__KIND_ACCESS], access);
-    if (__builtin_expect(a == NULL || !seize(a), 0))
-        return mbr__handle_missing(MBR__KIND_ACCESS, access);
-    end_access(a);
+    if (__builtin_expect(mbr_load_relaxed(p->page) != p->mark || buf == NULL ||
+                             (uint32_t)object >= 1u << MBR__IDS_CHUNK_BITS ||
+                             size - 1 >= MBR_OBJECT_BLOCK - offset % MBR_OBJECT_BLOCK,
+                         0))
+        return get_slow(object, offset, size, buf, deadline, false);
+    h = (struct mbr__handle *)(void *)(p->ids[MBR__KIND_OBJECT].first +
+                                       MBR__IDS_SLOT * (uint32_t)object);
+    if (__builtin_expect((int32_t)(mbr_fetch_add(&h->word, 1) + 1) >= 0, 0))
+        return get_outside(h, offset, size, buf, deadline);
+    o = h->what;
+    v = mbr_load_acquire(&o->view); /* pair A with its making */
+    if (__builtin_expect(last >= mbr_load_acquire(&v->quick) || thread == 0, 0))
+        return get_outside(h, offset, size, buf, deadline);
+    seen = mbr_load_relaxed(&accesses_of(p)->leaf[0]);
+    if (__builtin_expect(seen == UINT64_MAX, 0))
+        return get_outside(h, offset, size, buf, deadline);
+    id = (size_t)__builtin_ctzll(~seen) & 63;
+    bit = UINT64_C(1) << id;
+    if (__builtin_expect((mbr_fetch_or(&accesses_of(p)->leaf[0], bit) & bit) != 0, 0))
+        return get_outside(h, offset, size, buf, deadline); /* another thread was faster */
+    a = (struct access *)(void *)(accesses_of(p)->first + MBR__IDS_SLOT * id);
+    hold = &v->own_holds[2 * id];
+    l = mbr__lock_of(&v->set, (uint32_t)(offset / MBR_OBJECT_BLOCK));
+    a->lock = l;
+    a->hold = hold;
+    a->view = v;
+    mbr_store_relaxed(&a->handle, h);
+    /* Pair B with a writer that takes the word and then looks at the holds: either we see the word
+     * or it sees the hold. */
+    mbr_store_relaxed(&hold->thread, thread);
+    mbr_store_release(&hold->what, v->hold_of_one | offset / MBR_OBJECT_BLOCK);
+    mbr_fence_full();
+    if (__builtin_expect(!is_in(v, l) || last >= mbr_load_relaxed(&o->entry->size), 0))
+        return get_again(a, offset, size, buf, deadline);
+    *buf = (char *)v->data + offset;
+    mbr_store_release(&a->word, ACCESS_SHORT); /* pair C with seizing it */
+    return (int)id;
+}
+
+int mbr_object_get_until(int object, size_t offset, size_t size, char **buf, uint64_t deadline_ns)
+{
+    return get(object, offset, size, buf, deadline_ns);
+}
+
+int mbr_object_get(int object, size_t offset, size_t size, char **buf)
+{
+    return get(object, offset, size, buf, MBR_FOREVER);
+}
+
+/* Makes an open access ours, and says how it was got; 0 if it is not open. */
+static uint32_t seize(struct access *a)
+{
+    uint32_t word = mbr_load_acquire(&a->word);
+
+    while ((word & MBR__OPEN) != 0) {
+        if (mbr_cas(&a->word, &word, ACCESS_BUSY)) /* pair C with its opening */
+            return word;
+    }
     return 0;
+}
+
+/* Ends an access that we have seized, and that was got that way. */
+static void end_access(struct mbr__process *p, struct access *a, uint32_t id, uint32_t way)
+{
+    struct mbr__handle *h = a->handle;
+
+    if (way == ACCESS_SHORT)
+        mbr__unlock_read(&a->view->set, a->hold, block_of(a->view, a->lock), 1);
+    else
+        io_unlock(&a->io);
+    free_access(p, a, id);
+    mbr__handle_exit(h);
+}
+
+static __attribute__((noinline)) int put_slow(int access)
+{
+    struct mbr__process *p = mbr__process_own();
+    struct access *a = p == NULL ? NULL : mbr__ids_at(accesses_of(p), access);
+    uint32_t way = a == NULL ? 0 : seize(a);
+
+    if (way == 0)
+        return mbr__handle_missing(MBR__KIND_ACCESS, access);
+    end_access(p, a, (uint32_t)access, way);
+    return 0;
+}
+
+/* A writer waits for us, the hold is given back already: doing that again wakes it. */
+static __attribute__((noinline)) int put_waking(struct mbr__process *p, struct access *a,
+                                                int access)
+{
+    end_access(p, a, (uint32_t)access, ACCESS_SHORT);
+    return 0;
+}
+
+static __attribute__((noinline)) int put_closing(struct mbr__handle *h)
+{
+    mbr__handle_wake(h);
+    return 0;
+}
+
+/* The short way back, for those that came by it. */
+int mbr_object_put(int access)
+{
+    struct mbr__process *p = mbr_load_acquire(&mbr__process_quick);
+    uint32_t word = ACCESS_SHORT;
+    struct mbr__handle *h = NULL;
+    struct access *a = NULL;
+
+    if (__builtin_expect(
+            p == NULL || mbr_load_relaxed(p->page) != p->mark || (uint32_t)access >= MBR__QUICK, 0))
+        return put_slow(access);
+    a = (struct access *)(void *)(accesses_of(p)->first + MBR__IDS_SLOT * (uint32_t)access);
+    if (__builtin_expect(!mbr_cas(&a->word, &word, ACCESS_BUSY), 0)) /* pair C with its opening */
+        return put_slow(access);
+    h = a->handle;
+    /* Pair A with a writer's look at the hold: our reading was before its writing. Pair B with a
+     * writer that says it waits and then looks at the hold. */
+    mbr_store_release(&a->hold->what, 0);
+    mbr_fence_full();
+    if (__builtin_expect(mbr_load_relaxed(&a->lock->waiters) & MBR__WAITS_WRITER, 0))
+        return put_waking(p, a, access);
+    mbr_store_release(&a->word, 0);
+    /* As mbr__ids_give(): clears the number's bit, which is set. */
+    (void)mbr_fetch_add(&accesses_of(p)->leaf[0], UINT64_MAX << access);
+    return __builtin_expect(mbr__handle_exits(h), 0) ? put_closing(h) : 0;
 }
 
 void mbr__io_end_accesses(struct mbr__process *p, struct mbr__handle *h)
 {
-    struct mbr__ids *ids = &p->ids[MBR__KIND_ACCESS];
+    struct mbr__ids *ids = accesses_of(p);
 
     for (uint32_t w = 0; w < ids->limit / 64; w++) {
         uint64_t taken = mbr_load_acquire(&ids->leaf[w]);
 
         for (; taken != 0; taken &= taken - 1) {
-            struct access *a = mbr__ids_at(ids, (int)(w * 64 + (uint32_t)__builtin_ctzll(taken)));
+            uint32_t id = w * 64 + (uint32_t)__builtin_ctzll(taken);
+            struct access *a = mbr__ids_at(ids, (int)id);
+            uint32_t way = a == NULL || mbr_load_relaxed(&a->handle) != h ? 0 : seize(a);
 
-            if (a != NULL && mbr_load_relaxed(&a->io.handle) == h && seize(a)) {
-                /* It may have become another's between the look and the seizure. */
-                if (a->io.handle == h)
-                    end_access(a);
-                else
-                    mbr_store_release(&a->word, MBR__OPEN);
-            }
+            /* It may have become another's between the look and the seizure. */
+            if (way != 0 && a->handle == h)
+                end_access(p, a, id, way);
+            else if (way != 0)
+                mbr_store_release(&a->word, way);
         }
     }
 }

@@ -35,7 +35,12 @@ int mbr__io_lock(struct mbr__handle *h, size_t offset, size_t size, bool write, 
                  struct mbr__io *io);
 void mbr__io_unlock(struct mbr__io *io);
 
-/* A hold of our own that nobody else uses. -EMFILE, -ENOMEM, -ENOSPC. */
+/*
+ * A hold of our own that nobody else uses. -EMFILE, -ENOMEM, -ENOSPC.
+ *
+ * Holds with odd numbers are given out by this. Hold 2 * n belongs to access n of the process, if n
+ * is below MBR_ACCESS_MAX: since there is no other access of that number, it need not be sought.
+ */
 int mbr__hold_take(struct mbr__container *c, uint32_t *hold);
 void mbr__hold_give(struct mbr__container *c, uint32_t hold);
 

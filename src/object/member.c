@@ -211,6 +211,7 @@ static void introduce(struct mbr__container *c, const struct mbr__proc *self)
     mbr_store_relaxed(&m->intent, 0);
     mbr_store_release(&m->state, MBR__MEMBER_JOINING);
     c->holds_allocated = MBR__OBJ_PAGE / sizeof(struct mbr__hold);
+    c->own_holds = mbr__holds_at(c, c->world.self);
 }
 
 static void enter_slot(struct mbr__container *c, uint32_t slot, const struct mbr__proc *self)

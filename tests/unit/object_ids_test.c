@@ -15,12 +15,12 @@
 
 #define MODEL 9000 /* more than two words of the middle level hold */
 
-static struct mbr__ids *new_ids(uint64_t limit)
+static struct mbr__ids *new_ids(uint32_t limit)
 {
     struct mbr__ids *ids = calloc(1, sizeof(*ids));
 
     assert_non_null(ids);
-    ids->limit = limit;
+    mbr__ids_init(ids, limit);
     return ids;
 }
 
@@ -98,11 +98,16 @@ static void test_no_memory(void **state)
     void *slot = NULL;
     uint32_t id = 0;
 
+    for (uint32_t i = 0; i < 1u << MBR__IDS_CHUNK_BITS; i++) { /* these need none */
+        failalloc_arm(0);
+        assert_int_equal(mbr__ids_take(ids, &id, &slot), 0);
+        assert_false(failalloc_disarm());
+    }
     failalloc_arm(0);
     assert_int_equal(mbr__ids_take(ids, &id, &slot), -ENOMEM);
     assert_true(failalloc_disarm());
     assert_int_equal(mbr__ids_take(ids, &id, &slot), 0);
-    assert_int_equal(id, 0);
+    assert_int_equal(id, 1u << MBR__IDS_CHUNK_BITS);
     free_ids(ids);
 }
 

@@ -66,6 +66,7 @@ int mbr__view_new(struct mbr__container *c, uint32_t index, uint64_t size, uint3
                                     .far = (struct mbr__block_lock *)(void *)v->far,
                                     .object = index + 1,
                                     .blocks = blocks};
+    v->size = &mbr__entry_at(c, index)->size;
     v->own_holds = c->own_holds;
     v->hold_of_one = mbr__hold_of(index + 1, 0, 1);
     v->reader_bit = UINT64_C(1) << c->world.self % 64;

@@ -20,8 +20,10 @@ struct mbr__view {
     uint8_t *far;
     uint64_t far_size;
     struct mbr__view *older;
-    /* For the short way of mbr_object_get() (io.c): how many bytes it may reach, 0 none; our holds;
+    /* For the short way of mbr_object_get() (io.c): the object's size in shared memory; how many
+     * bytes it may reach, 0 none; our holds;
      * what a hold of one block says, without the block; our bit in a lock. */
+    const uint64_t *size;
     uint64_t quick;
     struct mbr__hold *own_holds;
     uint64_t hold_of_one;

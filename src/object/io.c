@@ -285,6 +285,7 @@ int mbr_object_read(int object, size_t offset, void *buf, size_t size)
  */
 struct access {
     uint32_t word;
+    uint32_t id; /* of the first ones, see open_short_way() */
     struct mbr__block_lock *lock;
     struct mbr__hold *hold;
     struct mbr__view *view;
@@ -355,10 +356,16 @@ static void free_access(struct mbr__process *p, struct access *a, uint32_t id)
 
 /* From now on the short way leads to what this view shows, as soon as the holds for it are there.
  */
-static void open_short_way(struct mbr__container *c, struct mbr__view *v)
+static void open_short_way(struct mbr__process *p, struct mbr__container *c, struct mbr__view *v)
 {
-    if (mbr_load_relaxed(&v->quick) == 0 && extend_holds(c, 2 * MBR__QUICK - 2) == 0)
-        mbr_store_release(&v->quick, v->capacity);
+    if (mbr_load_relaxed(&v->quick) != 0 || extend_holds(c, 2 * MBR__QUICK - 2) < 0)
+        return;
+    for (uint32_t i = 0; i < MBR__QUICK; i++) {
+        struct access *a = mbr__ids_at(accesses_of(p), (int)i);
+
+        mbr_store_relaxed(&a->id, i);
+    }
+    mbr_store_release(&v->quick, v->capacity); /* pair A with get() */
 }
 
 /* The long way, for whatever the short one does not do. We are inside. */
@@ -378,7 +385,7 @@ static int get_inside(struct mbr__process *p, struct mbr__handle *h, size_t offs
         mbr__handle_exit(h);
         return rc;
     }
-    open_short_way(container_of(h), a->io.view);
+    open_short_way(p, container_of(h), a->io.view);
     *buf = (char *)a->io.bytes;
     mbr_store_release(&a->word, ACCESS_LONG); /* pair C with seize() */
     return (int)id;
@@ -403,16 +410,16 @@ int mbr_object_edit(int object, size_t offset, size_t size, char **buf)
     return get_slow(object, offset, size, buf, MBR_FOREVER, true);
 }
 
-/* The short way ended before there was anything to undo but that we are inside, if the number is
- * open at all. */
-static __attribute__((noinline)) int get_outside(struct mbr__handle *h, size_t offset, size_t size,
+/* The short way to offset ... last ended before there was anything to undo but that we are inside,
+ * if the number is open at all. */
+static __attribute__((noinline)) int get_outside(struct mbr__handle *h, size_t offset, size_t last,
                                                  char **buf, uint64_t deadline)
 {
     struct mbr__process *p = mbr__process_own();
     uint8_t *first = p->ids[MBR__KIND_OBJECT].first;
 
     if ((mbr_load_acquire(&h->word) & MBR__OPEN) != 0)
-        return get_inside(p, h, offset, size, false, deadline, buf);
+        return get_inside(p, h, offset, last - offset + 1, false, deadline, buf);
     mbr__handle_exit(h);
     return mbr__handle_missing(MBR__KIND_OBJECT,
                                (int)((size_t)((uint8_t *)h - first) / MBR__IDS_SLOT));
@@ -430,16 +437,15 @@ static uint32_t block_of(const struct mbr__view *v, const struct mbr__block_lock
 
 /* The short way came to a block that is not free, or to the end of the object: undoes it, and goes
  * the long one. */
-static __attribute__((noinline)) int get_again(struct access *a, size_t offset, size_t size,
+static __attribute__((noinline)) int get_again(struct access *a, size_t offset, size_t last,
                                                char **buf, uint64_t deadline)
 {
     struct mbr__process *p = mbr__process_own();
     struct mbr__handle *h = a->handle;
-    size_t id = (size_t)((uint8_t *)a - accesses_of(p)->first) / MBR__IDS_SLOT;
 
     mbr__unlock_read(&a->view->set, a->hold, block_of(a->view, a->lock), 1);
-    mbr__ids_give(accesses_of(p), (uint32_t)id);
-    return get_inside(p, h, offset, size, false, deadline, buf);
+    mbr__ids_give(accesses_of(p), a->id);
+    return get_inside(p, h, offset, last - offset + 1, false, deadline, buf);
 }
 
 /* Whether a reader that has said so is in: its bit is set, no writer there, the block sound. */
@@ -455,24 +461,23 @@ static inline bool is_in(const struct mbr__view *v, const struct mbr__block_lock
 
 /*
  * The short way: a region inside one block that nobody writes, with one of the first numbers. It is
- * written for few instructions: it calls nothing, so it saves no registers, and before it has a
- * number of its own there is nothing to undo but being inside.
+ * written for few instructions: it calls nothing, keeps little at a time, so it saves (nearly) no
+ * registers, and before it has a number of its own there is nothing to undo but being inside.
  */
 static inline __attribute__((always_inline)) int get(int object, size_t offset, size_t size,
                                                      char **buf, uint64_t deadline)
 {
     struct mbr__process *p = mbr_load_acquire(&mbr__process_quick);
-    uint64_t last = offset + size - 1;
-    uint32_t thread = thread_number;
+    size_t last = offset + size - 1;
+    uint32_t thread;
     uint64_t seen;
     uint64_t bit;
-    size_t id;
-    struct mbr__handle *h = NULL;
-    struct mbr__object *o = NULL;
+    uint64_t id;
+    struct mbr__handle *h;
     struct mbr__view *v;
     struct mbr__block_lock *l;
     struct mbr__hold *hold;
-    struct access *a = NULL;
+    struct access *a;
 
     if (__builtin_expect(mbr_load_relaxed(p->page) != p->mark || buf == NULL ||
                              (uint32_t)object >= 1u << MBR__IDS_CHUNK_BITS ||
@@ -482,18 +487,15 @@ static inline __attribute__((always_inline)) int get(int object, size_t offset, 
     h = (struct mbr__handle *)(void *)(p->ids[MBR__KIND_OBJECT].first +
                                        MBR__IDS_SLOT * (uint32_t)object);
     if (__builtin_expect((int32_t)(mbr_fetch_add(&h->word, 1) + 1) >= 0, 0))
-        return get_outside(h, offset, size, buf, deadline);
-    o = h->what;
-    v = mbr_load_acquire(&o->view); /* pair A with its making */
-    if (__builtin_expect(last >= mbr_load_acquire(&v->quick) || thread == 0, 0))
-        return get_outside(h, offset, size, buf, deadline);
+        return get_outside(h, offset, last, buf, deadline);
+    v = mbr_load_acquire(&((struct mbr__object *)h->what)->view); /* pair A with its making */
     seen = mbr_load_relaxed(&accesses_of(p)->leaf[0]);
-    if (__builtin_expect(seen == UINT64_MAX, 0))
-        return get_outside(h, offset, size, buf, deadline);
-    id = (size_t)__builtin_ctzll(~seen) & 63;
+    if (__builtin_expect(last >= mbr_load_acquire(&v->quick) || seen == UINT64_MAX, 0))
+        return get_outside(h, offset, last, buf, deadline);
+    id = (uint64_t)__builtin_ctzll(~seen) & 63;
     bit = UINT64_C(1) << id;
     if (__builtin_expect((mbr_fetch_or(&accesses_of(p)->leaf[0], bit) & bit) != 0, 0))
-        return get_outside(h, offset, size, buf, deadline); /* another thread was faster */
+        return get_outside(h, offset, last, buf, deadline); /* another thread was faster */
     a = (struct access *)(void *)(accesses_of(p)->first + MBR__IDS_SLOT * id);
     hold = &v->own_holds[2 * id];
     l = mbr__lock_of(&v->set, (uint32_t)(offset / MBR_OBJECT_BLOCK));
@@ -501,16 +503,17 @@ static inline __attribute__((always_inline)) int get(int object, size_t offset, 
     a->hold = hold;
     a->view = v;
     mbr_store_relaxed(&a->handle, h);
+    thread = thread_number;
+    mbr_store_relaxed(&hold->thread, thread);
     /* Pair B with a writer that takes the word and then looks at the holds: either we see the word
      * or it sees the hold. */
-    mbr_store_relaxed(&hold->thread, thread);
     mbr_store_release(&hold->what, v->hold_of_one | offset / MBR_OBJECT_BLOCK);
     mbr_fence_full();
-    if (__builtin_expect(!is_in(v, l) || last >= mbr_load_relaxed(&o->entry->size), 0))
-        return get_again(a, offset, size, buf, deadline);
+    if (__builtin_expect(!is_in(v, l) || last >= mbr_load_relaxed(v->size) || thread == 0, 0))
+        return get_again(a, offset, last, buf, deadline);
     *buf = (char *)v->data + offset;
     mbr_store_release(&a->word, ACCESS_SHORT); /* pair C with seizing it */
-    return (int)id;
+    return (int)a->id;
 }
 
 int mbr_object_get_until(int object, size_t offset, size_t size, char **buf, uint64_t deadline_ns)

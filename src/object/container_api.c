@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "object/async.h"
 #include "object/broker.h"
 #include "object/container.h"
 #include "object/futex.h"
@@ -52,12 +53,13 @@ static void leave(struct mbr__container *c)
 /* One number less. */
 static void unref(struct mbr__process *p, struct mbr__container *c)
 {
-    bool last;
+    bool last, none;
 
     (void)pthread_mutex_lock(&p->lock);
     last = --c->numbers == 0;
     if (last)
         mbr__list_del(&c->node);
+    none = last && mbr__list_empty(&p->containers);
     (void)pthread_mutex_unlock(&p->lock);
     if (!last)
         mbr__container_changed(c);
@@ -65,6 +67,8 @@ static void unref(struct mbr__process *p, struct mbr__container *c)
         leave(c);
     else
         mbr__container_free(c);
+    if (none)
+        mbr__async_last_left();
 }
 
 /* What a new container must have before it is a member: its name and its directory. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "object/async.h"
 #include "object/futex.h"
 #include "object/io.h"
 #include "object/member.h"
@@ -346,6 +347,7 @@ static void end_accesses(struct mbr__process *p, struct mbr__handle *h, uint32_t
     while (mbr__handle_inside(h) > own) {
         uint32_t seen;
 
+        mbr__async_end_object((int)h->id);
         mbr__io_end_accesses(p, h);
         seen = mbr_load_acquire(&h->word);
         if ((seen & (MBR__CLOSING - 1)) > own)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Completion scripts for bash, zsh and fish, printed from the option table: verbs, options, the
- * words that options take, names of pipes (asked of the tool when Tab is pressed) and files.
+ * words that options take, names of pipes and containers (asked of the tool when Tab is pressed)
+ * and files.
  */
 #include <string.h>
 
@@ -119,7 +120,7 @@ static const char bash_head[] =
     "    local name\n"
     "    while IFS= read -r name; do\n"
     "        [[ $name == \"$1\"* ]] && COMPREPLY+=(\"$(printf %q \"$name\")\")\n"
-    "    done < <(membrane help --names 2>/dev/null)\n"
+    "    done < <(membrane \"${@:2}\" 2>/dev/null)\n"
     "}\n"
     "_membrane_paths()\n"
     "{\n"
@@ -178,7 +179,8 @@ static const char bash_tail[] =
     "    kind=(${words[$verb]-})\n"
     "    [[ -n ${many[$verb]-} ]] && ((n >= ${#kind[@]})) && n=$((${#kind[@]} - 1))\n"
     "    case ${kind[n]-} in\n"
-    "    pipe) _membrane_names \"$cur\" ;;\n"
+    "    pipe) _membrane_names \"$cur\" help --names ;;\n"
+    "    container) _membrane_names \"$cur\" object ls ;;\n"
     "    path) _membrane_paths \"$cur\" ;;\n"
     "    subverb) COMPREPLY=($(compgen -W \"${subs[${COMP_WORDS[2]}]-}\" -- \"$cur\")) ;;\n"
     "    verb) COMPREPLY=($(compgen -W \"$verbs\" -- \"$cur\")) ;;\n"
@@ -238,7 +240,7 @@ static const char *zsh_action(const char *kind)
         const char *kind, *action;
     } actions[] = {
         {"file", "_files"}, {"verb", "($verbs)"}, {"path", "_membrane_paths"},
-        {"subverb", " "},   {"text", " "},
+        {"subverb", " "},   {"text", " "},        {"container", "_membrane_containers"},
     };
 
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
@@ -291,6 +293,12 @@ static void print_zsh(FILE *out)
           "{\n"
           "    local -a names\n"
           "    names=(${(f)\"$(membrane help --names 2>/dev/null)\"})\n"
+          "    compadd -a names\n"
+          "}\n"
+          "_membrane_containers()\n"
+          "{\n"
+          "    local -a names\n"
+          "    names=(${(f)\"$(membrane object ls 2>/dev/null)\"})\n"
           "    compadd -a names\n"
           "}\n"
           "_membrane_paths()\n"
@@ -382,6 +390,8 @@ static void fish_word(FILE *out, const struct tool_verb *verb, const char *kind)
         fputs("'\n", out);
     } else if (strcmp(kind, "path") == 0) {
         fputs(" -a '(membrane help --paths (commandline -ct) 2>/dev/null)'\n", out);
+    } else if (strcmp(kind, "container") == 0) {
+        fputs(" -a '(membrane object ls 2>/dev/null)'\n", out);
     } else {
         fputs(" -a '(membrane help --names 2>/dev/null)'\n", out);
     }

@@ -49,6 +49,15 @@ enum tool_option_id {
     OPT_TIMES,
     OPT_VALUES,
     OPT_REPLACE,
+    OPT_BYTES,
+    OPT_DIRECTORY,
+    OPT_HOLD,
+    OPT_KEEP,
+    OPT_GID,
+    OPT_POLICY,
+    OPT_CHECKSUMS,
+    OPT_REPAIR,
+    OPT_INTERVAL,
     OPT_GROUP,
     OPT_PATHS,
     OPT_COUNT
@@ -82,7 +91,7 @@ struct tool_example {
 
 struct tool_args;
 
-#define TOOL_WORDS_MAX 2
+#define TOOL_WORDS_MAX 3
 
 struct tool_verb {
     const char *name;     /* NULL ends the table; of a verb within a group "store ls" */
@@ -92,8 +101,8 @@ struct tool_verb {
     const struct tool_example *examples;
     const struct tool_option *options;
     int words_min;
-    /* Kinds of its arguments, for completions: "pipe", "path" (of the store), "file", "verb",
-     * "subverb", "text"; NULL: no more. */
+    /* Kinds of its arguments, for completions: "pipe", "container", "path" (of the store), "file",
+     * "verb", "subverb", "text"; NULL: no more. */
     const char *words[TOOL_WORDS_MAX];
     bool many;                     /* any number of arguments: the last kind is repeated */
     const struct tool_verb *group; /* the verbs within this one, which then has no run() */

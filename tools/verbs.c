@@ -4,6 +4,7 @@
  * the shell completions are printed from it, and the parser follows it.
  */
 #include "verbs.h"
+#include "object.h"
 #include "store.h"
 
 #include <stddef.h>
@@ -160,6 +161,14 @@ static const struct tool_example store_examples[] = {
     EXAMPLES_END,
 };
 
+static const struct tool_example object_examples[] = {
+    {"membrane object hold demo &", "a container that lives until this ends"},
+    {"membrane object put demo data < file", "an object in it, with the bytes of a file"},
+    {"membrane object ls -l demo", "what is in it"},
+    {"membrane object get demo data > copy", "its bytes back"},
+    EXAMPLES_END,
+};
+
 static const struct tool_example doctor_examples[] = {
     {"membrane doctor", "check kernel, limits, directories and libraries"},
     {"membrane doctor --quiet", "show only what is not in order"},
@@ -244,6 +253,14 @@ const struct tool_verb tool_verbs[] = {
                   "daemon that speaks Xenstore's protocol.",
         .examples = store_examples,
         .group = tool_store_verbs,
+    },
+    {
+        .name = "object",
+        .synopsis = "VERB",
+        .brief = "look at and change shared objects in containers",
+        .detail = "Looks at, fills, reads and looks after containers of shared objects.",
+        .examples = object_examples,
+        .group = tool_object_verbs,
     },
     {
         .name = "doctor",

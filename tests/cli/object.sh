@@ -1,0 +1,113 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# membrane object, every verb, with a container that a process in the background holds.
+. "$(dirname "$0")/lib.sh"
+
+mo() { "$membrane" object "$@"; }
+
+# Nobody is in it.
+run 1 mo ls none
+err_has "no such container"
+one_line_err
+run 1 mo put none x "$0"
+run 2 mo put demo
+run 2 mo get demo
+run 2 mo stat
+run 2 mo ls 'a/b'
+run 0 mo ls
+quiet_out
+
+start hold "$membrane" object hold demo
+holder=$pid
+listed() { "$membrane" object ls 2>/dev/null | grep -qxF demo; }
+until_true listed
+
+# In and out.
+run 0 mo put --quiet demo script "$0"
+quiet_out
+quiet_err
+run 0 mo get demo script "$work/copy"
+same "$0" "$work/copy"
+head -c 70000000 /dev/urandom >"$work/big"
+mo put demo big <"$work/big" || fail "put from standard input"
+mo cat demo big >"$work/copy" || fail "cat"
+same "$work/big" "$work/copy"
+# A pipe: the size is not known.
+cat "$work/big" | mo put demo piped || fail "put from a pipe"
+mo get demo piped >"$work/copy" || fail "get"
+same "$work/big" "$work/copy"
+# A smaller one in its place, and one of another policy.
+printf 'hello' | mo put demo big || fail "put again"
+mo cat demo big big >"$work/out" || fail "cat twice"
+out_has hellohello
+run 0 mo put --policy in-place --json demo versioned "$0"
+member "$work/out" "j['object'] == 'versioned' and j['bytes'] > 100"
+run 0 mo get --json demo script "$work/copy"
+member "$work/out" "j['container'] == 'demo'"
+: | mo put demo empty 2>"$work/err" && fail "an empty object"
+err_has "no object can be made of nothing"
+run 1 mo get demo none
+err_has "none: there is none"
+run 1 mo get demo script /nonexistent/file
+run 1 mo put demo x /nonexistent/file
+run 1 mo stat demo x
+
+# Looking.
+run 0 mo ls demo
+printf 'big\npiped\nscript\nversioned\n' | cmp -s - "$work/out" || fail "ls: not the four names"
+run 0 mo ls -l demo
+out_has "70.0 MB"
+out_has 'in place'
+run 0 mo ls -l -b demo
+out_has 70000000
+run 0 mo ls --json demo
+member "$work/out" "[o['size'] for o in j['objects']][:2] == [5, 70000000]"
+member "$work/out" "all(o['users'] == 0 and o['torn'] == 0 for o in j['objects'])"
+run 0 mo ls --json
+member "$work/out" "j['containers'][0]['objects'] == 4 and j['containers'][0]['members'] == 1"
+run 0 mo ls -l
+out_has "4 objects"
+run 0 mo stat demo
+out_has "container  demo"
+run 0 mo stat demo big
+out_has "5 B (5 bytes)"
+run 0 mo stat --json demo big
+member "$work/out" "j['policy'] == 'in place'"
+run 0 mo top -n 2 --interval 0.01 demo
+out_has piped
+run 0 mo top --json -n 1 demo
+member "$work/out" "len(j['list']) == 4"
+run 0 mo check demo
+out_has "4 objects"
+out_has "0 torn, 0 damaged"
+run 0 mo check --json demo
+member "$work/out" "j['objects'] == 4 and j['wrong'] == []"
+
+# Removing.
+run 0 mo rm demo piped versioned
+run 1 mo rm demo piped
+err_has "piped: there is none"
+run 0 mo rm -f demo piped big
+run 0 mo ls demo
+printf 'script\n' | cmp -s - "$work/out" || fail "ls after rm"
+
+# --hold creates the container and stays.
+start put "$membrane" object put --hold other x "$0"
+putter=$pid
+there() { "$membrane" object stat other x >/dev/null 2>&1; }
+until_true there
+kill -TERM "$putter"
+ended "$putter" 0
+run 1 mo ls other
+
+# The last one in it leaves, or is killed.
+kill -9 "$holder"
+ended "$holder" 137
+run 1 mo ls demo
+run 0 mo gc --dry-run
+run 0 mo gc --json
+member "$work/out" "j['dry_run'] is False"
+run 0 mo ls
+quiet_out
+run 0 mo gc
+out_has "0 entries removed"

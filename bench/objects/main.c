@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * membrane-bench-objects: what objects cost, as ratios to a floor measured in the same run: memcpy,
+ * one reader alone, a small container, and other ways to hand a value to another process. All
+ * figures of a row take turns in each repetition; medians are shown and judged.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/costs/outside.h"
+#include "bench/lib/clock.h"
+#include "bench/lib/env.h"
+#include "bench/lib/json.h"
+#include "bench/objects/load.h"
+#include "bench/objects/way.h"
+
+#define RUNS_MAX 100
+
+struct world {
+    int runs;
+    uint64_t span;
+    unsigned int values; /* handed over in one repetition */
+    const char *only;
+    json_t *rows;
+    int missed, failed;
+};
+
+/* One figure: the measured thing, and what it is held against. Goal 0: it is only shown. */
+struct row {
+    const char *name;
+    const char *unit;
+    double goal; /* of the ratio, or of the value itself if there is no base */
+    bool at_most;
+    double value[RUNS_MAX], base[RUNS_MAX], ratio[RUNS_MAX];
+    int count;
+};
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static double median(const double *values, int count)
+{
+    double sorted[RUNS_MAX];
+
+    if (count == 0)
+        return 0;
+    memcpy(sorted, values, (size_t)count * sizeof(*sorted));
+    qsort(sorted, (size_t)count, sizeof(*sorted), compare);
+    return count % 2 != 0 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+}
+
+/* Takes one repetition; base 0: the value is judged by itself. */
+static int take(struct row *row, double value, double base)
+{
+    if (value < 0 || base < 0)
+        return (int)(value < 0 ? value : base);
+    row->value[row->count] = value;
+    row->base[row->count] = base;
+    row->ratio[row->count++] = base > 0 ? value / base : value;
+    return 0;
+}
+
+static json_t *samples(const double *values, int count)
+{
+    json_t *array = json_array();
+
+    for (int i = 0; i < count; i++)
+        (void)json_array_append_new(array, json_real(values[i]));
+    return array;
+}
+
+static void print(const struct row *row, double value, double base, double ratio, bool met)
+{
+    printf("%-40s %12.4g %12.4g %8.3f %-5s", row->name, value, base, ratio, row->unit);
+    if (row->goal > 0)
+        printf(" %s %-6.3g %s", row->at_most ? "<=" : ">=", row->goal, met ? "met" : "missed");
+    printf("\n");
+    (void)fflush(stdout);
+}
+
+static void report(struct world *w, const struct row *row, int error)
+{
+    double value = median(row->value, row->count);
+    double base = median(row->base, row->count);
+    double ratio = median(row->ratio, row->count);
+    bool met = row->goal <= 0 || (row->at_most ? ratio <= row->goal : ratio >= row->goal);
+
+    if (error < 0 || row->count == 0) {
+        fprintf(stderr, "membrane-bench-objects: %s: %s\n", row->name, strerror(-error));
+        w->failed += error != -ENOENT; /* a program that is not installed is no failure */
+        return;
+    }
+    w->missed += !met;
+    print(row, value, base, ratio, met);
+    (void)json_array_append_new(
+        w->rows,
+        json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:b, s:b, s:o, s:o}", "name", row->name, "unit",
+                  row->unit, "value", value, "base", base, "ratio", ratio, "goal", row->goal,
+                  "at_most", row->at_most, "met", met, "values", samples(row->value, row->count),
+                  "bases", samples(row->base, row->count)));
+}
+
+static bool wanted(const struct world *w, const char *name)
+{
+    return w->only == NULL || fnmatch(w->only, name, 0) == 0;
+}
+
+/* ---- rows ---- */
+
+static void counted(struct world *w)
+{
+    static const char *const things[] = {"get-put", "read", "write"};
+    struct row instructions[] = {
+        {.name = "get and put, instructions", .unit = "", .goal = 120, .at_most = true},
+        {.name = "read of 64 bytes, instructions", .unit = ""},
+        {.name = "write of 64 bytes, instructions", .unit = ""},
+    };
+    struct row calls = {.name = "get and put, system calls", .unit = ""};
+    char self[PATH_MAX - 32], program[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    double each = 0;
+
+    if (!wanted(w, "counted") || n < 0)
+        return;
+    self[n] = '\0';
+    (void)snprintf(program, sizeof(program), "%s/membrane-object-turns", dirname(self));
+    for (size_t i = 0; i < sizeof(things) / sizeof(things[0]); i++) {
+        int rc = costs_instructions(program, things[i], 1000, &each);
+
+        report(w, &instructions[i], rc < 0 ? rc : take(&instructions[i], each, 0));
+    }
+    int rc = costs_system_calls(program, "get-put", 1000, &each);
+
+    report(w, &calls, rc < 0 ? rc : take(&calls, each, 0));
+}
+
+static void times(struct world *w)
+{
+    struct row get = {.name = "get and put", .unit = "ns"};
+    struct row both = {
+        .name = "get and put, two of one block / alone", .unit = "1/s", .goal = 0.833};
+    struct row apart = {.name = "get and put, two of two objects / alone", .unit = "1/s"};
+    int rc = 0;
+
+    if (!wanted(w, "readers"))
+        return;
+    for (int i = 0; i < w->runs && rc == 0; i++) {
+        double alone = load_readers(1, false, w->span);
+
+        rc = take(&get, alone > 0 ? 1e9 / alone : alone, 0);
+        rc = rc < 0 ? rc : take(&both, load_readers(2, false, w->span), alone);
+        rc = rc < 0 ? rc : take(&apart, load_readers(2, true, w->span), alone);
+    }
+    report(w, &get, rc);
+    report(w, &both, rc);
+    report(w, &apart, rc);
+}
+
+static void bandwidth(struct world *w)
+{
+    static const size_t sizes[] = {(size_t)1 << 20, (size_t)64 << 20};
+    struct row rows[] = {
+        {.name = "write 1 MiB / memcpy", .unit = "B/s", .goal = 0.9},
+        {.name = "read 1 MiB / memcpy", .unit = "B/s", .goal = 0.9},
+        {.name = "write 64 MiB / memcpy", .unit = "B/s", .goal = 0.9},
+        {.name = "read 64 MiB / memcpy", .unit = "B/s", .goal = 0.9},
+    };
+
+    if (!wanted(w, "bandwidth"))
+        return;
+    for (size_t s = 0; s < 2; s++) {
+        int rc = load_copy_begin(sizes[s]);
+
+        for (int i = 0; i < w->runs && rc == 0; i++) {
+            rc = take(&rows[2 * s], load_copy(LOAD_WRITE, w->span),
+                      load_copy(LOAD_MEMCPY_IN, w->span));
+            rc = rc < 0 ? rc
+                        : take(&rows[2 * s + 1], load_copy(LOAD_READ, w->span),
+                               load_copy(LOAD_MEMCPY_OUT, w->span));
+        }
+        load_copy_end();
+        report(w, &rows[2 * s], rc);
+        report(w, &rows[2 * s + 1], rc);
+    }
+}
+
+static double hand_over(struct world *w, const struct way *way)
+{
+    char directory[] = "/dev/shm/membrane-bench-XXXXXX";
+    char command[80];
+    double rate;
+    int rc;
+
+    if (mkdtemp(directory) == NULL)
+        return -errno;
+    rc = way->start(directory);
+    rate = rc < 0 ? rc : way_hand_over(way, w->values);
+    way->stop();
+    (void)snprintf(command, sizeof(command), "rm -rf %s", directory);
+    (void)!system(command);
+    return rate;
+}
+
+static void against(struct world *w, const struct way *other, const char *name, double goal)
+{
+    struct row row = {.name = name, .unit = "1/s", .goal = goal};
+    int rc = 0;
+
+    for (int i = 0; i < w->runs && rc == 0; i++)
+        rc = take(&row, hand_over(w, &way_objects), hand_over(w, other));
+    report(w, &row, rc);
+}
+
+static void ways(struct world *w)
+{
+    struct row versioned = {.name = "1 MiB, versioned / in place", .unit = "1/s"};
+    struct row reference = {.name = "1 MiB, by reference / touched", .unit = "1/s"};
+    int rc = 0;
+
+    if (!wanted(w, "values"))
+        return;
+    against(w, &way_redis, "1 MiB to another process / redis", 3);
+    against(w, &way_memcached, "1 MiB to another process / memcached", 3);
+#ifdef BENCH_WITH_LMDB
+    against(w, &way_lmdb, "1 MiB to another process / LMDB", 1);
+#endif
+    for (int i = 0; i < w->runs && rc == 0; i++) {
+        double touched = hand_over(w, &way_objects);
+
+        rc = take(&versioned, hand_over(w, &way_versioned), touched);
+        rc = rc < 0 ? rc : take(&reference, hand_over(w, &way_reference), touched);
+    }
+    report(w, &versioned, rc);
+    report(w, &reference, rc);
+}
+
+static void crowds(struct world *w)
+{
+    static const struct {
+        const char *name;
+        enum load_step step;
+    } steps[] = {{"create and destroy, crowd / few", LOAD_CREATE},
+                 {"join and leave, crowd / few", LOAD_JOIN},
+                 {"join of what is not there, crowd / few", LOAD_MISS},
+                 {"join a container, crowd / few", LOAD_MEMBER}};
+    struct row rows[4];
+    int rc;
+
+    if (!wanted(w, "crowd"))
+        return;
+    memset(rows, 0, sizeof(rows));
+    for (int i = 0; i < 4; i++) {
+        rows[i].name = steps[i].name;
+        rows[i].unit = "1/s";
+        rows[i].goal = 0.75;
+    }
+    rc = load_crowd_begin(10000, 1000);
+    for (int i = 0; i < w->runs && rc == 0; i++) {
+        for (int s = 0; s < 4 && rc == 0; s++)
+            rc = take(&rows[s], load_crowd(true, steps[s].step, w->span),
+                      load_crowd(false, steps[s].step, w->span));
+    }
+    load_crowd_end();
+    for (int s = 0; s < 4; s++)
+        report(w, &rows[s], rc);
+}
+
+/* ---- the program ---- */
+
+static int write_json(struct world *w, const char *path)
+{
+    struct bench_env env;
+    json_t *all;
+    int rc;
+
+    bench_env_read(&env);
+    all = json_pack("{s:o, s:O}", "environment", bench_env_json(&env), "rows", w->rows);
+    rc = all == NULL ? -ENOMEM : bench_json_write(all, path);
+    json_decref(all);
+    return rc;
+}
+
+static int usage(int status)
+{
+    fputs(
+        "usage: membrane-bench-objects [--runs N] [--time MS] [--values N] [--only ROWS]\n"
+        "                              [--json FILE]\n"
+        "Rows: counted readers bandwidth values crowd. Medians of N (5) repetitions of MS (100);\n"
+        "N (500) values of 1 MiB are handed over in each. redis-server and memcached are\n"
+        "measured if they are installed.\n"
+        "Exit status: 0 all was measured; 1 something failed; 2 wrong usage.\n",
+        status == 0 ? stdout : stderr);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"runs", required_argument, NULL, 'n'},
+        {"time", required_argument, NULL, 't'},
+        {"values", required_argument, NULL, 'v'},
+        {"only", required_argument, NULL, 'o'},
+        {"json", required_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    struct world w = {.runs = 5, .span = 100 * BENCH_MS, .values = 500, .rows = json_array()};
+    const char *json = NULL;
+    int letter, rc = 0;
+
+    while ((letter = getopt_long(argc, argv, "n:t:v:o:j:h", options, NULL)) != -1) {
+        if (letter == 'h')
+            return usage(0);
+        if (letter == 'n')
+            w.runs = (int)strtol(optarg, NULL, 10);
+        else if (letter == 't')
+            w.span = strtoull(optarg, NULL, 10) * BENCH_MS;
+        else if (letter == 'v')
+            w.values = (unsigned int)strtoul(optarg, NULL, 10);
+        else if (letter == 'o')
+            w.only = optarg;
+        else if (letter == 'j')
+            json = optarg;
+        else
+            return usage(2);
+    }
+    if (w.runs < 1 || w.runs > RUNS_MAX || w.span == 0 || w.values == 0 || optind < argc)
+        return usage(2);
+    printf("%-40s %12s %12s %8s       goal\n", "", "here", "base", "ratio");
+    counted(&w);
+    times(&w);
+    bandwidth(&w);
+    ways(&w);
+    crowds(&w);
+    printf("%d goals missed, %d rows failed\n", w.missed, w.failed);
+    if (json != NULL)
+        rc = write_json(&w, json);
+    json_decref(w.rows);
+    return rc < 0 || w.failed > 0;
+}

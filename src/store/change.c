@@ -211,12 +211,14 @@ static int write_or_make(struct mbr__store_conn *conn, const void *value, uint32
     error = mbr__st_may_write(conn, walk->node[walk->found]);
     if (error)
         return error;
-    if (walk->found < store->path.count)
+    if (walk->found < store->path.count) {
         error = create(conn, value, len);
-    else if (!make)
+    } else if (!make) {
         error = set_value(conn, value, len);
-    else
+    } else {
+        mbr__st_seen(conn, walk->node[walk->found]->generation);
         return 0;
+    }
     if (!error)
         mbr__st_debit(conn, store->open_tx);
     return error;
@@ -291,8 +293,10 @@ int mbr__st_live_rm(struct mbr__store_conn *conn)
     error = mbr__st_may_write(conn, walk->node[walk->found]);
     if (error)
         return error;
-    if (walk->found < store->path.count) /* it is gone already: fine, if its parent is there */
+    if (walk->found < store->path.count) { /* it is gone already: fine, if its parent is there */
+        mbr__st_seen(conn, walk->node[walk->found]->generation);
         return walk->found == store->path.count - 1 ? 0 : -ENOENT;
+    }
     error = remove_found(conn);
     if (!error)
         mbr__st_debit(conn, store->open_tx);

@@ -459,6 +459,7 @@ void mbr__store_durable(struct mbr__store *store, uint64_t seq)
     if (seq <= store->durable)
         return;
     store->durable = seq;
+    mbr__st_journal_settle(store);
     mbr__list_for_each_safe (at, after, &store->held)
         mbr__st_out_tell(mbr__container_of(at, struct mbr__store_conn, held));
 }

@@ -150,8 +150,9 @@ struct mbr__store_options {
 
     /*
      * A batch has taken effect in memory. Must copy what it needs; cannot refuse. Replies that
-     * acknowledge it, and everything behind them, are held until mbr__store_durable() reaches its
-     * number. NULL: nothing is held.
+     * acknowledge it or show somebody what it has changed, events about it, and everything behind
+     * them, are held until mbr__store_durable() reaches its number: nobody acts on what a crash
+     * could undo. NULL: nothing is held.
      */
     void (*journal)(void *user, const struct mbr__store_batch *batch);
 

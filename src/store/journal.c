@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "store/out.h"
 
 int mbr__st_journal_reserve(struct mbr__store *store, size_t count)
 {
@@ -72,6 +73,46 @@ void mbr__st_journal_gone(struct mbr__store *store, enum mbr__store_change_kind 
     note(store, &(struct mbr__store_change){.kind = kind, .id = id});
 }
 
+static struct mbr__st_batch *batch_at(struct mbr__store *store, unsigned i)
+{
+    return &store->batches[(store->batch_first + i) % MBR__ST_BATCHES];
+}
+
+/* The batch that goes out now has all changes up to now. */
+static void enter(struct mbr__store *store)
+{
+    if (store->batch_count < MBR__ST_BATCHES)
+        store->batch_count++;
+    *batch_at(store, store->batch_count - 1) =
+        (struct mbr__st_batch){store->seq, store->tree.generation};
+}
+
+void mbr__st_journal_settle(struct mbr__store *store)
+{
+    while (store->batch_count > 0 && batch_at(store, 0)->seq <= store->durable) {
+        store->settled = batch_at(store, 0)->generation;
+        store->batch_first = (store->batch_first + 1) % MBR__ST_BATCHES;
+        store->batch_count--;
+    }
+    if (store->durable == store->seq && store->change_count == 0)
+        store->settled = store->tree.generation;
+}
+
+void mbr__st_seen(struct mbr__store_conn *conn, uint64_t generation)
+{
+    struct mbr__store *store = conn->store;
+    uint64_t seq = store->seq;
+
+    if (!store->options.journal || generation <= store->settled)
+        return;
+    for (unsigned i = 0; i < store->batch_count; i++)
+        if (batch_at(store, i)->generation >= generation) {
+            seq = batch_at(store, i)->seq;
+            break;
+        }
+    mbr__st_out_hold(conn, seq);
+}
+
 void mbr__st_journal_flush(struct mbr__store *store)
 {
     struct mbr__store_batch batch = {0, store->changes, store->change_count};
@@ -79,6 +120,7 @@ void mbr__st_journal_flush(struct mbr__store *store)
     if (store->change_count == 0)
         return;
     batch.seq = ++store->seq;
+    enter(store);
     store->options.journal(store->options.user, &batch);
     store->change_count = 0;
 }

@@ -22,4 +22,11 @@ void mbr__st_journal_gone(struct mbr__store *store, enum mbr__store_change_kind 
 /* Reports what has been noted, if anything. */
 void mbr__st_journal_flush(struct mbr__store *store);
 
+/* `durable` or what was loaded has changed: what needs to wait no more. */
+void mbr__st_journal_settle(struct mbr__store *store);
+
+/* The answer to CONN will tell something that was changed at GENERATION: it waits until that is
+ * durable. Needs room for a hold, which each request has. */
+void mbr__st_seen(struct mbr__store_conn *conn, uint64_t generation);
+
 #endif

@@ -9,6 +9,7 @@
 
 #include "store/domain.h"
 #include "store/job.h"
+#include "store/journal.h"
 #include "store/lifecycle.h"
 
 /* A node that was fed. It does not move while its children are added. */
@@ -236,6 +237,7 @@ int mbr__store_load_end(struct mbr__store *store)
     if (!loaded && mbr__st_report_initial(store))
         return -ENOMEM;
     mbr__st_load_abandon(store);
+    mbr__st_journal_settle(store);
     store->started = true;
     return 0;
 }

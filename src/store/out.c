@@ -115,6 +115,8 @@ void mbr__st_out_hold(struct mbr__store_conn *conn, uint64_t seq)
 
     if (seq <= conn->store->durable)
         return;
+    if (out->hold_count > 0 && out->holds[out->hold_first + out->hold_count - 1].seq >= seq)
+        return; /* what stands before it waits as long */
     out->holds[out->hold_first + out->hold_count++] = (struct mbr__st_hold){out->tail, seq};
     if (mbr__list_empty(&conn->held))
         mbr__list_push_back(&conn->store->held, &conn->held);
@@ -387,7 +389,8 @@ void mbr__st_out_event(struct mbr__store_conn *conn, const struct mbr__st_watch 
 
     if (conn->broken || size > MBR__STORE_HEADER_SIZE + MBR__STORE_PAYLOAD_MAX)
         return;
-    if (make_room(out, size) || (store->charge && mark_room(out))) {
+    if (make_room(out, size) || (store->charge && mark_room(out)) ||
+        (store->change_count > 0 && mbr__st_out_reserve_hold(conn))) {
         mbr__st_break(conn, -ENOMEM);
         return;
     }
@@ -396,6 +399,8 @@ void mbr__st_out_event(struct mbr__store_conn *conn, const struct mbr__st_watch 
         store->stats.coalesced++;
         return;
     }
+    if (store->change_count > 0) /* what it tells of goes into the next batch */
+        mbr__st_out_hold(conn, store->seq + 1);
     /* The one who asked pays with its reply: only events for others can be left unread. */
     commit(conn, size,
            store->charge ? mbr__st_now(store) + store->options.event_timeout : MBR__NEVER);

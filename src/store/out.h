@@ -36,7 +36,7 @@ int mbr__st_out_reserve_mark(struct mbr__store_conn *conn);
 /* Room for one more hold. -ENOMEM. */
 int mbr__st_out_reserve_hold(struct mbr__store_conn *conn);
 
-/* What is queued from now on waits for SEQ. */
+/* What is queued from now on waits for SEQ; there is room for the hold. */
 void mbr__st_out_hold(struct mbr__store_conn *conn, uint64_t seq);
 
 /* For a live update: LEN more bytes of output to be filled (NULL: no memory), and what waits. */

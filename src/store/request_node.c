@@ -27,6 +27,7 @@ static int look(struct mbr__st_req *req, const struct mbr__st_walk **to)
     if (req->tx)
         return mbr__st_tx_read(req->tx);
     mbr__st_tree_walk(&store->tree, &store->path, &store->walk);
+    mbr__st_seen(req->conn, store->walk.node[store->walk.found]->generation);
     return 0;
 }
 
@@ -190,6 +191,7 @@ static int get_special(struct mbr__st_req *req, const char *text, unsigned right
         return -EINVAL;
     if ((mbr__st_rights(req->conn, req->store->special[which].perms) & rights) != rights)
         return -EACCES;
+    mbr__st_seen(req->conn, req->store->special[which].generation);
     return which;
 }
 

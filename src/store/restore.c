@@ -10,6 +10,7 @@
 #include "store/domain.h"
 #include "store/dump.h"
 #include "store/job.h"
+#include "store/journal.h"
 #include "store/lifecycle.h"
 #include "store/out.h"
 #include "store/tx.h"
@@ -575,6 +576,7 @@ static int restore(struct in *in)
     get_tree(in);
     mbr__st_load_abandon(store);
     store->started = true; /* the journal knows all this */
+    mbr__st_journal_settle(store);
     get_reaps(in);
     count = get(in, UINT32_MAX);
     for (uint64_t i = 0; i < count && !in->error; i++)

@@ -64,6 +64,15 @@ struct mbr__st_hold {
     uint64_t seq;
 };
 
+/* Changes up to GENERATION are in batches up to SEQ. */
+struct mbr__st_batch {
+    uint64_t seq;
+    uint64_t generation;
+};
+
+/* Batches on their way that are told apart; later ones count as the last of them. */
+#define MBR__ST_BATCHES 64u
+
 /* An event that is queued at POSITION, for finding its like. */
 struct mbr__st_seen {
     uint64_t hash;
@@ -203,6 +212,9 @@ struct mbr__store {
     uint64_t reserve_time;
     uint64_t seq;
     uint64_t durable;
+    uint64_t settled; /* no change up to this generation waits for the journal */
+    struct mbr__st_batch batches[MBR__ST_BATCHES]; /* a circle of those above */
+    unsigned batch_first, batch_count;
     struct mbr__store_change *changes;
     size_t change_count, change_capacity;
     bool started; /* a connection was made: nothing can be loaded any more */

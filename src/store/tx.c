@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "store/change.h"
 #include "store/domain.h"
+#include "store/journal.h"
 
 #define TX_COST     256u
 #define ACCESS_COST 256u /* beside the bytes of a version of its own */
@@ -226,10 +227,12 @@ static int touch(struct mbr__st_tx *tx, unsigned level, struct mbr__st_access **
 
 int mbr__st_tx_read(struct mbr__st_tx *tx)
 {
+    struct mbr__store *store = tx->conn->store;
     struct mbr__st_access *access;
 
     mbr__st_tx_look(tx);
-    return touch(tx, tx->conn->store->path.count, &access);
+    mbr__st_seen(tx->conn, store->walk.node[store->walk.found]->generation);
+    return touch(tx, store->path.count, &access);
 }
 
 /* ACCESS has WORK now, which has no reference yet. */

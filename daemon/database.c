@@ -88,6 +88,17 @@ static int check_format(struct database *database, MDB_txn *txn)
 /* ---- opening -----------------------------------------------------------------------------------
  */
 
+/* LMDB closes all its descriptors but one when the process becomes another program. */
+static int close_on_exec(MDB_env *env)
+{
+    int fd;
+    int rc = mdb_env_get_fd(env, &fd);
+
+    if (rc == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        rc = errno;
+    return rc;
+}
+
 static int open_env(struct database *database)
 {
     MDB_txn *txn;
@@ -100,6 +111,8 @@ static int open_env(struct database *database)
         rc = mdb_env_set_mapsize(database->env, database->map);
     if (rc == 0)
         rc = mdb_env_open(database->env, database->dir, MDB_NOTLS, 0600);
+    if (rc == 0)
+        rc = close_on_exec(database->env);
     if (rc == 0)
         rc = mdb_txn_begin(database->env, NULL, 0, &txn);
     if (rc == 0) {

@@ -17,6 +17,7 @@
 #include "../tools/say.h"
 #include "../tools/units.h"
 #include "containers.h"
+#include "fallback.h"
 #include "journal.h"
 #include "listen.h"
 #include "log.h"
@@ -211,18 +212,28 @@ static int serve(struct server *server, const struct tool_args *args)
 {
     const char *state = settings_text(server->settings, SETTING_STATE);
     const char *path = settings_text(server->settings, SETTING_SOCKET);
+    bool resumed = tool_given(args, OPT_TAKE_OVER);
     int code = open_all(server, args);
 
     if (code == TOOL_EXIT_OK)
         code = enter_sandbox(server);
     if (code == TOOL_EXIT_OK) {
+        if (resumed)
+            update_restored(server, descriptor_of(args->value[OPT_TAKE_OVER]));
+        if (fallback_happened())
+            log_warning("live update failed: the new program has ended before it served");
         log_info("%s: version=%s socket=%s state=%s",
-                 tool_given(args, OPT_TAKE_OVER) ? "updated" : "started", mbr_version(),
-                 server->lock >= 0 ? path : "passed", state != NULL ? state : "memory");
+                 fallback_happened() ? "going on"
+                 : resumed           ? "updated"
+                                     : "started",
+                 mbr_version(), server->lock >= 0 ? path : "passed",
+                 state != NULL ? state : "memory");
         notify_send("READY=1\nSTATUS=serving");
         code = server_run(server);
         notify_send("STOPPING=1");
         log_info("stopped: exit=%d", code);
+    } else {
+        fallback_go(); /* while all is as it was */
     }
     if (server->lock >= 0)
         listen_close(path, server->listener, server->lock);
@@ -317,5 +328,11 @@ int main(int argc, char **argv)
         return TOOL_EXIT_LIMIT;
     started.argc = argc;
     started.argv = argv;
-    return tool_finish_stdout(run(argc, argv));
+    fallback_arm(argc, argv);
+
+    int code = run(argc, argv);
+
+    if (code != TOOL_EXIT_OK)
+        fallback_go(); /* it has not come as far as to serve */
+    return tool_finish_stdout(code);
 }

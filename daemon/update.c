@@ -22,6 +22,7 @@
 #include "../tools/exits.h"
 #include "../tools/say.h"
 #include "conn.h"
+#include "fallback.h"
 #include "journal.h"
 #include "log.h"
 #include "notify.h"
@@ -40,6 +41,17 @@ struct update {
     int argc;
     char **argv; /* as started, without what a live update had added */
 };
+
+/* Where a program was whose file was replaced since is where the next one is. */
+static void cut_deleted(char *path)
+{
+    static const char deleted[] = " (deleted)";
+    size_t length = strlen(path);
+    size_t tail = sizeof(deleted) - 1;
+
+    if (length > tail && strcmp(path + length - tail, deleted) == 0)
+        path[length - tail] = '\0';
+}
 
 int update_new(int argc, char **argv, struct update **out)
 {
@@ -62,6 +74,7 @@ int update_new(int argc, char **argv, struct update **out)
     n = readlink("/proc/self/exe", update->own, sizeof(update->own) - 1);
     if (n <= 0)
         (void)snprintf(update->own, sizeof(update->own), "%s", argv[0]);
+    cut_deleted(update->own);
     *out = update;
     return 0;
 }
@@ -234,16 +247,18 @@ static void keep_open(int fd, void *user)
         (void)fcntl(fd, F_SETFD, *flags);
 }
 
-/* Becomes the binary; comes back with why not. */
-static int become(struct server *server, const char *binary, char **argv)
+/* Becomes the binary, whose arguments are EXTRA more than ours; comes back with why not. */
+static int become(struct server *server, const char *binary, char **argv, int extra)
 {
     int flags = 0;
     int rc;
 
     notify_send("RELOADING=1");
     update_state_each_fd(server, keep_open, &flags);
+    fallback_prepare(extra);
     (void)execv(binary, argv);
     rc = -errno;
+    fallback_forget();
     flags = FD_CLOEXEC;
     update_state_each_fd(server, keep_open, &flags);
     notify_send("READY=1");
@@ -277,7 +292,7 @@ static int hand_over(struct server *server, int fd, char *why, size_t size)
             last++;
         argv[last] = take_option;
         log_info("live update to %s", binary);
-        rc = become(server, binary, argv);
+        rc = become(server, binary, argv, last - update->argc);
     }
     if (rc != 0 && why[0] == '\0')
         (void)snprintf(why, size, "%s: %s", binary, strerror(-rc));
@@ -336,13 +351,16 @@ int update_restore(struct server *server, int fd)
     whole = in;
     rc = update_state_read(server, &in);
     (void)munmap((void *)(uintptr_t)whole.at, whole.left);
-    (void)close(fd);
-    if (rc == 0) {
-        int flags = FD_CLOEXEC;
-
-        update_state_each_fd(server, keep_open, &flags);
-    }
     return rc;
+}
+
+void update_restored(struct server *server, int fd)
+{
+    int flags = FD_CLOEXEC;
+
+    update_state_each_fd(server, keep_open, &flags);
+    (void)close(fd);
+    fallback_end();
 }
 
 int update_try(const struct settings *settings, int fd)

@@ -2,7 +2,8 @@
 /*
  * Live update: the process runs a new binary and keeps everything. The state goes through a sealed
  * memfd, descriptors stay open over execve(2). The new binary is first asked, in a child, to read
- * the state; only if it can does the old one give itself up.
+ * the state; only if it can does the old one give itself up. Until the new one serves there is a
+ * way back (fallback.h).
  *
  * Commands, as xenstore-control gives them to CONTROL live-update:
  *   -f FILE           the binary to run (otherwise: where this one came from)
@@ -35,8 +36,12 @@ bool update_command(struct server *server, int argc, const char *const *argv,
 void update_run(struct server *server, struct conn *conn, char *why, size_t size);
 
 /* Reads the state from FD into SERVER, whose engine is made and empty; descriptors, connections and
- * users are taken over. 0 or a negative errno. */
+ * users are taken over. FD stays open, and what is taken over is inherited by other programs still,
+ * until update_restored(). 0 or a negative errno. */
 int update_restore(struct server *server, int fd);
+
+/* Nothing can fail any more: there is no way back, and FD is closed. */
+void update_restored(struct server *server, int fd);
 
 /* Reads the state from FD to see whether that is possible; nothing else happens. An exit code,
  * after an error message unless it is 0. */

@@ -13,6 +13,7 @@
 
 #include "conn.h"
 #include "containers.h"
+#include "fallback.h"
 #include "log.h"
 #include "ring.h"
 #include "update_stream.h"
@@ -411,6 +412,9 @@ int update_state_read(struct server *server, struct stream_in *in)
         head.asking != 0 ? mbr__store_conn_find(server->store, head.asking) : NULL;
 
     if (asking != NULL)
-        (void)mbr__store_control_done(asking, 0, NULL);
+        (void)mbr__store_control_done(asking, 0,
+                                      fallback_happened() ? "the new program has failed after its "
+                                                            "trial; the old one goes on"
+                                                          : NULL);
     return 0;
 }

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -156,6 +157,42 @@ static void test_arguments(void **state)
     (void)close(fd);
 }
 
+/* One that can read the state and then cannot serve, since its log cannot be opened: the old one,
+ * with its own arguments, takes the process over again. */
+static void test_way_back(void **state)
+{
+    char config[600];
+    char option[700];
+    int fd = stored_connect(daemon_.path);
+    int watcher = stored_connect(daemon_.path);
+    struct stored_reply reply;
+    uint32_t tx;
+    FILE *file;
+
+    CHECK_INT(stored_ask(watcher, MBR__XS_WATCH, 0, &reply, "/back", "t", NULL), 0);
+    next_event(watcher, "/back");
+    tx = stored_begin(fd);
+    CHECK_INT(stored_write(fd, tx, "/back", "kept"), 0);
+    (void)snprintf(config, sizeof(config), "%s/nolog.conf", stage_dir());
+    file = fopen(config, "we");
+    CHECK(file != NULL);
+    (void)fputs("[log]\nfile = /nonexistent/directory/log\n", file);
+    (void)fclose(file);
+    (void)snprintf(option, sizeof(option), "--config %s", config);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "live-update", "-c", option, NULL), 0);
+        update_says(fd, "the new program has failed");
+    }
+    CHECK(stored_said(&daemon_, "live update failed"));
+    CHECK(stored_said(&daemon_, "going on"));
+    CHECK_INT(stored_end(fd, tx, true), 0);
+    next_event(watcher, "/back");
+    update_says(fd, "OK"); /* and updates go on being possible */
+    stored_expect(fd, "/back", "kept");
+    (void)close(fd);
+    (void)close(watcher);
+}
+
 /* Writes and reads one counter after the other, in transactions too, and hears each event. */
 static void load(struct stage_actor *parent, void *argument)
 {
@@ -205,6 +242,22 @@ static void test_under_load(void **state)
     (void)close(fd);
 }
 
+/* Descriptors that a daemon has. */
+static unsigned descriptors(const struct stored *daemon)
+{
+    char path[64];
+    unsigned count = 0;
+    DIR *dir;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)daemon->pid);
+    dir = opendir(path);
+    CHECK(dir != NULL);
+    while (readdir(dir) != NULL)
+        count++;
+    (void)closedir(dir);
+    return count;
+}
+
 /* With the state on disk: what was written before and after is there at the next start. */
 static void test_with_state(void **state)
 {
@@ -212,6 +265,7 @@ static void test_with_state(void **state)
     char path[600];
     const char *arguments[] = {"--state", dir, NULL};
     struct stored daemon;
+    unsigned count;
     int fd;
 
     (void)snprintf(dir, sizeof(dir), "%s/state", stage_dir());
@@ -219,10 +273,12 @@ static void test_with_state(void **state)
     stored_start(&daemon, path, arguments);
     fd = stored_connect(path);
     CHECK_INT(stored_write(fd, 0, "/one", "1"), 0);
+    count = descriptors(&daemon);
     update_says(fd, "OK");
     CHECK_INT(stored_write(fd, 0, "/two", "2"), 0);
     update_says(fd, "OK");
     CHECK_INT(stored_write(fd, 0, "/three", "3"), 0);
+    CHECK_INT(descriptors(&daemon), count); /* none was left behind */
     (void)close(fd);
     stored_kill(&daemon);
     stored_start(&daemon, path, arguments);
@@ -260,9 +316,9 @@ static int run(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything_is_kept), cmocka_unit_test(test_by_signal),
-        cmocka_unit_test(test_bad_binaries),       cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_under_load),         cmocka_unit_test(test_with_state),
-        cmocka_unit_test(test_switched_off),
+        cmocka_unit_test(test_bad_binaries),       cmocka_unit_test(test_way_back),
+        cmocka_unit_test(test_arguments),          cmocka_unit_test(test_under_load),
+        cmocka_unit_test(test_with_state),         cmocka_unit_test(test_switched_off),
     };
     int rc;
 

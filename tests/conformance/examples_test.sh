@@ -22,7 +22,7 @@ trap 'exit 1' HUP INT TERM
 # A program that uses an instrumented library has to be instrumented as well.
 flags='-std=c99 -Werror -Wall -Wextra -O3'
 [ -z "$sanitize" ] || flags="$flags -fsanitize=$sanitize"
-for c in "$src"/examples/demi/*.c "$src"/examples/tcp-echo/*.c "$src"/examples/udp-echo/*.c; do
+for c in "$src"/examples/demi/*.c "$src"/examples/tcp-*/*.c "$src"/examples/udp-*/*.c; do
     # $flags are words.
     # shellcheck disable=SC2086
     "$cc" $flags -I "$src/include" -o "$work/$(basename "$c" .c)" "$c" -L "$lib" -ldemikernel
@@ -78,8 +78,60 @@ sockets() {
     pids=
 }
 
+# streams PROGRAM SIZE: both sides have the same arguments.
+streams() {
+    program=$1
+    shift
+    timeout 50 "$work/$program" --server "$host" 7777 "$@" >"$work/served" &
+    pid=$!
+    pids=$pid
+    tries=0
+    until timeout 50 "$work/$program" --client "$host" 7777 "$@" 2>"$work/said"; do
+        grep -q 'Connection refused' "$work/said" && [ $((tries += 1)) -lt 500 ] || {
+            cat "$work/said" >&2
+            exit 1
+        }
+    done
+    wait "$pid"
+    pids=
+    grep -qx "server: $(($1 * $2)) bytes" "$work/served"
+}
+
+# Whoever comes first sends until the other one answers.
+datagrams() {
+    timeout 50 "$work/udp-ping-pong" --server "$host" 7777 "$host" 7778 "$1" 200 &
+    pid=$!
+    pids=$pid
+    timeout 50 "$work/udp-ping-pong" --client "$host" 7778 "$host" 7777 "$1" 200
+    wait "$pid"
+    pids=
+}
+
+# What is sent before the server is there is lost; afterwards nothing is, over shared memory.
+one_way() {
+    rm -f "$work/served"
+    timeout 50 "$work/udp-push-pop" --server "$host" 7777 "$1" 200 >"$work/served" &
+    pid=$!
+    pids=$pid
+    until grep -q ready "$work/served" 2>/dev/null; do
+        kill -0 "$pid"
+    done
+    timeout 50 "$work/udp-push-pop" --client "$host" 7778 "$host" 7777 "$1" 200
+    wait "$pid"
+    pids=
+    came='[1-9][0-9]*'
+    [ "$LIBOS" = catnap ] || came=200
+    grep -Eqx "server: $came of 200 datagrams" "$work/served"
+}
+
 for LIBOS in catnap catloop; do
     export LIBOS
+    for size in 1 64 8192 65507; do
+        streams tcp-ping-pong "$size" 200
+        streams tcp-push-pop "$size" 200
+        datagrams "$size"
+        [ "$size" -eq 1 ] || one_way "$size"
+    done
     for size in 1 64 8192 65507; do
         sockets tcp-echo "$size" 1
     done

@@ -107,7 +107,6 @@ struct mbr_libos {
     struct mbr__sock_config sockets;
     struct mbr__slab pairs;       /* catloop's, of struct mbr__pair */
     struct mbr__list idle;        /* pairs we may connect on, the one used last first */
-    struct mbr__list greeting;    /* pairs whose server has not answered */
     struct mbr__list targets;     /* sockets that others may connect to */
     struct mbr__hash connections; /* as server, by a hash of both addresses */
     uint32_t idle_pairs;

@@ -149,6 +149,8 @@ int mbr__proc_pidfd(const struct mbr__proc *p, int *out)
         world_step("pidfd");
     if (!lives(p))
         return -ESRCH;
+    if (knobs.no_pidfd && world_process(p) != world_self())
+        return -ENOENT;
     struct file *f = file_new(FILE_PIDFD);
 
     f->process = world_process(p);

@@ -126,6 +126,7 @@ void world_explore(const struct scenario *s, int delays, int kills, struct tally
 
 struct knobs {
     bool no_proc;  /* descriptors of others cannot be opened through /proc */
+    bool no_pidfd; /* nor can it be told who they are */
     int post_room; /* letters a mailbox holds; 0 plenty */
     int crowd;     /* files of others in the directory, before ours */
 };

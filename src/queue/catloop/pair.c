@@ -17,12 +17,13 @@
 #include "base/assert.h"
 #include "queue/catloop/catloop.h"
 #include "queue/catmem/session.h"
-#include "shm/proc.h"
+#include "shm/post.h"
 
 #define RETRY_NS UINT64_C(1000000) /* between attempts at a full mailbox */
 #define GONE     2u                /* in want.done: the pair will not be used again */
 
 static enum mbr__task_result poll_pair(struct mbr__task *task);
+static void poll_closing(struct mbr__pair *pair);
 
 /* ---- addresses ---- */
 
@@ -72,6 +73,7 @@ static struct mbr__pair *pair_new(struct mbr_libos *l, bool client)
     p->can_send = p->can_recv = true;
     p->own.fd = -1;
     pair->client = client;
+    pair->conn = -1;
     mbr__list_init(&pair->node);
     mbr__list_init(&pair->flow);
     mbr__list_init(&p->pops);
@@ -101,6 +103,15 @@ static void uncount(struct mbr__pair *pair)
     pair->counted = false;
 }
 
+static void hang_up(struct mbr__pair *pair)
+{
+    if (mbr__watch_active(&pair->answer_watch))
+        mbr__watch_end(&pair->pipe.l->ws, &pair->answer_watch);
+    if (pair->conn >= 0)
+        close(pair->conn);
+    pair->conn = -1;
+}
+
 static void forget(struct mbr__pair *pair)
 {
     struct mbr__pipe *p = &pair->pipe;
@@ -111,6 +122,7 @@ static void forget(struct mbr__pair *pair)
     mbr__list_del(&pair->node);
     mbr__list_del(&pair->flow);
     uncount(pair);
+    hang_up(pair);
     mbr__session_detach(p);
     mbr__timer_cancel(&l->ws.timers, &p->retry);
     mbr__buf_unref(p->in.buf);
@@ -231,6 +243,7 @@ static void keep(struct mbr__pair *pair)
 
     pair->state = MBR__PAIR_IDLE;
     pair->sock = NULL;
+    uncount(pair);
     if (pair->client && mbr__list_empty(&pair->node)) {
         mbr__list_push_front(&l->idle, &pair->node);
         l->idle_pairs++;
@@ -283,12 +296,17 @@ static void poll_answer(struct mbr__pair *pair)
     keep(pair);
 }
 
+/* The addresses are in use until both sides have closed; it may be that we have not looked yet. */
 int mbr__pair_count(struct mbr__pair *pair)
 {
     static const uint64_t secret[2] = {UINT64_C(0x6d656d6272616e65), UINT64_C(0x636174)};
     struct mbr__hash *all = &pair->pipe.l->connections;
 
     pair->key = mbr__siphash(secret, &pair->ask.from, 2 * sizeof(pair->ask.from));
+    struct mbr__pair *old = mbr__hash_get(all, pair->key);
+
+    if (old != NULL && old->state == MBR__PAIR_CLOSING)
+        poll_closing(old);
     int r = mbr__hash_put(all, pair->key, pair);
 
     pair->counted = r == 0;
@@ -340,21 +358,29 @@ static void poll_idle(struct mbr__pair *pair)
 
 /* ---- closing ---- */
 
-/* Skips what the peer had sent. 1 its end marker is there, 0 not yet, -EPROTO. */
-static int skip(struct mbr__pipe *p)
+/*
+ * Skips what the peer had sent. 1 its end marker is there, 0 not yet, -EPROTO. A client that has
+ * seen our marker and whose ring is empty may ask again before we have looked at its own: then the
+ * next request stands in its place.
+ */
+static int skip(struct mbr__pair *pair)
 {
+    struct mbr__pipe *p = &pair->pipe;
     struct mbr__record rec = {0};
+    bool asked = false;
     int r = 1;
 
-    /* Behind an end marker that was seen the client may have asked again already. */
     if ((p->rx.flags & MBR__RING_LEFT) != 0)
         return 1;
-    for (uint64_t n = p->rx.mask / MBR__RECORD_ALIGN; n > 0 && r > 0; n--) {
+    for (uint64_t n = p->rx.mask / MBR__RECORD_ALIGN; n > 0 && r > 0 && !asked; n--) {
         r = mbr__ring_peek(&p->rx, &rec);
-        if (r > 0)
+        asked = r > 0 && !pair->client && rec.kind == MBR__REC_CONNECT;
+        if (r > 0 && !asked)
             mbr__ring_release(&p->rx, &rec);
     }
     mbr__pipe_retire(p);
+    if (asked)
+        return 1;
     if (r > 0)
         mbr__sched_wake(&p->task); /* it sends faster than we skip */
     return r < 0 ? r : (p->rx.flags & MBR__RING_LEFT) != 0;
@@ -363,7 +389,7 @@ static int skip(struct mbr__pipe *p)
 static void poll_closing(struct mbr__pair *pair)
 {
     struct mbr__pipe *p = &pair->pipe;
-    int r = peer_is_gone(p) ? -ECONNRESET : skip(p);
+    int r = peer_is_gone(p) ? -ECONNRESET : skip(pair);
 
     (void)mbr__ring_refresh(&p->tx);
     if (r < 0 || p->tx.broken) {
@@ -385,7 +411,6 @@ void mbr__pair_leave(struct mbr__pair *pair)
 {
     struct mbr__pipe *p = &pair->pipe;
 
-    uncount(pair);
     mbr__list_del(&pair->node);
     mbr__list_del(&pair->flow);
     p->sock = NULL;
@@ -414,37 +439,39 @@ void mbr__pair_leave(struct mbr__pair *pair)
 
 /* ---- making known ---- */
 
-/* Sends our note to the peer's mailbox; again later while that is full. */
+static void answered(struct mbr__watch *w, uint32_t events)
+{
+    (void)events;
+    mbr__sched_wake(&mbr__container_of(w, struct mbr__pair, answer_watch)->pipe.task);
+}
+
+static int try_again_later(struct mbr__pipe *p)
+{
+    return mbr__timer_is_set(&p->retry)
+               ? 0
+               : mbr__timer_add(&p->l->ws.timers, &p->retry, mbr__deadline_ns(RETRY_NS));
+}
+
+/* Client: sends our note to the server's mailbox, and again later while that is full. The answer
+ * comes over the same connection; its end without an answer is a refusal, whoever has died, has
+ * closed or has no memory. */
 static int send_note(struct mbr__pair *pair)
 {
     struct mbr__pipe *p = &pair->pipe;
     struct mbr__note note;
-    int r = mbr__hello_note(p, pair->client ? MBR__HELLO_CONNECT : MBR__HELLO_PAIRED, &note);
+    int r = mbr__hello_note(p, MBR__HELLO_CONNECT, &note);
 
     if (r == 0)
-        r = mbr__post_send(&p->l->names, p->peer->inst, &note, NULL);
-    p->hello_sent = r == 0;
-    if (r == 0) {
-        mbr__region_drop_fd(&p->own); /* the note holds it */
-    } else if (r == -EAGAIN || r == -ETOOMANYREFS || r == -EMFILE || r == -ENFILE) {
-        if (!mbr__timer_is_set(&p->retry))
-            (void)mbr__timer_add(&p->l->ws.timers, &p->retry, mbr__deadline_ns(RETRY_NS));
-        r = 0;
-    }
-    return r == -ENOENT ? -ECONNREFUSED : r;
-}
-
-static int find_peer(struct mbr_libos *l, const struct mbr__link *link, struct mbr__peer **out)
-{
-    int pidfd = -1;
-    int r = mbr__peer_get(l, &link->owner, link->inst, -1, -1, link->wake, out);
-
-    if (r != -EPROTO)
-        return r;
-    r = mbr__proc_pidfd(&link->owner, &pidfd);
-    if (r == -ESRCH)
-        return -ECONNREFUSED;
-    return r < 0 ? r : mbr__peer_get(l, &link->owner, link->inst, pidfd, -1, link->wake, out);
+        r = mbr__post_send(&p->l->names, pair->inst, &note, &pair->conn);
+    if (r == -EAGAIN || r == -ETOOMANYREFS)
+        return try_again_later(p);
+    if (r == 0)
+        r = mbr__watch_fd(&p->l->ws, &pair->answer_watch, pair->conn, EPOLLIN, answered);
+    if (r < 0)
+        return r == -ENOENT ? -ECONNREFUSED : r;
+    p->hello_sent = true;
+    mbr__region_drop_fd(&p->own); /* the note holds it */
+    return 0;
 }
 
 /* An idle pair to that instance, or NULL. */
@@ -468,19 +495,15 @@ static struct mbr__pair *find_idle(struct mbr_libos *l, uint64_t inst, uint64_t 
 
 static int greet(struct mbr__pair *pair, const struct mbr__link *link, uint64_t capacity)
 {
-    struct mbr__peer *peer = NULL;
-    int r = find_peer(pair->pipe.l, link, &peer);
+    int r = make_half(pair, capacity);
 
     if (r < 0)
         return r;
-    mbr__peer_join(peer, &pair->pipe);
-    r = make_half(pair, capacity);
-    if (r < 0)
-        return r;
+    pair->inst = link->inst;
     pair->pipe.target[0] = link->id[0];
     pair->pipe.target[1] = link->id[1];
+    pair->pipe.hello_sent = false;
     ask(pair);
-    mbr__list_push_back(&pair->pipe.l->greeting, &pair->node);
     return send_note(pair);
 }
 
@@ -516,81 +539,95 @@ int mbr__pair_connect(struct mbr__sock *s, const struct mbr__link *link,
     return 0;
 }
 
-static void greeted(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note)
+/* Whose half has come with a note: it is mapped, and joined to ours. */
+static int join_half(struct mbr__pair *pair, const struct mbr__hello *h, struct mbr__note *note)
 {
-    struct mbr__pair *pair;
+    struct mbr__pipe *p = &pair->pipe;
     struct mbr__peer *peer = NULL;
     uint64_t capacity = 0;
 
-    if (note->nfds != 3 || !mbr__ring_capacity_ok(h->capacity) || h->wake < 0 || h->pid <= 0 ||
-        l->kind != MBR__CATLOOP || (pair = pair_new(l, false)) == NULL)
-        return;
-    struct mbr__pipe *p = &pair->pipe;
+    if (note->nfds != 3 || !mbr__ring_capacity_ok(h->capacity) || h->wake < 0 || h->pid <= 0)
+        return -EPROTO;
     int r = mbr__region_attach(note->fds[0], MBR__HALF_HEAD, h->capacity, &p->theirs);
 
-    pair->state = MBR__PAIR_IDLE;
     if (r == 0)
         r = mbr__session_check_half(&p->theirs, h->id, &capacity);
     if (r == 0)
-        r = mbr__hello_know(l, h, note, &peer);
-    if (r == 0) {
-        mbr__peer_join(peer, p);
+        r = mbr__hello_know(p->l, h, note, &peer);
+    if (r < 0)
+        return r;
+    mbr__peer_join(peer, p);
+    if (!pair->client)
         r = make_half(pair, capacity);
-    }
-    if (r == 0)
-        r = mbr__session_join(p, capacity, 0, 0);
+    return r < 0 ? r : mbr__session_join(p, capacity, 0, 0);
+}
+
+/* Server: whoever is not answered sees the end of `conn`, which is closed after this. */
+void mbr__pair_hello(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note,
+                     int conn)
+{
+    struct mbr__note reply;
+    struct mbr__pair *pair = l->kind == MBR__CATLOOP ? pair_new(l, false) : NULL;
+
+    if (pair == NULL)
+        return;
+    struct mbr__pipe *p = &pair->pipe;
+
+    pair->state = MBR__PAIR_IDLE;
+    int r = join_half(pair, h, note);
+
     p->target[0] = h->id[0];
     p->target[1] = h->id[1];
     if (r == 0)
-        r = send_note(pair);
+        r = mbr__hello_note(p, MBR__HELLO_PAIRED, &reply);
+    if (r == 0)
+        r = mbr__conn_send(conn, &reply);
     if (r < 0) {
         mbr__pair_free(pair);
         return;
     }
+    mbr__region_drop_fd(&p->own); /* the reply holds it */
     poll_idle(pair);
 }
 
-static struct mbr__pair *find_greeting(struct mbr_libos *l, const uint64_t id[2])
+/* Client: what the server says must be about our pair, and come from who has the mailbox. */
+static int take_reply(struct mbr__pair *pair, struct mbr__note *note)
 {
-    struct mbr__list *node;
+    struct mbr__hello h;
 
-    mbr__list_for_each (node, &l->greeting) {
-        struct mbr__pair *pair = mbr__container_of(node, struct mbr__pair, node);
-
-        if (pair->pipe.id[0] == id[0] && pair->pipe.id[1] == id[1])
-            return pair;
-    }
-    return NULL;
+    if (note->len != sizeof(h))
+        return -EPROTO;
+    memcpy(&h, note->data, sizeof(h));
+    if (h.magic != MBR__HELLO_MAGIC || h.kind != MBR__HELLO_PAIRED || h.inst != pair->inst ||
+        h.target[0] != pair->pipe.id[0] || h.target[1] != pair->pipe.id[1])
+        return -EPROTO;
+    return join_half(pair, &h, note);
 }
 
-static void paired(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note)
+/* ---- the task ---- */
+
+static void poll_greeting(struct mbr__pair *pair)
 {
-    struct mbr__pair *pair = find_greeting(l, h->target);
-
-    if (pair == NULL || note->nfds != 3 || !mbr__ring_capacity_ok(h->capacity))
-        return;
     struct mbr__pipe *p = &pair->pipe;
-    struct mbr__peer *peer = p->peer;
-    uint64_t capacity = 0;
+    struct mbr__note note;
+    int r;
 
-    if (mbr__proc_same_namespace(&peer->proc) && note->pid != peer->proc.pid)
-        return; /* somebody else answers */
-    int bell = mbr__hello_bell(&peer->proc, peer->wake_no, &note->fds[1]);
-    int r = bell == -EPROTO
-                ? -EPROTO
-                : mbr__region_attach(note->fds[0], MBR__HALF_HEAD, h->capacity, &p->theirs);
-
-    if (bell >= 0 && peer->wake < 0)
-        peer->wake = bell;
-    else if (bell >= 0)
-        close(bell);
-    if (r == 0)
-        r = mbr__session_check_half(&p->theirs, h->id, &capacity);
-    if (r == 0)
-        r = mbr__session_join(p, capacity, 0, 0);
-    mbr__list_del(&pair->node);
+    if (!p->hello_sent) {
+        r = send_note(pair);
+        if (r < 0)
+            give_up(pair, r);
+        return;
+    }
+    r = mbr__conn_recv(pair->conn, &note);
+    if (r == -EAGAIN)
+        return;
+    if (r == 0) {
+        r = take_reply(pair, &note);
+        mbr__note_close(&note);
+    }
+    hang_up(pair);
     if (r < 0) {
-        give_up(pair, r == -EPROTO ? -ECONNREFUSED : r);
+        give_up(pair, r == -EPROTO || r == -ECONNRESET ? -ECONNREFUSED : r);
         return;
     }
     pair->state = MBR__PAIR_ASKING;
@@ -600,33 +637,11 @@ static void paired(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__
     poll_answer(pair);
 }
 
-void mbr__pair_hello(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note)
-{
-    if (h->kind == MBR__HELLO_CONNECT)
-        greeted(l, h, note);
-    else
-        paired(l, h, note);
-}
-
-/* ---- the task ---- */
-
-static void poll_greeting(struct mbr__pair *pair)
-{
-    int r = pair->pipe.peer->dead ? -ECONNREFUSED : 0;
-
-    if (r == 0 && !pair->pipe.hello_sent)
-        r = send_note(pair);
-    if (r < 0)
-        give_up(pair, r);
-}
-
 static enum mbr__task_result poll_pair(struct mbr__task *task)
 {
     struct mbr__pipe *p = mbr__container_of(task, struct mbr__pipe, task);
     struct mbr__pair *pair = mbr__pair_of(p);
 
-    if (!pair->client && !p->hello_sent && p->peer != NULL && send_note(pair) < 0)
-        p->hello_sent = true; /* it has gone: its death will be seen */
     switch ((enum mbr__pair_state)pair->state) {
     case MBR__PAIR_GREETING:
         poll_greeting(pair);

@@ -23,7 +23,7 @@
 #define MBR__PAIR_BELL  (1u << 31) /* set in the bells of pairs */
 
 enum mbr__pair_state {
-    MBR__PAIR_GREETING, /* client: the server does not know it yet, or has not answered */
+    MBR__PAIR_GREETING, /* client: the server does not know it yet, or has not replied */
     MBR__PAIR_ASKING,   /* client: CONNECT is in the ring */
     MBR__PAIR_QUEUED,   /* server: connected, waits for an accept */
     MBR__PAIR_OPEN,
@@ -37,11 +37,14 @@ struct mbr__pair {
     bool client;
     bool counted;             /* `key` is in the instance's map of connections */
     uint64_t key;             /* of both addresses, at the server */
-    struct mbr__list node;    /* in the instance's list of idle or greeting ones, or in a queue */
+    struct mbr__list node;    /* in the instance's list of idle ones, or in a queue */
     struct mbr__list flow;    /* in a datagram socket's list */
     struct mbr__sock *sock;   /* whose connect, queue, or flow it is; NULL none */
     union mbr__addr from, to; /* the client's address, and the one it connected to */
     struct mbr__connect_shm ask;
+    uint64_t inst; /* GREETING: the server's mailbox, */
+    int conn;      /* and what the reply comes over; -1 none */
+    struct mbr__watch answer_watch;
 };
 
 /* Client: begins to connect to the socket `target` of the instance that a link leads to. Errors:
@@ -55,8 +58,9 @@ void mbr__pair_leave(struct mbr__pair *pair);
 int mbr__pair_count(struct mbr__pair *pair);
 /* Frees a pair at once; its peer is told. */
 void mbr__pair_free(struct mbr__pair *pair);
-/* A note of the kinds CONNECT and PAIRED. */
-void mbr__pair_hello(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note);
+/* Server: a note of the kind CONNECT, and the connection it came over, both the caller's. */
+void mbr__pair_hello(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note,
+                     int conn);
 
 static inline struct mbr__pair *mbr__pair_of(struct mbr__pipe *p)
 {

@@ -245,9 +245,17 @@ static struct mbr__pipe *find_half(struct mbr_libos *l, const uint64_t id[2])
     return NULL;
 }
 
+/* Why a process may not be known to us and still be the one that it says it is. */
+static bool is_hidden(int error)
+{
+    return error == -ESRCH || error == -ENOENT || error == -EACCES || error == -EPERM;
+}
+
 /*
  * Who the sender is. In our own PID namespace the kernel's word must agree, and we open the pidfd
- * ourselves; only of one that is dead already, or lives in another namespace, do we take its own.
+ * ourselves; only of one that is dead already, that /proc does not show to us, or that lives in
+ * another namespace, do we take its own. (With a wrong one it lies about its own death, and harms
+ * itself.)
  */
 static int identify(const struct mbr__note *note, const struct mbr__proc *proc, int *pidfd)
 {
@@ -258,11 +266,14 @@ static int identify(const struct mbr__note *note, const struct mbr__proc *proc, 
             return -EPROTO;
         r = mbr__proc_pidfd(proc, pidfd);
     }
-    if (r == -ESRCH)
+    if (is_hidden(r)) {
         r = fcntl(note->fds[FD_PIDFD], F_DUPFD_CLOEXEC, 0);
-    if (r > 0)
+        if (r < 0)
+            return errno == EMFILE || errno == ENFILE ? -errno : -EPROTO;
         *pidfd = r;
-    return r < 0 ? r : 0;
+        r = 0;
+    }
+    return r;
 }
 
 int mbr__hello_know(struct mbr_libos *l, const struct mbr__hello *h, struct mbr__note *note,
@@ -383,9 +394,8 @@ static void handle(struct mbr_libos *l, struct mbr__note *note, int conn)
         if (h.magic == MBR__HELLO_MAGIC)
             p = find_half(l, h.target);
     }
-    if (note->len == sizeof(h) && h.magic == MBR__HELLO_MAGIC &&
-        (h.kind == MBR__HELLO_CONNECT || h.kind == MBR__HELLO_PAIRED)) {
-        mbr__pair_hello(l, &h, note);
+    if (note->len == sizeof(h) && h.magic == MBR__HELLO_MAGIC && h.kind == MBR__HELLO_CONNECT) {
+        mbr__pair_hello(l, &h, note, conn);
         mbr__note_close(note);
         return;
     }

@@ -20,7 +20,7 @@ enum mbr__hello_kind {
     MBR__HELLO_LEND =
         4, /* with the memory of a lending region: start is its identity, capacity its size */
     MBR__HELLO_CONNECT = 5, /* as OPEN, from a socket: its ring begins with a CONNECT record */
-    MBR__HELLO_PAIRED = 6,  /* the answer: our half of that connection */
+    MBR__HELLO_PAIRED = 6,  /* its answer, over the same connection: our half */
 };
 
 struct mbr__hello {

@@ -88,8 +88,10 @@ MBR_API int mbr_pushto(struct mbr_libos *l, int qd, const demi_sgarray_t *sga,
  * Options, with the meanings and types of socket(7) and tcp(7): SOL_SOCKET: SO_LINGER,
  * SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, SO_RCVBUF, SO_SNDBUF; to be read only: SO_TYPE,
  * SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN. IPPROTO_TCP: TCP_NODELAY. IPPROTO_IPV6: IPV6_V6ONLY. catloop
- * keeps what is set and gives it back; SO_LINGER and SO_SNDBUF (bytes of a connection's ring, made
- * with the next connect or accept) have their effect, the others mean nothing in shared memory.
+ * keeps what is set and gives it back; SO_SNDBUF (bytes of a connection's ring, made with the next
+ * connect or accept) and SO_REUSEPORT (before the bind: up to 64 sockets that have all set it share
+ * an address) have their effect, the others mean nothing in shared memory; a close loses nothing
+ * whatever SO_LINGER says.
  * Order of the checks: the descriptor; -ENOTSUP another level; -ENOPROTOOPT another option; -EINVAL
  * NULL or a wrong size.
  */

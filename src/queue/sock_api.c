@@ -78,11 +78,20 @@ int mbr_socket(struct mbr_libos *l, int domain, int type, int protocol, int *qd)
 
 /* ---- bind, listen ---- */
 
+/* Whether a socket may share its address with others that say the same. */
+static bool shares(struct mbr__sock *s)
+{
+    int on = 0;
+    socklen_t size = sizeof(on);
+
+    return s->t->getopt(s, SOL_SOCKET, SO_REUSEPORT, &on, &size) == 0 && on != 0;
+}
+
 /* Whether a socket of the instance has the address: upstream's table of addresses. */
-static bool is_taken(struct mbr_libos *l, const struct mbr__sock *s, const union mbr__addr *a)
+static bool is_taken(struct mbr_libos *l, struct mbr__sock *s, const union mbr__addr *a)
 {
     uint32_t cursor = 0;
-    const struct mbr__sock *other;
+    struct mbr__sock *other;
 
     if (mbr__addr_port(a) == 0)
         return false;
@@ -90,7 +99,8 @@ static bool is_taken(struct mbr_libos *l, const struct mbr__sock *s, const union
         if (other->kind == MBR__QUEUE_SOCK && other->type == s->type &&
             (other == s || other->state.current == MBR__SOCK_BOUND ||
              other->state.current == MBR__SOCK_LISTENING) &&
-            other->local.sa.sa_family != AF_UNSPEC && mbr__addr_equal(&other->local, a))
+            other->local.sa.sa_family != AF_UNSPEC && mbr__addr_equal(&other->local, a) &&
+            (other == s || !shares(other) || !shares(s)))
             return true;
     }
     return false;
@@ -152,7 +162,8 @@ int mbr_listen(struct mbr_libos *l, int qd, int backlog)
     }
     if (r < 0)
         return r;
-    s->backlog = backlog > SOMAXCONN ? SOMAXCONN : backlog;
+    int old = s->backlog;
+
     if (!open_state(s))
         r = -EBADF;
     else if (s->type != SOCK_STREAM)
@@ -160,11 +171,13 @@ int mbr_listen(struct mbr_libos *l, int qd, int backlog)
     else
         r = mbr__sock_prepare(&s->state, MBR__SOCK_OP_LISTEN);
     if (r == 0) {
+        s->backlog = backlog > SOMAXCONN ? SOMAXCONN : backlog;
         r = s->t->listen(s);
         if (r == 0)
             mbr__sock_commit(&s->state);
         else
             mbr__sock_abort(&s->state);
+        s->backlog = r == 0 ? s->backlog : old;
     }
     return leave(l, r);
 }

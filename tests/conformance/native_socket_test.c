@@ -456,6 +456,153 @@ static int close_libos(void **state)
     return 0;
 }
 
+/* ---- addresses that are shared, or not ---- */
+
+static int try_share(struct mbr_libos *l, const struct sockaddr_in *a, int on, int *qd)
+{
+    *qd = new_socket(l, AF_INET, SOCK_STREAM);
+    CHECK_INT(mbr_setsockopt(l, *qd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+    return mbr_bind(l, *qd, (const struct sockaddr *)a, sizeof(*a));
+}
+
+static int connect_out(const struct sockaddr_in *to)
+{
+    int qd = new_socket(there, AF_INET, SOCK_STREAM);
+    demi_qtoken_t connect;
+
+    CHECK_INT(mbr_connect(there, qd, (const struct sockaddr *)to, sizeof(*to), &connect), 0);
+    demi_qresult_t qr = finish(there, connect);
+
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_CONNECT);
+    return qd;
+}
+
+/* Accepts what has come; how many. */
+static int accept_there(struct mbr_libos *l, int listener)
+{
+    int qd = -1;
+    int n = 0;
+
+    turn(l);
+    while (mbr_sock_accept(l, listener, &qd) == 0) {
+        CHECK_INT(mbr_close(l, qd), 0);
+        n++;
+    }
+    return n;
+}
+
+static void an_address_is_shared_by_consent(void **state)
+{
+    struct sockaddr_in a = host(7100);
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(7100)};
+    int first, second, third, qd, got[3] = {0};
+
+    CHECK_INT(try_share(here, &a, 1, &first), 0);
+    CHECK_INT(try_share(here, &a, 1, &second), 0); /* the same instance */
+    CHECK_INT(try_share(there, &a, 1, &third), 0); /* and another */
+    CHECK_INT(try_share(here, &a, 0, &qd), -EADDRINUSE);
+    CHECK_INT(mbr_close(here, qd), 0);
+    CHECK_INT(try_share(there, &a, 0, &qd), -EADDRINUSE);
+    CHECK_INT(mbr_close(there, qd), 0);
+    /* The kernel sees no conflict before somebody listens. */
+    CHECK_INT(try_share(there, &any, 0, &qd), strcmp(kind, "catnap") == 0 ? 0 : -EADDRINUSE);
+    CHECK_INT(mbr_close(there, qd), 0);
+    CHECK_INT(mbr_bind(here, first, (struct sockaddr *)&a, sizeof(a)), -EADDRINUSE);
+    CHECK_INT(mbr_listen(here, first, 64), 0);
+    CHECK_INT(mbr_listen(here, second, 64), 0);
+    CHECK_INT(mbr_listen(there, third, 64), 0);
+    for (int i = 0; i < 60; i++) {
+        CHECK_INT(mbr_close(there, connect_out(&a)), 0);
+        got[0] += accept_there(here, first);
+        got[1] += accept_there(here, second);
+        got[2] += accept_there(there, third);
+    }
+    CHECK_INT(got[0] + got[1] + got[2], 60);
+    CHECK(got[0] > 0 && got[1] > 0 && got[2] > 0);
+    CHECK_INT(mbr_close(here, first), 0); /* what comes now is the others' */
+    for (int i = 0; i < 20; i++)
+        CHECK_INT(mbr_close(there, connect_out(&a)), 0);
+    CHECK_INT(accept_there(here, second) + accept_there(there, third), 20);
+    CHECK_INT(mbr_close(here, second), 0);
+    CHECK_INT(mbr_close(there, third), 0);
+    CHECK_INT(try_share(here, &a, 0, &qd), 0);
+    CHECK_INT(mbr_close(here, qd), 0);
+}
+
+/* A failed listen changes nothing: the queue is as long as it was. */
+static void a_second_listen_changes_nothing(void **state)
+{
+    struct sockaddr_in a = host(0);
+    socklen_t size = sizeof(a);
+    int listener = listening(here, (struct sockaddr *)&a, size);
+    int qd;
+
+    CHECK_INT(mbr_listen(here, listener, 1), -EADDRINUSE);
+    for (int i = 0; i < 8; i++) {
+        qd = connect_out(&a);
+        CHECK_INT(mbr_close(there, qd), 0);
+    }
+    CHECK_INT(accept_there(here, listener), 8);
+    CHECK_INT(mbr_close(here, listener), 0);
+}
+
+static void be_bound(struct stage_actor *parent, void *arg)
+{
+    struct sockaddr_in *a = arg;
+    struct mbr_libos *l = NULL;
+    int qd;
+
+    CHECK_INT(mbr_libos_open(kind, NULL, &l), 0);
+    CHECK_INT(mbr_socket(l, AF_INET, SOCK_STREAM, 0, &qd), 0);
+    CHECK_INT(mbr_bind(l, qd, (struct sockaddr *)a, sizeof(*a)), 0);
+    CHECK_INT(mbr_listen(l, qd, 4), 0);
+    stage_say(parent, 1);
+    (void)stage_hear(parent); /* killed */
+}
+
+/* What a dead server has left does not hide who has all addresses now. */
+static void the_dead_hide_nobody(void **state)
+{
+    struct sockaddr_in a = host(7200);
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(7200)};
+    struct stage_actor actor;
+
+    stage_spawn(&actor, be_bound, &a);
+    (void)stage_hear(&actor);
+    stage_kill(&actor);
+    int listener = listening(here, (struct sockaddr *)&any, sizeof(any));
+    int qd = connect_out(&a);
+
+    CHECK_INT(accept_there(here, listener), 1);
+    CHECK_INT(mbr_close(there, qd), 0);
+    CHECK_INT(mbr_close(here, listener), 0);
+}
+
+static void ports_of_connects_are_nobody_elses(void **state)
+{
+    struct sockaddr_in a = host(0);
+    socklen_t size = sizeof(a);
+    int listener = listening(here, (struct sockaddr *)&a, size);
+    int qds[200];
+    uint16_t ports[200];
+
+    for (int i = 0; i < 200; i++) {
+        struct sockaddr_in mine;
+
+        size = sizeof(mine);
+        qds[i] = connect_out(&a);
+        CHECK_INT(mbr_getsockname(there, qds[i], (struct sockaddr *)&mine, &size), 0);
+        ports[i] = mine.sin_port;
+        for (int k = 0; k < i; k++)
+            CHECK(ports[k] != ports[i]);
+        CHECK(ports[i] != a.sin_port);
+        (void)accept_there(here, listener);
+    }
+    for (int i = 0; i < 200; i++)
+        CHECK_INT(mbr_close(there, qds[i]), 0);
+    CHECK_INT(mbr_close(here, listener), 0);
+}
+
 static int run(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -469,6 +616,10 @@ static int run(int argc, char **argv)
         cmocka_unit_test(backlog_is_enforced),
         cmocka_unit_test(connections_leave_nothing),
         cmocka_unit_test(close_takes_its_time),
+        cmocka_unit_test(an_address_is_shared_by_consent),
+        cmocka_unit_test(a_second_listen_changes_nothing),
+        cmocka_unit_test(the_dead_hide_nobody),
+        cmocka_unit_test(ports_of_connects_are_nobody_elses),
     };
 
     CHECK_INT(argc, 2);

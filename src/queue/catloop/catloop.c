@@ -155,13 +155,24 @@ static int accept_socket(struct mbr__sock *s, struct mbr__sock **out)
 
 /* ---- connecting ---- */
 
+/* A port that nobody has bound. As with TCP, two connections to different servers may have the same
+ * one; that the same server sees it once is the server's to check. */
+static void choose_port(struct mbr__sock *s)
+{
+    unsigned tries = TRIES;
+
+    do
+        mbr__addr_set_port(&s->local, mbr__catloop_any_port());
+    while (mbr__catloop_is_bound(s->l, s->type, &s->local) && --tries > 0);
+}
+
 /* The local address of a socket that has none: the host it connects to, or the configured one. */
 static void choose_local(struct mbr__sock *s, const union mbr__addr *to)
 {
     s->local = *to;
     if (to->sa.sa_family == AF_INET && s->l->sockets.local.s_addr != 0)
         s->local.v4.sin_addr = s->l->sockets.local;
-    mbr__addr_set_port(&s->local, mbr__catloop_any_port());
+    choose_port(s);
 }
 
 static int try_connect(struct mbr__sock *s)
@@ -188,12 +199,18 @@ static int connect_socket(struct mbr__sock *s, const union mbr__addr *to)
     if (s->type == SOCK_DGRAM)
         return 0;
     c->ephemeral = s->local.sa.sa_family == AF_UNSPEC;
+    int r = c->ephemeral ? mbr__libos_name(s->l) : 0;
+
+    if (r < 0)
+        return r;
     if (c->ephemeral)
         choose_local(s, to);
-    int r = try_connect(s);
-
-    if (r < 0 && r != -EINPROGRESS)
-        c->error = -r;
+    r = try_connect(s);
+    if (r == -EINPROGRESS)
+        return r;
+    c->error = -r;
+    if (c->ephemeral)
+        s->local.sa.sa_family = AF_UNSPEC; /* or another attempt would be bound to it */
     return r;
 }
 
@@ -218,7 +235,7 @@ void mbr__catloop_answered(struct mbr__pair *pair, int error)
     pair->sock = NULL;
     c->pair = NULL;
     if (error == -EADDRINUSE && c->ephemeral && c->tries++ < TRIES) {
-        mbr__addr_set_port(&s->local, mbr__catloop_any_port());
+        choose_port(s);
         error = try_connect(s);
         if (error == -EINPROGRESS)
             return;

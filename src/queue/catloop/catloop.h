@@ -35,6 +35,7 @@ struct mbr__catloop {
     struct mbr__sock *s;
     struct mbr__list node; /* in the instance's list of targets, while others may connect */
     bool named;            /* the link exists */
+    bool shared;           /* with others that have SO_REUSEPORT, too */
     bool ephemeral;        /* the local port was chosen for this connect alone */
     uint8_t tries;         /* ports that were taken */
     char file[MBR__CATLOOP_FILE];
@@ -73,6 +74,8 @@ int mbr__catloop_find(struct mbr_libos *l, int type, const union mbr__addr *to,
                       struct mbr__link *out);
 /* A port out of the ephemeral range, any. */
 uint16_t mbr__catloop_any_port(void);
+/* Whether somebody may have the address: a hint, without the lock. */
+bool mbr__catloop_is_bound(struct mbr_libos *l, int type, const union mbr__addr *a);
 
 /* ---- catloop_io.c ---- */
 

@@ -351,7 +351,8 @@ int64_t mbr__datagram_recv(struct mbr__sock *s, void *data, size_t len, unsigned
     size_t whole = c->held_len;
     size_t n = whole < len ? whole : len;
 
-    memcpy(data, c->held->data, n);
+    if (n > 0)
+        memcpy(data, c->held->data, n);
     *from = c->held_from;
     if ((flags & MBR_SOCK_PEEK) == 0) {
         mbr__buf_unref(c->held);
@@ -376,7 +377,8 @@ int64_t mbr__datagram_send(struct mbr__sock *s, const void *data, size_t len,
         mbr__datagram_await(s);
         return r == 0 ? -EAGAIN : r;
     }
-    memcpy(room, data, len);
+    if (len > 0)
+        memcpy(room, data, len);
     mbr__ring_commit(&pair->pipe.tx, (uint32_t)len, MBR__REC_WHOLE);
     mbr__pipe_publish(&pair->pipe);
     return (int64_t)len;

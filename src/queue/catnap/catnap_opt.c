@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "queue/catnap/catnap.h"
@@ -70,7 +71,7 @@ int mbr__catnap_getopt(struct mbr__sock *s, int level, int name, void *value, so
     if (value == NULL || size == NULL || *size < o->size)
         return -EINVAL;
     if (level == SOL_SOCKET && name == SO_ERROR && s->u.nap.error != 0) {
-        *(int *)value = s->u.nap.error; /* of the connect, which we have read */
+        memcpy(value, &s->u.nap.error, sizeof(int)); /* of the connect, which we have read */
         s->u.nap.error = 0;
         *size = sizeof(int);
         return 0;

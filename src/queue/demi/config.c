@@ -33,6 +33,25 @@ static const yaml_node_t *lookup(yaml_document_t *doc, const yaml_node_t *map, c
     return NULL;
 }
 
+/* A section: NULL when it is missing or empty, -EINVAL when it is no mapping. */
+static int section(yaml_document_t *doc, const yaml_node_t *map, const char *key,
+                   const yaml_node_t **out)
+{
+    const yaml_node_t *node = lookup(doc, map, key);
+
+    if (node != NULL && node->type == YAML_SCALAR_NODE &&
+        node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
+        const char *text = (const char *)node->data.scalar.value;
+
+        if (text[0] == '\0' || strcmp(text, "~") == 0 || strcmp(text, "null") == 0)
+            node = NULL;
+    }
+    if (node != NULL && node->type != YAML_MAPPING_NODE)
+        return -EINVAL;
+    *out = node;
+    return 0;
+}
+
 /* Plain bytes, or with K, M, G. */
 static int read_size(const yaml_node_t *node, uint64_t *out)
 {
@@ -105,16 +124,23 @@ static int parse_address(const char *text, struct in_addr *out)
     return 0;
 }
 
-/* Of a section that may be missing: key `enabled`, and up to two numbers. */
-static int read_switch(yaml_document_t *doc, const yaml_node_t *section, unsigned flag,
-                       const char *const keys[2], uint32_t *const values[2], unsigned *flags)
+/* Section `name`, which may be missing: key `enabled`, and up to two numbers. */
+static int read_switch(yaml_document_t *doc, const yaml_node_t *tcp, const char *name,
+                       unsigned flag, const char *const keys[2], uint32_t *const values[2],
+                       unsigned *flags)
 {
-    const yaml_node_t *node = lookup(doc, section, "enabled");
-    bool on = false;
-    int r = node == NULL ? 0 : parse_bool(text_of(node), &on);
+    const yaml_node_t *map = NULL;
+    int r = section(doc, tcp, name, &map);
 
+    if (r < 0)
+        return r;
+    const yaml_node_t *node = lookup(doc, map, "enabled");
+    bool on = false;
+
+    if (node != NULL)
+        r = parse_bool(text_of(node), &on);
     for (int i = 0; i < 2 && r == 0 && keys[i] != NULL; i++) {
-        node = lookup(doc, section, keys[i]);
+        node = lookup(doc, map, keys[i]);
         if (node != NULL)
             r = parse_number(text_of(node), INT32_MAX, values[i]);
     }
@@ -123,33 +149,43 @@ static int read_switch(yaml_document_t *doc, const yaml_node_t *section, unsigne
     return r;
 }
 
+/* What a variable says is not looked for in the file. */
 static int read_tcp(yaml_document_t *doc, const yaml_node_t *tcp, struct mbr_libos_options *o)
 {
     static const char *const linger_keys[2] = {"time_seconds", NULL};
     static const char *const keepalive_keys[2] = {"time_millis", "interval"};
     uint32_t *const linger_values[2] = {&o->linger_s, NULL};
     uint32_t *const keepalive_values[2] = {&o->keepalive_ms, &o->keepalive_interval_ms};
-    const yaml_node_t *node = lookup(doc, tcp, "nodelay");
+    const yaml_node_t *node = getenv("NODELAY") == NULL ? lookup(doc, tcp, "nodelay") : NULL;
     bool nodelay = true;
     int r = node == NULL ? 0 : parse_bool(text_of(node), &nodelay);
 
     if (!nodelay)
         o->sockets |= MBR_SOCKETS_DELAY;
+    if (r == 0 && getenv("LINGER") == NULL)
+        r = read_switch(doc, tcp, "linger", MBR_SOCKETS_LINGER, linger_keys, linger_values,
+                        &o->sockets);
     if (r == 0)
-        r = read_switch(doc, lookup(doc, tcp, "linger"), MBR_SOCKETS_LINGER, linger_keys,
-                        linger_values, &o->sockets);
-    if (r == 0)
-        r = read_switch(doc, lookup(doc, tcp, "keepalive"), MBR_SOCKETS_KEEPALIVE, keepalive_keys,
+        r = read_switch(doc, tcp, "keepalive", MBR_SOCKETS_KEEPALIVE, keepalive_keys,
                         keepalive_values, &o->sockets);
     return r;
 }
 
 static int read_network(yaml_document_t *doc, const yaml_node_t *root, struct demi_config *out)
 {
-    const yaml_node_t *address = lookup(doc, lookup(doc, root, "demikernel"), "local_ipv4_addr");
-    int r = address == NULL ? 0 : parse_address(text_of(address), &out->options.local_addr);
+    const yaml_node_t *demikernel = NULL;
+    const yaml_node_t *tcp = NULL;
+    int r = section(doc, root, "demikernel", &demikernel);
 
-    return r < 0 ? r : read_tcp(doc, lookup(doc, root, "tcp_socket_options"), &out->options);
+    if (r == 0)
+        r = section(doc, root, "tcp_socket_options", &tcp);
+    if (r == 0 && getenv("LOCAL_IPV4_ADDR") == NULL) {
+        const yaml_node_t *address = lookup(doc, demikernel, "local_ipv4_addr");
+
+        if (address != NULL)
+            r = parse_address(text_of(address), &out->options.local_addr);
+    }
+    return r < 0 ? r : read_tcp(doc, tcp, &out->options);
 }
 
 /* What the environment says goes before what the file says. */
@@ -183,9 +219,12 @@ static int read_document(yaml_document_t *doc, struct demi_config *out)
 
     if (root == NULL)
         return -EINVAL;
-    const yaml_node_t *capacity = lookup(doc, lookup(doc, root, "catmem"), "capacity");
-    int r = capacity == NULL ? 0 : read_size(capacity, &out->options.capacity);
+    const yaml_node_t *catmem = NULL;
+    int r = section(doc, root, "catmem", &catmem);
+    const yaml_node_t *capacity = r < 0 ? NULL : lookup(doc, catmem, "capacity");
 
+    if (capacity != NULL)
+        r = read_size(capacity, &out->options.capacity);
     return r == 0 && out->network ? read_network(doc, root, out) : r;
 }
 

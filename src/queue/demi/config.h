@@ -17,9 +17,10 @@ struct demi_config {
 /*
  * Reads LIBOS and the file named by CONFIG_PATH: exactly one YAML document, normally a mapping of
  * sections; keys we do not know are ignored, as upstream does. For a libOS with sockets the
- * variables LOCAL_IPV4_ADDR, LINGER (seconds) and NODELAY override the file, and an address is
- * required. Errors: -EINVAL LIBOS or CONFIG_PATH unset or empty, no YAML, not one document, or a
- * bad value of a known key or variable; -ENOENT, -EACCES, ... as open() says; -ENOMEM.
+ * variables LOCAL_IPV4_ADDR, LINGER (seconds) and NODELAY go before the file, where their keys are
+ * not looked at then, and an address is required. Errors: -EINVAL LIBOS or CONFIG_PATH unset or
+ * empty, no YAML, not one document, a known section that is no mapping, or a bad value of a known
+ * key or variable; -ENOENT, -EACCES, ... as open() says; -ENOMEM.
  */
 int demi_config_read(struct demi_config *out);
 

@@ -252,7 +252,13 @@ unsigned mbr__datagram_ready(struct mbr__sock *s, size_t *bytes)
 void mbr__datagram_moved(struct mbr__pair *pair)
 {
     struct mbr__sock *s = pair->sock;
+    struct mbr__record rec = {0};
 
+    /* Of somebody who has gone nothing is kept but what he has sent. */
+    if (pair->client && mbr__pipe_may_push(&pair->pipe) < 0)
+        drop_flow(pair);
+    else if (!pair->client && mbr__pipe_peek(&pair->pipe, &rec) < 0)
+        mbr__pair_leave(pair);
     s->u.loop->blocked = false;
     mbr__sock_progress(s);
     mbr__sock_maybe_ready(s);

@@ -184,7 +184,7 @@ int mbr_libos_open(const char *kind, const struct mbr_libos_options *options,
 static void mailbox_ready(struct mbr__watch *w, uint32_t events)
 {
     (void)events;
-    mbr__hello_read(mbr__container_of(w, struct mbr_libos, box_watch));
+    mbr__hello_read(mbr__container_of(w, struct mbr_libos, box_watch), MBR__NOTES_SOME);
 }
 
 int mbr__libos_name(struct mbr_libos *l)

@@ -9,8 +9,7 @@
 
 #include "base/assert.h"
 
-#define DATAGRAM_RING (UINT64_C(1) << 18) /* holds the longest datagram in one piece */
-#define TRIES         32u                 /* ephemeral ports that may turn out to be taken */
+#define TRIES 32u /* ephemeral ports that may turn out to be taken */
 
 struct mbr__pipe *mbr__sock_pipe(struct mbr__sock *s)
 {
@@ -25,8 +24,8 @@ uint64_t mbr__catloop_capacity(const struct mbr__sock *s)
     uint64_t wanted = (uint64_t)s->u.loop->options[MBR__OPT_SNDBUF];
     uint64_t c = MBR__RING_MIN;
 
-    if (s->type == SOCK_DGRAM && wanted < DATAGRAM_RING)
-        return DATAGRAM_RING;
+    if (s->type == SOCK_DGRAM && wanted < MBR__DATAGRAM_RING)
+        return MBR__DATAGRAM_RING;
     if (wanted == 0)
         return s->l->capacity;
     while (c < wanted && c < MBR__RING_MAX)

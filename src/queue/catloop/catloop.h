@@ -15,7 +15,8 @@
 #include "queue/sock.h"
 #include "shm/names.h"
 
-#define MBR__CATLOOP_FILE  64u /* bytes of a link's name */
+#define MBR__CATLOOP_FILE  64u                 /* bytes of a link's name */
+#define MBR__DATAGRAM_RING (UINT64_C(1) << 18) /* holds the longest datagram in one piece */
 #define MBR__CATLOOP_FLOWS 64u /* destinations that a datagram socket keeps a pair to */
 
 enum mbr__catloop_option {

@@ -539,6 +539,14 @@ int mbr__pair_connect(struct mbr__sock *s, const struct mbr__link *link,
     return 0;
 }
 
+/* Our ring is as large as the client's, but what a stranger wishes is not what we pay for. */
+static uint64_t server_capacity(const struct mbr_libos *l, uint64_t wished)
+{
+    uint64_t most = l->capacity > MBR__DATAGRAM_RING ? l->capacity : MBR__DATAGRAM_RING;
+
+    return wished < most ? wished : most;
+}
+
 /* Whose half has come with a note: it is mapped, and joined to ours. */
 static int join_half(struct mbr__pair *pair, const struct mbr__hello *h, struct mbr__note *note)
 {
@@ -558,7 +566,7 @@ static int join_half(struct mbr__pair *pair, const struct mbr__hello *h, struct 
         return r;
     mbr__peer_join(peer, p);
     if (!pair->client)
-        r = make_half(pair, capacity);
+        r = make_half(pair, server_capacity(p->l, capacity));
     return r < 0 ? r : mbr__session_join(p, capacity, 0, 0);
 }
 

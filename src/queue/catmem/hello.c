@@ -410,13 +410,13 @@ static void handle(struct mbr_libos *l, struct mbr__note *note, int conn)
     mbr__note_close(note);
 }
 
-void mbr__hello_read(struct mbr_libos *l)
+void mbr__hello_read(struct mbr_libos *l, unsigned most)
 {
     struct mbr__note note;
     int conn = -1;
     int r;
 
-    while ((r = mbr__mailbox_take(&l->box, &note, &conn)) != -EAGAIN) {
+    while (most-- > 0 && (r = mbr__mailbox_take(&l->box, &note, &conn)) != -EAGAIN) {
         if (r == 0) {
             handle(l, &note, conn);
             close(conn);

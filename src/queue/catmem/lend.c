@@ -334,7 +334,8 @@ static int find_view(struct mbr__pipe *p, const struct mbr__lent_shm *w, const u
             *data = mbr__region_body(&v->mem) + w->offset;
             return 0;
         }
-        mbr__hello_read(p->l); /* the region was posted before its first message was pushed */
+        mbr__hello_read(
+            p->l, MBR__NOTES_ALL); /* the region was posted before its first message was pushed */
     }
     return -EPROTO;
 }

@@ -43,7 +43,7 @@ void mbr__pipe_ring(struct mbr__pipe *p)
 void mbr__pipe_publish_unattached(struct mbr__pipe *p)
 {
     mbr_fence_full();
-    mbr__hello_read(p->l);
+    mbr__hello_read(p->l, MBR__NOTES_ALL);
 }
 
 static void drop_partial(struct mbr__pipe *p)

@@ -220,8 +220,11 @@ int mbr__hello_send(struct mbr__pipe *p);
 int mbr__hello_announce(struct mbr__pipe *p);
 /* Opener: writes in its link that the creator knows it. 0 also when that must wait. */
 int mbr__hello_mark(struct mbr__pipe *p);
-/* Mailbox: takes all notes that have come. */
-void mbr__hello_read(struct mbr_libos *l);
+/* Mailbox: takes the notes that have come, at most so many: who sends them faster than they are
+ * read must not keep us from everything else. */
+#define MBR__NOTES_SOME 16u   /* in the midst of a wait; the mailbox stays readable */
+#define MBR__NOTES_ALL  8192u /* more than one can hold (SOMAXCONN) */
+void mbr__hello_read(struct mbr_libos *l, unsigned most);
 /* Hands a lending region to the peer's mailbox, where it outlives us. Errors as mbr__post_send().
  */
 int mbr__hello_lend(struct mbr__pipe *p, uint64_t region, uint64_t size, int fd);

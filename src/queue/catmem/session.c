@@ -245,7 +245,7 @@ static void tell_peer(struct mbr__pipe *p)
 
     /* An opener we have not heard of yet may be asleep. As in mbr__pipe_publish_unattached(). */
     if (p->creator && p->fault == 0)
-        mbr__hello_read(p->l);
+        mbr__hello_read(p->l, MBR__NOTES_ALL);
     tell_attached(p, want);
     /* So may one whose predecessor has died, of which we have not heard either. */
     if (p->next_hello != NULL) {
@@ -442,7 +442,7 @@ int mbr__session_open(struct mbr_libos *l, const char *name, uint64_t capacity, 
         return r;
     }
     if (p->peer->inst == l->box.inst)
-        mbr__hello_read(l); /* both ends are ours: no reason to wait for a wait */
+        mbr__hello_read(l, MBR__NOTES_ALL); /* both ends are ours: no reason to wait for a wait */
     *out = p;
     return 0;
 }

@@ -86,40 +86,68 @@ SHIM_EXPORT ssize_t sendfile64(int out, int in, off_t *offset, size_t n)
     return sendfile(out, in, offset, n);
 }
 
-/* A pipe gives up what is read from it, so no more is read than the connection takes: one page at a
- * time into its ring once there is room for one. */
-static ssize_t pipe_to_conn(int in, struct shim_conn *c, int out, size_t n, unsigned flags)
+/* Waits until the ring takes something. 0 or a negative errno. */
+static int wait_room(int out, bool nonblock)
 {
-    char buf[4096];
-    struct iovec iov = {buf, 0};
     struct pollfd p = {.fd = out, .events = POLLOUT};
-    bool nonblock = (flags & SPLICE_F_NONBLOCK) || mbr_load_relaxed(&c->nonblock);
-    ssize_t got;
+
+    if (shim_poll(&p, 1, nonblock ? 0 : -1) > 0)
+        return 0;
+    return nonblock ? -EAGAIN : -EINTR;
+}
+
+/* What has been read from the pipe cannot be put back: all of it must go. Another thread may have
+ * taken the room by now, else this does not wait. */
+static ssize_t send_whole(struct shim_conn *c, int out, const char *buf, size_t n)
+{
     size_t sent = 0;
 
-    if (shim_poll(&p, 1, nonblock ? 0 : -1) <= 0)
-        return nonblock ? -EAGAIN : -EINTR;
-    p = (struct pollfd){.fd = in, .events = POLLIN};
+    while (sent < n) {
+        struct iovec iov = {(void *)(uintptr_t)(buf + sent), n - sent};
+        ssize_t r = shim_send(c, out, &iov, 1, 0);
+
+        if (r == -EAGAIN)
+            (void)wait_room(out, false);
+        else if (r < 0 && r != -EINTR)
+            return sent > 0 ? (ssize_t)sent : r;
+        else if (r > 0)
+            sent += (size_t)r;
+    }
+    return (ssize_t)sent;
+}
+
+/* One page at most, and no more than there is room for. */
+static ssize_t pipe_to_ring(int in, struct shim_conn *c, int out, size_t n, unsigned flags)
+{
+    char buf[4096];
+    struct pollfd p = {.fd = in, .events = POLLIN};
+    bool nonblock = (flags & SPLICE_F_NONBLOCK) || mbr_load_relaxed(&c->nonblock);
+    int err = wait_room(out, nonblock);
+    int64_t room = err == 0 ? shim_room(c) : 0;
+    ssize_t got;
+
+    if (err < 0)
+        return err;
     if ((flags & SPLICE_F_NONBLOCK) && real.poll(&p, 1, 0) == 0)
         return -EAGAIN;
-    got = real.read(in, buf, n < sizeof(buf) ? n : sizeof(buf));
+    n = n < sizeof(buf) ? n : sizeof(buf);
+    if (room > 0 && (uint64_t)room < n)
+        n = (size_t)room;
+    got = real.read(in, buf, n);
     if (got <= 0)
         return got < 0 ? -errno : 0;
-    while (sent < (size_t)got) {
-        ssize_t r;
+    return send_whole(c, out, buf, (size_t)got);
+}
 
-        iov = (struct iovec){buf + sent, (size_t)got - sent};
-        r = shim_send(c, out, &iov, 1, 0);
-        if (r == -EAGAIN) {
-            p = (struct pollfd){.fd = out, .events = POLLOUT};
-            (void)shim_poll(&p, 1, -1);
-        } else if (r < 0 && r != -EINTR) {
-            return sent > 0 ? (ssize_t)sent : r;
-        } else if (r > 0) {
-            sent += (size_t)r;
-        }
-    }
-    return got;
+static ssize_t pipe_to_conn(int in, struct shim_conn *c, int out, size_t n, unsigned flags)
+{
+    ssize_t r;
+
+    if (mbr_load_acquire(&c->mode) == SHIM_LOST)
+        return -ECONNRESET;
+    if (!shim_tx_in_ring(c) && shim_splice(c, out, in, n, flags, &r))
+        return r;
+    return pipe_to_ring(in, c, out, n, flags);
 }
 
 static ssize_t conn_to_pipe(struct shim_conn *c, int in, int out, size_t n, unsigned flags)

@@ -9,9 +9,9 @@
  * bytes go through rings in shared memory (stream.c), and the kernel's socket carries only a byte
  * to wake a sleeper, and the news of the peer's death.
  *
- * Locks, in this order: rx, tx (both only at a fork), up, park. Once a direction is in its ring its
- * lock is not held while a call sleeps. Before that it is: the kernel's bytes must be counted in
- * the order in which they came. After a fork rx and tx are taken in all processes (kin.h).
+ * Locks, in this order: rx, tx, up, park. Once a direction is in its ring its lock is not held
+ * while a call sleeps. Before that it is: the kernel's bytes must be counted in the order in which
+ * they came. After a fork rx and tx are taken in all processes (kin.h).
  */
 #ifndef MBR_SHIM_CONN_H
 #define MBR_SHIM_CONN_H
@@ -185,6 +185,10 @@ static inline uint64_t *shim_rx_tcp(struct shim_conn *c)
 ssize_t shim_receive(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags);
 ssize_t shim_send(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags);
 
+/* splice() from a pipe as long as the kernel has the bytes, which are counted. False: the ring has
+ * them. */
+bool shim_splice(struct shim_conn *c, int fd, int in, size_t n, unsigned flags, ssize_t *result);
+
 /* Leaves the kernel for the ring if the peer has committed: whether it has. Under tx. */
 bool shim_switch_tx(struct shim_conn *c);
 /* Says that nothing more is sent. Under tx, after the switch. */
@@ -217,13 +221,6 @@ void shim_park_tx(struct shim_conn *c);
 int shim_wait_rx(struct shim_call *call, int fd);
 int shim_wait_tx(struct shim_call *call, int fd);
 
-/* Whether somebody else may take the byte that is to wake a sleeper: then sleep for no longer than
- * SHIM_KIN_SLICE_NS at a time. */
-static inline bool shim_crowded(struct shim_conn *c)
-{
-    return shim_kin_others(c->kin) || mbr_load_relaxed(&c->pump);
-}
-
 /* What poll would say of a connection whose receiving side (and, as far as tx_ring, its sending
  * side) has left the kernel: EPOLL* bits. Any thread, no lock. */
 uint32_t shim_conn_ready(struct shim_conn *c);
@@ -242,6 +239,14 @@ static inline bool shim_rx_in_ring(struct shim_conn *c)
 static inline bool shim_tx_in_ring(struct shim_conn *c)
 {
     return mbr_load_acquire(&c->tx_ring) != 0;
+}
+
+/* Whether somebody else may take the byte that is to wake a sleeper: then sleep for no longer than
+ * SHIM_KIN_SLICE_NS at a time. */
+static inline bool shim_crowded(struct shim_conn *c)
+{
+    return shim_kin_others(c->kin) || mbr_load_relaxed(&c->pump) ||
+           (shim_tx_in_ring(c) && !shim_rx_in_ring(c)); /* the peer may be unable to ring */
 }
 
 /* Bytes to be read; -ECONNRESET the peer's index is impossible. */

@@ -55,6 +55,21 @@ static int rest_of(const struct iovec *iov, int n, size_t skip, struct iovec *ou
 
 /* ---- receiving ------------------------------------------------------------------------------- */
 
+/* A byte through the kernel means "look" only once our own direction is in its ring: before, it
+ * would be one of the stream. False: another thread is sending, through the kernel. */
+static bool may_ring(struct shim_conn *c)
+{
+    bool yes;
+
+    if (shim_tx_in_ring(c))
+        return true;
+    if (shim_lock(c, &c->tx, false) < 0)
+        return false;
+    yes = c->tx_ring || shim_switch_tx(c);
+    shim_unlock(&c->tx);
+    return yes;
+}
+
 /* Says to the peer that there is room, if it sleeps for it and there is enough to be worth it. */
 static void tell_room(struct shim_conn *c, int fd, uint64_t avail)
 {
@@ -63,7 +78,7 @@ static void tell_room(struct shim_conn *c, int fd, uint64_t avail)
     mbr_fence_full(); /* pair B: our head is out before we look whether somebody waits for it */
     asked = mbr_load_relaxed(&c->peer->tx_parked);
     if (asked == 0 || asked == c->rung_room || avail > c->peer_size / 4 * 3 ||
-        mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO)
+        mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO || !may_ring(c))
         return;
     c->rung_room = asked;
     (void)shim_quiet_send(fd, "", 1);
@@ -498,4 +513,22 @@ ssize_t shim_send(struct shim_conn *c, int fd, const struct iovec *iov, int n, i
         shim_upgrade(c, fd);
     errno = error;
     return r;
+}
+
+bool shim_splice(struct shim_conn *c, int fd, int in, size_t n, unsigned flags, ssize_t *result)
+{
+    SHIM_CALL(call, c);
+    bool kernels;
+
+    *result = begin(&call, &c->tx, never_waits(c, fd, 0), shim_tx_in_ring(c));
+    if (*result < 0)
+        return true;
+    kernels = !c->tx_ring && !shim_switch_tx(c);
+    if (kernels) {
+        *result = real.splice(in, NULL, fd, NULL, n, flags);
+        c->tx_tcp += *result > 0 ? (uint64_t)*result : 0;
+        *result = *result < 0 ? -errno : *result;
+    }
+    end(&call);
+    return kernels;
 }

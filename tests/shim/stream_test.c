@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bytes of a connection against a model, in one process and one thread that never blocks: both
+ * ends belong to the shim, which is part of this program. Rings are as small as can be, so that
+ * they wrap and fill all the time, and each run begins with the kernel's connection and moves at
+ * some point. Also what happens when memory or a region cannot be had on the way.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../../shim/conn.h"
+#include "../unit/failalloc.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CAPACITY 4096
+
+static int listener;
+static struct sockaddr_in address;
+
+static uint64_t chance;
+static uint32_t any(uint32_t below)
+{
+    chance = chance * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((chance >> 33) % below);
+}
+
+/* ---- regions that cannot be had ---- */
+
+static int refuse; /* the nth region from now on: -ENOMEM; 0 none */
+
+int __real_mbr__region_create(const char *label, size_t head, size_t body, struct mbr__region *out);
+int __wrap_mbr__region_create(const char *label, size_t head, size_t body, struct mbr__region *out);
+int __wrap_mbr__region_create(const char *label, size_t head, size_t body, struct mbr__region *out)
+{
+    if (refuse > 0 && --refuse == 0)
+        return -ENOMEM;
+    return __real_mbr__region_create(label, head, body, out);
+}
+
+/* ---- a direction and what it should hold ---- */
+
+struct way {
+    int from;
+    int to;
+    uint64_t sent; /* byte i of the stream is mix(i) */
+    uint64_t got;
+    bool ended;
+};
+
+static unsigned char mix(uint64_t i)
+{
+    return (unsigned char)(i * 131 >> 2 ^ i >> 11);
+}
+
+static char buffer[40000];
+static char pipe_buffer[4096];
+static int pipes[2];
+static int file;
+
+static void fill(uint64_t from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        buffer[i] = (char)mix(from + i);
+}
+
+/* Each from a place of its own: the kernel sends the file's pages as they are when they are read.
+ */
+static ssize_t put_file(int fd, size_t n)
+{
+    static off_t end;
+    off_t at = end;
+
+    assert_int_equal(pwrite(file, buffer, n, end), n);
+    end += (off_t)n;
+    return sendfile(fd, file, &at, n);
+}
+
+static ssize_t put_pipe(int fd, size_t n)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    ssize_t r;
+
+    n = n < sizeof(pipe_buffer) ? n : sizeof(pipe_buffer);
+    if (poll(&p, 1, 0) == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    assert_int_equal(write(pipes[1], buffer, n), n);
+    r = splice(pipes[0], NULL, fd, NULL, n, SPLICE_F_NONBLOCK);
+    if (r < (ssize_t)n) /* the kernel may take less: what it has not taken is not sent */
+        assert_int_equal(read(pipes[0], pipe_buffer, sizeof(pipe_buffer)),
+                         (ssize_t)n - (r > 0 ? r : 0));
+    return r;
+}
+
+static void send_some(struct way *w)
+{
+    size_t n = any(4) == 0 ? any(12000) : any(300);
+    size_t cut = n == 0 ? 0 : any((uint32_t)n);
+    struct iovec iov[3] = {{buffer, cut}, {NULL, 0}, {buffer + cut, n - cut}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 3};
+    ssize_t r;
+
+    fill(w->sent, n);
+    switch (any(6)) {
+    case 0:
+        r = write(w->from, buffer, n);
+        break;
+    case 1:
+        r = send(w->from, buffer, n, MSG_DONTWAIT);
+        break;
+    case 2:
+        r = writev(w->from, iov, 3);
+        break;
+    case 3:
+        r = sendmsg(w->from, &m, MSG_DONTWAIT);
+        break;
+    case 4:
+        r = n > 0 ? put_file(w->from, n) : 0;
+        break;
+    default:
+        r = n > 0 ? put_pipe(w->from, n) : 0;
+        break;
+    }
+    if (r < 0)
+        assert_int_equal(errno, EAGAIN);
+    else
+        w->sent += (uint64_t)r;
+}
+
+static void check(const struct way *w, const char *bytes, ssize_t n)
+{
+    assert_true(w->got + (uint64_t)n <= w->sent);
+    for (ssize_t i = 0; i < n; i++)
+        assert_int_equal((unsigned char)bytes[i], mix(w->got + (uint64_t)i));
+}
+
+static void receive_some(struct way *w)
+{
+    size_t n = 1 + (any(4) == 0 ? any(12000) : any(300));
+    size_t cut = any((uint32_t)n);
+    struct iovec iov[2] = {{buffer, cut}, {buffer + cut, n - cut}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t r;
+    bool taken = true;
+    bool seen = true;
+
+    memset(buffer, 0, n);
+    switch (any(7)) {
+    case 0:
+        r = read(w->to, buffer, n);
+        break;
+    case 1:
+        r = readv(w->to, iov, 2);
+        break;
+    case 2:
+        r = recvmsg(w->to, &m, MSG_DONTWAIT);
+        break;
+    case 3:
+        r = recv(w->to, buffer, n, MSG_PEEK);
+        taken = false;
+        break;
+    case 4:
+        r = recv(w->to, NULL, n, MSG_TRUNC);
+        seen = false;
+        break;
+    case 5:
+        r = recv(w->to, buffer, n, MSG_WAITALL | MSG_DONTWAIT);
+        break;
+    default:
+        r = splice(w->to, NULL, pipes[1], NULL, n, SPLICE_F_NONBLOCK);
+        if (r > 0)
+            assert_int_equal(read(pipes[0], buffer, sizeof(buffer)), r);
+    }
+    if (r < 0) {
+        assert_int_equal(errno, EAGAIN);
+        return;
+    }
+    assert_true(r > 0 || w->ended);
+    if (seen)
+        check(w, buffer, r);
+    if (taken)
+        w->got += (uint64_t)r;
+}
+
+/* What may be asked without changing anything. */
+static void ask(struct way *w)
+{
+    struct pollfd p[2] = {{.fd = w->to, .events = POLLIN}, {.fd = w->from, .events = POLLOUT}};
+    int n = -1;
+
+    assert_int_equal(ioctl(w->to, FIONREAD, &n), 0);
+    assert_in_range(n, 0, w->sent - w->got);
+    assert_true(poll(p, 2, 0) >= 0);
+    if (n > 0)
+        assert_true(p[0].revents & POLLIN);
+}
+
+static void drain(struct way *w)
+{
+    for (int i = 0; w->got < w->sent && i < 1000000; i++)
+        receive_some(w);
+    assert_int_equal(w->got, w->sent);
+}
+
+static void connect_ends(int *a, int *b)
+{
+    *a = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(*a, (struct sockaddr *)&address, sizeof(address)), 0);
+    *b = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(*b >= 0 && fcntl(*a, F_SETFL, O_NONBLOCK) == 0);
+}
+
+static bool moved(int fd)
+{
+    struct shim_conn *c = shim_conn_get(fd);
+    bool yes = c != NULL && mbr_load_acquire(&c->mode) == SHIM_RING;
+
+    if (c != NULL)
+        shim_conn_put(c);
+    return yes;
+}
+
+/* One connection's life. Whether it has moved. */
+static bool live(uint64_t seed)
+{
+    struct way there = {0};
+    struct way back = {0};
+    int a, b;
+    bool yes;
+    char c;
+
+    chance = seed;
+    (void)any(2);
+    connect_ends(&a, &b);
+    there.from = back.to = a;
+    there.to = back.from = b;
+    for (uint32_t i = 0, n = 100 + any(900); i < n; i++) {
+        struct way *w = any(2) ? &there : &back;
+
+        switch (any(5)) {
+        case 0:
+        case 1:
+            send_some(w);
+            break;
+        case 2:
+        case 3:
+            receive_some(w);
+            break;
+        default:
+            ask(w);
+        }
+    }
+    yes = moved(a);
+    drain(&back);
+    if (any(2)) {
+        assert_int_equal(shutdown(a, SHUT_WR), 0);
+        there.ended = true;
+        drain(&there);
+        assert_int_equal(poll(&(struct pollfd){.fd = b, .events = POLLIN}, 1, 5000), 1);
+        assert_int_equal(read(b, &c, 1), 0);
+        send_some(&back);
+        drain(&back);
+    }
+    drain(&there);
+    close(a);
+    assert_int_equal(poll(&(struct pollfd){.fd = b, .events = POLLIN}, 1, 5000), 1);
+    assert_int_equal(read(b, &c, 1), 0);
+    close(b);
+    return yes;
+}
+
+static void model(void **state)
+{
+    int n = 0;
+
+    for (uint64_t seed = 1; seed <= 300; seed++)
+        n += live(seed);
+    assert_true(n > 250);
+}
+
+/* A region that cannot be had leaves the connection with the kernel, and nothing behind. */
+static void no_region(void **state)
+{
+    for (int nth = 1; nth <= 2; nth++) {
+        for (uint64_t seed = 1; seed <= 20; seed++) {
+            refuse = nth;
+            assert_false(live(seed));
+            assert_int_equal(refuse, 0);
+        }
+    }
+    assert_true(live(1));
+}
+
+/* Each allocation of socket(), accept(), epoll and poll fails in turn: the program gets ENOMEM, or
+ * a descriptor that passes through, and everything works. */
+static void no_memory(void **state)
+{
+    struct pollfd many[100];
+    struct epoll_event ev = {.events = EPOLLIN};
+
+    for (unsigned n = 0;; n++) {
+        int a, b, e, r;
+        bool hit;
+
+        connect_ends(&a, &b);
+        failalloc_arm(n);
+        int s = socket(AF_INET, SOCK_STREAM, 0);
+
+        e = epoll_create1(0);
+        r = e < 0 ? -1 : epoll_ctl(e, EPOLL_CTL_ADD, b, &ev);
+        if (e < 0 || r < 0)
+            assert_int_equal(errno, ENOMEM);
+        for (int i = 0; i < 100; i++)
+            many[i] = (struct pollfd){.fd = i % 2 ? a : s, .events = POLLOUT};
+        if (poll(many, 100, 0) < 0)
+            assert_int_equal(errno, ENOMEM);
+        hit = failalloc_disarm();
+        assert_int_equal(write(a, "x", 1), 1);
+        if (r == 0)
+            assert_int_equal(epoll_wait(e, &ev, 1, 5000), 1);
+        assert_int_equal(read(b, buffer, 8), 1);
+        assert_int_equal(connect(s, (struct sockaddr *)&address, sizeof(address)), 0);
+        close(accept(listener, NULL, NULL));
+        close(s);
+        close(a);
+        close(b);
+        if (e >= 0)
+            close(e);
+        if (!hit)
+            break;
+        assert_true(n < 50);
+    }
+}
+
+static int prepare(void **state)
+{
+    socklen_t len = sizeof(address);
+    static char dir[] = "/tmp/membrane-stream.XXXXXX";
+
+    assert_non_null(mkdtemp(dir));
+    *state = dir;
+    strcat(strcpy(buffer, dir), "/names");
+    assert_int_equal(setenv("MEMBRANE_DIR", buffer, 1), 0);
+    shim_settings.rings = true;
+    shim_settings.capacity = CAPACITY;
+    address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &len), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    assert_int_equal(pipe(pipes), 0);
+    strcat(strcpy(buffer, dir), "/file");
+    file = open(buffer, O_RDWR | O_CREAT | O_EXCL, 0600);
+    assert_true(file >= 0 && unlink(buffer) == 0);
+    return 0;
+}
+
+/* The directory of names is empty, or rmdir() would say so. */
+static int tidy(void **state)
+{
+    strcat(strcpy(buffer, *state), "/names");
+    return rmdir(buffer) < 0 || rmdir(*state) < 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(model),
+        cmocka_unit_test(no_region),
+        cmocka_unit_test(no_memory),
+    };
+
+    return cmocka_run_group_tests(tests, prepare, tidy);
+}

@@ -86,8 +86,9 @@ MBR_API int mbr_store_open(const char *path, const struct mbr_store_options *opt
                            struct mbr_store **out);
 
 /* The same over a connected stream socket, which then belongs to the handle: one that the domain
- * manager has handed out, for example. It cannot connect anew. -ENOTSOCK; the socket stays the
- * caller's if this fails. */
+ * manager has handed out (mbr_store_domain_connect()), for example. It cannot connect anew. It may
+ * be non-blocking. -EBADF; -ENOTSOCK, also for one that is no stream socket; -ENOTCONN; the socket
+ * stays the caller's if this fails. */
 MBR_API int mbr_store_open_fd(int fd, const struct mbr_store_options *options,
                               struct mbr_store **out);
 
@@ -259,6 +260,14 @@ MBR_API int mbr_store_reset(struct mbr_store *s);
 /* Makes a domain known and serves its ring; again: resets the connection. */
 MBR_API int mbr_store_domain_introduce(struct mbr_store *s, uint32_t domid, uint64_t frame,
                                        uint32_t port);
+/*
+ * A connection of the domain `domid` to the same daemon, for handing to a process that will be this
+ * domain: *fd is a stream socket, close-on-exec, for mbr_store_open_fd() or any client of the
+ * protocol. The domain is introduced if need be, and then released with its last connection. Only
+ * membraned can do this, over a socket; others, and one that has no descriptor left: -EINVAL. This
+ * process has none left: -EMFILE. -EPROTO none has come.
+ */
+MBR_API int mbr_store_domain_connect(struct mbr_store *s, uint32_t domid, int *fd);
 MBR_API int mbr_store_domain_release(struct mbr_store *s, uint32_t domid);
 MBR_API int mbr_store_domain_resume(struct mbr_store *s, uint32_t domid);
 /* Gives `domid` all rights of `target`. */

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,6 @@
 #include "store/client.h"
 
 #define DISPATCH_MAX 1024
-#define RECEIVE_MAX  64 /* times in one process(), so that a flood does not keep it */
 #define SECOND       UINT64_C(1000000000)
 
 /* ---- making ---- */
@@ -43,7 +43,7 @@ int mbr__client_new(const struct mbr_store_options *options, struct mbr_store **
     s->fork_mark = mbr__fork_mark();
     s->flags = options->flags;
     s->timeout_ns = options->timeout_ns != 0 ? options->timeout_ns : MBR_STORE_TIMEOUT_DEFAULT;
-    s->fd = s->epoll = s->timer = -1;
+    s->fd = s->epoll = s->timer = s->passed = -1;
     s->era = 1;
     mbr__list_init(&s->pending);
     s->unsent = &s->pending;
@@ -84,6 +84,7 @@ int mbr_store_open(const char *path, const struct mbr_store_options *options,
 int mbr_store_open_fd(int fd, const struct mbr_store_options *options, struct mbr_store **out)
 {
     struct mbr_store *s = NULL;
+    struct sockaddr_storage peer;
     int type = 0;
     socklen_t length = sizeof(type);
     int rc;
@@ -94,9 +95,13 @@ int mbr_store_open_fd(int fd, const struct mbr_store_options *options, struct mb
         return errno == EBADF ? -EBADF : -ENOTSOCK;
     if (type != SOCK_STREAM)
         return -ENOTSOCK;
+    length = sizeof(peer);
+    if (getpeername(fd, (struct sockaddr *)&peer, &length) < 0)
+        return -errno;
     rc = mbr__client_new(options, &s);
     if (rc < 0)
         return rc;
+    s->nonblocking = (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
     mbr__client_connected(s, fd);
     *out = s;
     return 0;
@@ -135,6 +140,15 @@ int mbr_store_set_timeout(struct mbr_store *s, uint64_t timeout_ns)
         return -EINVAL;
     s->timeout_ns = timeout_ns;
     return 0;
+}
+
+int mbr__client_reachable(const struct mbr_store *s)
+{
+    if (s->embedded != NULL)
+        return s->conn != NULL ? 0 : -ENOTCONN;
+    if (s->fd >= 0 || (s->path != NULL && (s->flags & MBR_STORE_STAY_CLOSED) == 0))
+        return 0;
+    return -ENOTCONN;
 }
 
 int mbr__client_enter(const struct mbr_store *s)
@@ -214,6 +228,8 @@ void mbr__client_free(struct mbr_store *s)
         mbr__client_msg_free(mbr__container_of(node, struct mbr__client_msg, ready.node));
     if (s->fd >= 0)
         (void)close(s->fd);
+    if (s->passed >= 0)
+        (void)close(s->passed);
     if (s->timer >= 0)
         (void)close(s->timer);
     if (s->epoll >= 0)
@@ -262,13 +278,11 @@ void mbr_store_close(struct mbr_store *s)
 /* When process() has something to do without anything coming from the socket: 0 never, 1 now. */
 static uint64_t next_alarm(const struct mbr_store *s)
 {
-    bool revivable = s->path != NULL && (s->flags & MBR_STORE_STAY_CLOSED) == 0;
-
     if (s->news || !mbr__list_empty(&s->ready) || !mbr__list_empty(&s->polled))
         return 1;
     if (s->embedded != NULL)
         return mbr__client_embedded_when(s);
-    if (s->fd >= 0 || !revivable)
+    if (s->fd >= 0 || mbr__client_reachable(s) < 0)
         return 0;
     if (s->pending_count == 0 && mbr__slab_count(&s->watches) == 0)
         return 0;
@@ -367,7 +381,7 @@ static int turn(struct mbr_store *s)
     int n;
 
     s->news = false;
-    for (int i = 0; rc == 0 && i < RECEIVE_MAX; i++) {
+    for (int i = 0; rc == 0 && i < MBR__CLIENT_RECEIVES; i++) {
         mbr__client_flush(s);
         if (s->fd < 0 || mbr__client_receive(s, 0) < 0)
             break;
@@ -406,7 +420,7 @@ int mbr_store_wait(struct mbr_store *s, uint64_t timeout_ns)
         rc = mbr__client_revive(s, deadline);
         if (rc == 0 && mbr__list_empty(&s->ready))
             rc = mbr__client_receive(s, deadline);
-        if (rc < 0)
+        if (rc < 0 && mbr__list_empty(&s->ready))
             break;
     }
     if (!close_late(s))
@@ -424,10 +438,9 @@ int mbr_store_submit(struct mbr_store *s, const struct mbr_store_request *reques
         return rc;
     if (request == NULL || request->size < sizeof(*request))
         return -EINVAL;
-    if (s->embedded == NULL && s->fd < 0 &&
-        (s->path == NULL || (s->flags & MBR_STORE_STAY_CLOSED) != 0))
-        return -ENOTCONN;
-    rc = mbr__client_msg_of(s, request, MBR__CLIENT_ASYNC, &m);
+    rc = mbr__client_reachable(s);
+    if (rc == 0)
+        rc = mbr__client_msg_of(s, request, MBR__CLIENT_ASYNC, &m);
     if (rc < 0)
         return rc;
     m->fn = fn;

@@ -28,6 +28,7 @@
 #include "store/wire.h"
 
 #define MBR__CLIENT_INPUT    32768              /* bytes of the buffer of what came in */
+#define MBR__CLIENT_RECEIVES 64                 /* at most, where a flood must not keep a call */
 #define MBR__CLIENT_LIST_MAX ((size_t)64 << 20) /* bytes of the longest list */
 #define MBR__CLIENT_RESTARTS 1000               /* of a list that changes while it is fetched */
 #define MBR__CLIENT_WAITING  4096               /* events of one watch */
@@ -58,6 +59,8 @@ struct mbr__client_msg {
     bool done;
     bool repeat;       /* may be sent again although it was sent before */
     bool parts;        /* a list that is fetched in parts */
+    bool wants_fd;     /* its answer brings a descriptor */
+    int fd;            /* which, or -1 */
     uint32_t restarts; /* of them */
     mbr_store_done_fn *fn;
     void *arg;
@@ -125,6 +128,8 @@ struct mbr_store {
     uint64_t retry_at;                     /* when to try again */
     uint64_t retry_pause;
     uint64_t receive_timeout; /* as set at the socket; 0: not set */
+    bool nonblocking;         /* the socket was given to us so: wait with poll() */
+    bool end_unsent;          /* a blocking call's TRANSACTION_END was lost before it was sent */
 
     /* what goes out */
     struct mbr__list pending; /* requests, oldest first: sent, partly sent, not sent */
@@ -136,6 +141,9 @@ struct mbr_store {
     /* what came in */
     unsigned char *input;
     size_t input_length;
+    unsigned fds_wanted; /* requests whose answers bring a descriptor */
+    int passed;          /* one that has come before all of its answer; or -1 */
+    bool passed_lost;    /* this process could not take one more */
 
     /* what is to be handed out */
     struct mbr__list ready;
@@ -162,6 +170,8 @@ struct mbr_store {
 int mbr__client_new(const struct mbr_store_options *options, struct mbr_store **out);
 /* Frees one whose connection has been closed or never was. */
 void mbr__client_free(struct mbr_store *s);
+/* -ENOTCONN: there is no connection and will be none; else 0. */
+int mbr__client_reachable(const struct mbr_store *s);
 /* The checks that every call begins with. */
 int mbr__client_enter(const struct mbr_store *s);
 /* What every call ends with: makes the descriptor for foreign loops tell the truth. */
@@ -188,6 +198,8 @@ int mbr__client_receive(struct mbr_store *s, uint64_t deadline_ns);
 /* Takes whole messages from the input buffer. Negative errno: the daemon has broken the protocol.
  */
 int mbr__client_parse(struct mbr_store *s);
+/* A list that was fetched in parts from a daemon that has gone: it is fetched from the start. */
+void mbr__client_list_anew(struct mbr__client_msg *m);
 /* A request has its result; takes it out of pending. */
 void mbr__client_finish(struct mbr_store *s, struct mbr__client_msg *m, int error);
 

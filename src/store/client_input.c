@@ -73,10 +73,19 @@ static int ask_part(struct mbr_store *s, struct mbr__client_msg *m)
 
 static int list_begins(struct mbr_store *s, struct mbr__client_msg *m)
 {
-    mbr__strbuf_init(&m->names, MBR__CLIENT_LIST_MAX);
+    if (!m->parts)
+        mbr__strbuf_init(&m->names, MBR__CLIENT_LIST_MAX);
     m->parts = true;
     m->generation[0] = '\0';
     return ask_part(s, m);
+}
+
+void mbr__client_list_anew(struct mbr__client_msg *m)
+{
+    /* Another daemon's generations say nothing about this one's parts. */
+    m->type = MBR__XS_DIRECTORY;
+    m->size = MBR__STORE_HEADER_SIZE + m->path_length;
+    mbr__strbuf_reset(&m->names);
 }
 
 static int list_ends(struct mbr_store *s, struct mbr__client_msg *m)
@@ -143,6 +152,17 @@ static int answer_begin(struct mbr_store *s, struct mbr__client_msg *m, const ch
 
     if (mbr__client_number(payload, length, UINT32_MAX, &number) < 0 || number == 0)
         return -EPROTO;
+    if (m->owner == MBR__CLIENT_NOBODY) {
+        /* Who began it has given up: nobody else can end it, and a domain has few. */
+        mbr__client_msg_unqueue(s, m);
+        m->type = MBR__XS_TRANSACTION_END;
+        m->wire_tx = (uint32_t)number;
+        m->repeat = false;
+        m->size = MBR__STORE_HEADER_SIZE;
+        mbr__client_msg_add(m, "F", 2);
+        mbr__client_msg_queue(s, m);
+        return 0;
+    }
     m->tx = (uint64_t)s->era << 32 | number;
     mbr__client_finish(s, m, 0);
     return 0;
@@ -161,9 +181,23 @@ static struct mbr__client_msg *find(struct mbr_store *s, uint32_t id)
     return NULL;
 }
 
+/* The descriptor that has come with this answer. */
+static int take_passed(struct mbr_store *s, struct mbr__client_msg *m)
+{
+    bool lost = s->passed_lost;
+
+    m->fd = s->passed;
+    s->passed = -1;
+    s->passed_lost = false;
+    if (m->fd >= 0)
+        return 0;
+    return lost ? -EMFILE : -EPROTO;
+}
+
 static int answer(struct mbr_store *s, const struct mbr__store_header *h, const char *payload)
 {
     struct mbr__client_msg *m = find(s, h->req_id);
+    int rc;
 
     if (m == NULL)
         return -EPROTO;
@@ -176,7 +210,10 @@ static int answer(struct mbr_store *s, const struct mbr__store_header *h, const 
         return list_part(s, m, payload, h->len);
     if (h->type == MBR__XS_TRANSACTION_START)
         return answer_begin(s, m, payload, h->len);
-    mbr__client_finish(s, m, keep(m, payload, h->len));
+    rc = keep(m, payload, h->len);
+    if (rc == 0 && m->wants_fd)
+        rc = take_passed(s, m);
+    mbr__client_finish(s, m, rc);
     return 0;
 }
 

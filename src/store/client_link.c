@@ -123,8 +123,13 @@ static void settle(struct mbr_store *s, struct mbr__client_msg *m, bool was_sent
         mbr__client_finish(s, m, 0); /* the connection's end has done it */
         return;
     }
-    if (m->wire_tx != 0 || !again || (was_sent && !m->repeat))
+    if (m->wire_tx != 0 || !again || (was_sent && !m->repeat)) {
+        if (m->owner == MBR__CLIENT_CALLER && m->type == MBR__XS_TRANSACTION_END && !was_sent)
+            s->end_unsent = true;
         mbr__client_finish(s, m, error);
+    } else if (m->parts) {
+        mbr__client_list_anew(m);
+    }
 }
 
 void mbr__client_lose(struct mbr_store *s, int error)
@@ -139,6 +144,10 @@ void mbr__client_lose(struct mbr_store *s, int error)
     if (s->fd >= 0)
         (void)close(s->fd);
     s->fd = -1;
+    if (s->passed >= 0)
+        (void)close(s->passed);
+    s->passed = -1;
+    s->passed_lost = false;
     s->era++;
     s->lost = error;
     s->news = true;
@@ -260,8 +269,9 @@ void mbr__client_flush(struct mbr_store *s)
             return;
         } else if (errno != EINTR) {
             /* What it has said before it went may still be there to be read. */
-            while (mbr__client_receive(s, 0) == 0 && s->fd >= 0)
-                continue;
+            for (int i = 0; i < MBR__CLIENT_RECEIVES && s->fd >= 0; i++)
+                if (mbr__client_receive(s, 0) < 0)
+                    break;
             if (s->fd >= 0)
                 mbr__client_lose(s, -ECONNRESET);
         }
@@ -294,10 +304,57 @@ static int await_socket(struct mbr_store *s, uint64_t left)
 /* The first receive of a call may wait in the kernel for the handle's whole timeout. */
 static bool may_wait_within(struct mbr_store *s, uint64_t deadline_ns, uint64_t left)
 {
-    if (deadline_ns == 0 || s->unsent != &s->pending || left < s->timeout_ns - s->timeout_ns / 64)
+    if (deadline_ns == 0 || s->nonblocking || s->unsent != &s->pending ||
+        left < s->timeout_ns - s->timeout_ns / 64)
         return false;
     limit_receiving(s);
     return s->receive_timeout == s->timeout_ns;
+}
+
+/* Keeps the descriptor that came with some bytes; others than one are closed. */
+static void keep_passed(struct mbr_store *s, struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+        size_t bytes = c->cmsg_len - CMSG_LEN(0);
+
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(c) + at, sizeof(fd));
+            if (s->passed < 0)
+                s->passed = fd;
+            else
+                (void)close(fd);
+        }
+    }
+}
+
+/* Into the buffer, as recv(). Descriptors are taken only while one is asked for: the kernel closes
+ * what is not. */
+static ssize_t receive_bytes(struct mbr_store *s, int flags)
+{
+    struct iovec iov = {s->input + s->input_length, MBR__CLIENT_INPUT - s->input_length};
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof(control.bytes)};
+    ssize_t n;
+
+    if (s->fds_wanted == 0)
+        return recv(s->fd, iov.iov_base, iov.iov_len, flags);
+    n = recvmsg(s->fd, &msg, flags | MSG_CMSG_CLOEXEC);
+    if (n < 0)
+        return n;
+    keep_passed(s, &msg);
+    if ((msg.msg_flags & MSG_CTRUNC) != 0)
+        s->passed_lost = true;
+    return n;
 }
 
 int mbr__client_receive(struct mbr_store *s, uint64_t deadline_ns)
@@ -316,14 +373,14 @@ int mbr__client_receive(struct mbr_store *s, uint64_t deadline_ns)
     within = may_wait_within(s, deadline_ns, left);
     if (!within && left > 0)
         (void)await_socket(s, left);
-    n = recv(s->fd, s->input + s->input_length, MBR__CLIENT_INPUT - s->input_length,
-             within ? 0 : MSG_DONTWAIT);
+    n = receive_bytes(s, within ? 0 : MSG_DONTWAIT);
     if (n > 0) {
         s->input_length += (size_t)n;
         rc = mbr__client_parse(s);
         if (rc < 0)
             mbr__client_lose(s, rc);
-        return 0;
+        /* Also who never stops talking does not keep a call beyond its time. */
+        return deadline_ns != 0 && left == 0 ? -ETIMEDOUT : 0;
     }
     if (n == 0) {
         mbr__client_lose(s, -ECONNRESET);

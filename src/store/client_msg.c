@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -25,6 +26,7 @@ struct mbr__client_msg *mbr__client_msg_new(uint32_t type, enum mbr__client_owne
     *m = (struct mbr__client_msg){
         .type = type,
         .owner = owner,
+        .fd = -1,
         .size = MBR__STORE_HEADER_SIZE,
         .room = MBR__STORE_HEADER_SIZE + room,
     };
@@ -38,6 +40,8 @@ void mbr__client_msg_free(struct mbr__client_msg *m)
         return;
     if (m->parts)
         mbr__strbuf_fini(&m->names);
+    if (m->fd >= 0)
+        (void)close(m->fd);
     free(m->data);
     free(m);
 }
@@ -56,6 +60,7 @@ void mbr__client_msg_queue(struct mbr_store *s, struct mbr__client_msg *m)
     m->queued = true;
     mbr__list_push_back(&s->pending, &m->ready.node);
     s->pending_count++;
+    s->fds_wanted += m->wants_fd;
     if (s->unsent == &s->pending)
         s->unsent = &m->ready.node;
 }
@@ -71,6 +76,7 @@ void mbr__client_msg_unqueue(struct mbr_store *s, struct mbr__client_msg *m)
     mbr__list_del(&m->ready.node);
     m->queued = false;
     s->pending_count--;
+    s->fds_wanted -= m->wants_fd;
 }
 
 /* ---- from a request of the header's to a message ---- */
@@ -265,6 +271,7 @@ int mbr__client_msg_of(struct mbr_store *s, const struct mbr_store_request *r,
         return -ENOMEM;
     m->wire_tx = tx;
     m->repeat = (shape & REPEATABLE) != 0 && tx == 0;
+    m->wants_fd = (shape & HAS_WORDS) != 0 && strcmp(r->words[0], "connect") == 0;
     rc = fill(m, r, shape);
     if (rc < 0) {
         mbr__client_msg_free(m);

@@ -3,6 +3,8 @@
  * The blocking calls on nodes and their permissions.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +150,24 @@ int mbr_store_domain_introduce(struct mbr_store *s, uint32_t domid, uint64_t fra
         .op = MBR_STORE_OP_INTRODUCE, .domid = domid, .number = frame, .second = port};
 
     return mbr__client_call(s, &r, NULL);
+}
+
+int mbr_store_domain_connect(struct mbr_store *s, uint32_t domid, int *fd)
+{
+    char number[16];
+    const char *const words[] = {"connect", number};
+    const struct mbr_store_request r = {.op = MBR_STORE_OP_CONTROL, .words = words, .count = 2};
+    struct mbr__client_msg *m = NULL;
+    int rc;
+
+    (void)snprintf(number, sizeof(number), "%" PRIu32, domid);
+    rc = fd == NULL ? -EINVAL : mbr__client_call(s, &r, &m);
+    if (rc < 0)
+        return rc;
+    *fd = m->fd;
+    m->fd = -1;
+    mbr__client_msg_free(m);
+    return 0;
 }
 
 int mbr_store_domain_release(struct mbr_store *s, uint32_t domid)

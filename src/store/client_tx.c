@@ -62,7 +62,11 @@ static int attempt(struct mbr_store *s, mbr_store_transact_fn *fn, void *arg, bo
     }
     /* A transaction of an earlier connection is known for that before anything is sent. */
     *commit_sent = tx >> 32 == s->era;
-    return mbr_store_end(s, tx, 1);
+    s->end_unsent = false;
+    rc = mbr_store_end(s, tx, 1);
+    if (s->end_unsent)
+        *commit_sent = false;
+    return rc;
 }
 
 int mbr_store_transact(struct mbr_store *s, mbr_store_transact_fn *fn, void *arg,

@@ -270,6 +270,7 @@ void mbr__client_watch_answered(struct mbr_store *s, struct mbr__client_msg *m)
 
 void mbr__client_watches_again(struct mbr_store *s)
 {
+    struct mbr__list *behind = &s->pending;
     struct mbr_store_watch *w;
     uint32_t cursor = 0;
 
@@ -277,9 +278,11 @@ void mbr__client_watches_again(struct mbr_store *s)
         if (w->refused || w->begin->queued)
             continue;
         mbr__client_msg_queue(s, w->begin);
-        /* Before what was asked for meanwhile, as it would have been without the interruption. */
+        /* Before what was asked for meanwhile, as it would have been without the interruption;
+         * among themselves in their old order, in which the daemon will tell of what they share. */
         mbr__list_del(&w->begin->ready.node);
-        mbr__list_push_front(&s->pending, &w->begin->ready.node);
+        mbr__list_push_front(behind, &w->begin->ready.node);
+        behind = &w->begin->ready.node;
         w->begin->done = false;
     }
 }
@@ -305,7 +308,9 @@ int mbr_store_watch_start(struct mbr_store *s, const char *path, uint32_t depth,
         return rc;
     if (path == NULL || out == NULL)
         return -EINVAL;
-    rc = watch_new(s, path, depth, fn, arg, &w);
+    rc = mbr__client_reachable(s);
+    if (rc == 0)
+        rc = watch_new(s, path, depth, fn, arg, &w);
     if (rc < 0)
         return rc;
     if (s->fd >= 0 || s->embedded != NULL)
@@ -331,8 +336,8 @@ int mbr_store_watch(struct mbr_store *s, const char *path, uint32_t depth, mbr_s
         if (rc == 0 && !w->begin->done)
             rc = mbr__client_receive(s, deadline);
     }
-    if (rc == 0)
-        rc = w->begin->error;
+    if (w->begin->done)
+        rc = w->begin->error; /* also if that came with the last bytes that there was time for */
     if (rc < 0)
         mbr_store_unwatch(w);
     else
@@ -375,7 +380,7 @@ static bool fetch(struct mbr_store *s, struct mbr_store_event *out)
 
 int mbr_store_next_event(struct mbr_store *s, uint64_t timeout_ns, struct mbr_store_event *out)
 {
-    uint64_t deadline = mbr__deadline_ns(timeout_ns);
+    uint64_t deadline = timeout_ns == 0 ? 0 : mbr__deadline_ns(timeout_ns);
     int rc = mbr__client_enter(s);
     bool got;
 
@@ -385,11 +390,13 @@ int mbr_store_next_event(struct mbr_store *s, uint64_t timeout_ns, struct mbr_st
         return -EINVAL;
     mbr__client_event_free(s->fetched);
     s->fetched = NULL;
-    while (!(got = fetch(s, out)) && rc == 0) {
-        rc = mbr__client_revive(s, timeout_ns == 0 ? 0 : deadline);
+    for (int i = 0; !(got = fetch(s, out)) && rc == 0; i++) {
+        rc = mbr__client_revive(s, deadline);
         mbr__client_flush(s);
         if (rc == 0 && mbr__list_empty(&s->polled))
-            rc = mbr__client_receive(s, timeout_ns == 0 ? 0 : deadline);
+            rc = mbr__client_receive(s, deadline);
+        if (rc == 0 && deadline == 0 && i >= MBR__CLIENT_RECEIVES && mbr__list_empty(&s->polled))
+            rc = -ETIMEDOUT; /* much has come, but no event */
     }
     mbr__client_leave(s);
     return got ? 0 : rc;

@@ -242,6 +242,85 @@ static void test_wrong_socket_passed(void **state)
     (void)close(manager.listener);
 }
 
+/* Two sockets are one too many: whose clients would it be for? */
+static void test_two_sockets_passed(void **state)
+{
+    struct manager manager = {.notify_path = "/nonexistent"};
+    char binary[512];
+    char pid[16];
+    int status;
+    pid_t child;
+
+    manager.listener = listen_at(in_stage("two"));
+    (void)snprintf(binary, sizeof(binary), "%s/membraned", getenv("MEMBRANE_BIN_DIR"));
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        (void)dup2(manager.listener, 3);
+        (void)dup2(manager.listener, 4);
+        (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+        (void)setenv("LISTEN_PID", pid, 1);
+        (void)setenv("LISTEN_FDS", "2", 1);
+        (void)execl(binary, binary, (char *)NULL);
+        _exit(127);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 2);
+    (void)close(manager.listener);
+}
+
+/* What a manager has told another process, from which it was inherited, is not meant for it; where
+ * to give notice is. The name of that socket may be an abstract one. */
+static void test_told_to_another(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char own[400], binary[512], pid[16], text[256], notify[64];
+    int notices = socket(AF_UNIX, SOCK_DGRAM, 0);
+    int listener = listen_at(in_stage("of another"));
+    bool stopping = false;
+    pid_t child;
+    int fd;
+
+    (void)snprintf(own, sizeof(own), "%s", in_stage("own"));
+    (void)snprintf(binary, sizeof(binary), "%s/membraned", getenv("MEMBRANE_BIN_DIR"));
+    (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    (void)snprintf(notify, sizeof(notify), "@membrane-test-%d", (int)getpid());
+    memcpy(address.sun_path, notify, strlen(notify));
+    address.sun_path[0] = '\0';
+    CHECK_INT(bind(notices, (struct sockaddr *)&address,
+                   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(notify))),
+              0);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        (void)dup2(listener, 3);
+        (void)setenv("LISTEN_PID", pid, 1);
+        (void)setenv("LISTEN_FDS", "1", 1);
+        (void)setenv("WATCHDOG_PID", pid, 1);
+        (void)setenv("WATCHDOG_USEC", "1000", 1);
+        (void)setenv("NOTIFY_SOCKET", notify, 1);
+        (void)execl(binary, binary, "--socket", own, (char *)NULL);
+        _exit(127);
+    }
+    CHECK(recv(notices, text, sizeof(text), 0) >= 7 && strncmp(text, "READY=1", 7) == 0);
+    fd = stored_connect(own);
+    for (int i = 0; i < 100; i++) /* long enough for a watchdog of a millisecond */
+        CHECK_INT(stored_write(fd, 0, "/served", "yes"), 0);
+    CHECK_INT(kill(child, SIGTERM), 0);
+    while (!stopping) {
+        ssize_t n = recv(notices, text, sizeof(text) - 1, 0);
+
+        CHECK(n > 0);
+        text[n] = '\0';
+        CHECK(strstr(text, "WATCHDOG") == NULL);
+        stopping = strncmp(text, "STOPPING=1", 10) == 0;
+    }
+    CHECK(waitpid(child, NULL, 0) == child);
+    (void)close(fd);
+    (void)close(notices);
+    (void)close(listener);
+}
+
 /* ---- privileges ---- */
 
 static bool status_has(pid_t pid, const char *wanted)
@@ -275,9 +354,14 @@ static void test_sandbox(void **state)
 static int run(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stale),      cmocka_unit_test(test_living),
-        cmocka_unit_test(test_in_the_way), cmocka_unit_test(test_race),
-        cmocka_unit_test(test_managed),    cmocka_unit_test(test_wrong_socket_passed),
+        cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_living),
+        cmocka_unit_test(test_in_the_way),
+        cmocka_unit_test(test_race),
+        cmocka_unit_test(test_managed),
+        cmocka_unit_test(test_wrong_socket_passed),
+        cmocka_unit_test(test_two_sockets_passed),
+        cmocka_unit_test(test_told_to_another),
         cmocka_unit_test(test_sandbox),
     };
 

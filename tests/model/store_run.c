@@ -27,15 +27,13 @@ void (*run_after_request)(void);
 struct queue {
     unsigned char bytes[QUEUE_MAX];
     size_t length;
-    size_t rest;       /* bytes at the front that are the end of a message */
-    size_t known_from; /* from here on equal events are one: what is before was queued before a
-                          live update */
+    size_t rest; /* bytes at the front that are the end of a message */
 };
 
 struct message {
     struct mbr__store_header head;
     const char *payload;
-    size_t start, end;
+    size_t end;
 };
 
 static struct {
@@ -157,28 +155,22 @@ static bool message_at(const unsigned char *bytes, size_t length, size_t at, str
     if (m->head.len > length - at - MBR__STORE_HEADER_SIZE)
         return false;
     m->payload = (const char *)bytes + at + MBR__STORE_HEADER_SIZE;
-    m->start = at;
     m->end = at + MBR__STORE_HEADER_SIZE + m->head.len;
     return true;
 }
 
-/* Whether this event waits unread; *known: equal ones that come now are to be left out. */
-static bool is_unread(const struct queue *q, int path, char token, bool *known)
+/* Whether this event waits whole: equal ones that come now are to be left out. */
+static bool is_unread(const struct queue *q, int path, char token)
 {
     const char *text = spec_path_text(path);
     size_t length = strlen(text) + 1;
     struct message m;
-    bool found = false;
 
-    *known = false;
-    for (size_t at = q->rest; message_at(q->bytes, q->length, at, &m); at = m.end) {
-        if (m.head.type != MBR__XS_WATCH_EVENT || m.head.len != length + 2 ||
-            memcmp(m.payload, text, length) != 0 || m.payload[length] != token)
-            continue;
-        found = true;
-        *known |= m.start >= q->known_from;
-    }
-    return found;
+    for (size_t at = q->rest; message_at(q->bytes, q->length, at, &m); at = m.end)
+        if (m.head.type == MBR__XS_WATCH_EVENT && m.head.len == length + 2 &&
+            memcmp(m.payload, text, length) == 0 && m.payload[length] == token)
+            return true;
+    return false;
 }
 
 /* The client reads SIZE bytes. */
@@ -196,7 +188,6 @@ static void eat(int conn, size_t size)
     memmove(q->bytes, q->bytes + size, q->length - size);
     q->length -= size;
     q->rest = at - size;
-    q->known_from = q->known_from > size ? q->known_from - size : 0;
     trace("%c reads %zu bytes\n", w.who[conn], size);
 }
 
@@ -317,10 +308,9 @@ static bool check_events(int conn, const struct spec_op *op, const struct messag
     for (int i = 0; i < w.spec.watches; i++)
         for (int p = 0; w.spec.watch[i].conn == conn && p < SPEC_PATHS; p++) {
             enum spec_told due = effect->told[i][p];
-            bool known;
-            bool unread = is_unread(&w.queue[conn], p, w.spec.watch[i].token, &known);
+            bool unread = is_unread(&w.queue[conn], p, w.spec.watch[i].token);
 
-            if (told[i][p] > 1 || (told[i][p] > 0 && (due == SPEC_NO || known)))
+            if (told[i][p] > 1 || (told[i][p] > 0 && (due == SPEC_NO || unread)))
                 return wrong("%c is told once too often of %s", w.who[conn], spec_path_text(p));
             if (told[i][p] == 0 && due == SPEC_MUST && !unread)
                 return wrong("%c is not told of %s", w.who[conn], spec_path_text(p));
@@ -477,7 +467,6 @@ static bool update(void)
             return wrong("%c has lost its connection", w.who[c]);
         if (grab(c, bytes) != q->length || memcmp(bytes, q->bytes, q->length) != 0)
             return wrong("what waited for %c has changed", w.who[c]);
-        q->known_from = q->length;
     }
     return true;
 }

@@ -122,8 +122,10 @@ MBR_API int mbr_container_create(const char *name, int group);
  * container is persistent: what is in the directory is loaded, or, if it is empty, it is begun;
  * -EEXIST then means that processes have the directory's container under another name. With
  * MBR_CONTAINER_KEPT membraned is needed: -ECONNREFUSED without.
- * More errors: -ENOTEMPTY the directory holds something else; -EBADMSG what it holds is damaged
- * beyond its last change; -EROFS, -EIO, -EDQUOT and so on as the file system says.
+ * More errors: -EOPNOTSUPP a directory with a group or MBR_CONTAINER_KEPT; -EPERM also: it is not
+ * the caller's, or others may write to it; -ENOTEMPTY the directory holds something else; -EBADMSG
+ * what it holds is damaged beyond its last change; -EROFS, -EIO, -EDQUOT and so on as the file
+ * system says.
  */
 MBR_API int mbr_container_create_with(const char *name, int group,
                                       const struct mbr_container_options *options);
@@ -169,7 +171,9 @@ MBR_API int mbr_object_create(int container, const char *name, size_t size);
 MBR_API int mbr_object_create_with(int container, const char *name, size_t size,
                                    enum mbr_write_policy policy);
 
-/* Joins an object: number, one more at each call. -ENOENT none of this name, or being destroyed. */
+/* Joins an object: number, one more at each call. -ENOENT none of this name, or being destroyed.
+ * Persistent, and joined for the first time: it is read from the disk; -EBADMSG what was read is
+ * not what was written, -EIO it cannot be read. */
 MBR_API int mbr_object_join(int container, const char *name);
 
 /* Gives the number back, and the accesses got through it; operations under way through it are ended
@@ -246,7 +250,8 @@ MBR_API int mbr_object_repair(int object, size_t offset, size_t size);
 
 /* Makes what was written before durable: returns when it would survive the loss of power. A
  * volatile container: -EOPNOTSUPP. -EIO, -ENOSPC, -EDQUOT as the file system says; then it may be
- * tried again. */
+ * tried again. -EOWNERDEAD, -ENOTRECOVERABLE a block is torn. 0 also if it has no name any more:
+ * nothing of it would survive. */
 MBR_API int mbr_object_sync(int object);
 
 /* ---- asynchronous operations ---- */

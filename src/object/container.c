@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "object/futex.h"
 #include "object/member.h"
+#include "object/persist.h"
 #include "object/table.h"
 
 /* fallocate() gives back everything when a signal interrupts it; in pieces a program with a busy
@@ -88,6 +89,7 @@ int mbr__container_lock(struct mbr__container *c, uint64_t deadline)
     rc = mbr__shm_lock(&c->world, &c->shm->mutex, deadline, &dead);
     if (rc == -EOWNERDEAD) {
         mbr__table_mend(c, dead);
+        mbr__persist_mend(c);
         rc = 0;
     }
     if (rc < 0)
@@ -158,6 +160,7 @@ int mbr__container_new(int fd, struct mbr__container **out)
     c->session = -1;
     (void)pthread_mutex_init(&c->lock, NULL);
     (void)pthread_mutex_init(&c->maps, NULL);
+    (void)pthread_mutex_init(&c->disk_lock, NULL);
     mbr__hash_init(&c->objects);
     mbr__list_init(&c->node);
     *out = c;
@@ -168,6 +171,7 @@ void mbr__container_free(struct mbr__container *c)
 {
     if (c == NULL)
         return;
+    mbr__persist_end(c);
     mbr__names_close(&c->names);
     if (c->session >= 0)
         (void)close(c->session);
@@ -179,5 +183,6 @@ void mbr__container_free(struct mbr__container *c)
     (void)close(c->fd);
     (void)pthread_mutex_destroy(&c->lock);
     (void)pthread_mutex_destroy(&c->maps);
+    (void)pthread_mutex_destroy(&c->disk_lock);
     free(c);
 }

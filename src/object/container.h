@@ -24,6 +24,8 @@
 #include "object/object_shm.h"
 #include "shm/names.h"
 
+struct mbr__disk;
+
 struct mbr__container {
     struct mbr__lock_world world; /* must be the first */
     struct mbr__container_shm *shm;
@@ -59,6 +61,9 @@ struct mbr__container {
 
     /* How others find it: by links in this directory, or through membraned, where `session` says
      * that we are a member (broker.h); -1: by links. */
+    pthread_mutex_t disk_lock; /* of disk, taken before the turn in shared memory: persist.h */
+    struct mbr__disk *disk;    /* persistent: NULL until this process needs it */
+
     struct mbr__names names;
     int session;
     uint32_t owner; /* with a session: the uid that membraned knows */

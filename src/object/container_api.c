@@ -22,6 +22,7 @@
 #include "object/member.h"
 #include "object/memory.h"
 #include "object/object.h"
+#include "object/persist.h"
 #include "object/table.h"
 
 #define JOIN_TRIES  100 /* a name that changes hands more often while we come is not to be had */
@@ -117,7 +118,10 @@ static int check_options(int group, const struct mbr_container_options *o)
         return -EINVAL;
     if ((o->flags & MBR_CONTAINER_CHECKSUMS) != 0 && o->directory == NULL)
         return -EINVAL;
-    return o->directory != NULL ? -EOPNOTSUPP : 0;
+    /* The files are one user's: members of a group could not write them. */
+    return o->directory != NULL && (group >= 0 || (o->flags & MBR_CONTAINER_KEPT) != 0)
+               ? -EOPNOTSUPP
+               : 0;
 }
 
 /* Writes the header; nobody else sees it yet. */
@@ -185,6 +189,10 @@ static int make(struct mbr__process *p, struct mbr__container *c, int group,
     if (rc < 0)
         return rc;
     mbr_store_release(&mbr__member_at(c, c->world.self)->state, MBR__MEMBER_HERE);
+    if (o != NULL && o->directory != NULL)
+        rc = mbr__persist_begin(c, o->directory, o->flags);
+    if (rc < 0)
+        return rc;
     c->ready = 1;
     /* In the list before anybody can find it: so a join by another thread finds it there. */
     (void)pthread_mutex_lock(&p->lock);
@@ -501,6 +509,19 @@ static bool may_destroy(const struct mbr__container *c)
     return c->session < 0 || geteuid() == 0 || c->owner == (uint32_t)geteuid();
 }
 
+/* take_alone() has taken it from the list: if it stays, it is there again. */
+static int remove_files(struct mbr__process *p, struct mbr__container *c)
+{
+    int rc = mbr__persist_destroy(c);
+
+    if (rc < 0) {
+        (void)pthread_mutex_lock(&p->lock);
+        mbr__list_push_back(&p->containers, &c->node);
+        (void)pthread_mutex_unlock(&p->lock);
+    }
+    return rc;
+}
+
 static int destroy(struct mbr__process *p, struct mbr__handle *h, uint64_t deadline)
 {
     struct mbr__container *c = h->what;
@@ -509,6 +530,8 @@ static int destroy(struct mbr__process *p, struct mbr__handle *h, uint64_t deadl
     if (rc < 0)
         return rc;
     rc = wait_alone(p, h, deadline);
+    if (rc == 0)
+        rc = remove_files(p, c);
     if (rc == 0 && !mbr__handle_shut(h))
         rc = -EBADF; /* the other thread frees it as the last to leave */
     if (rc < 0)

@@ -157,8 +157,11 @@ void mbr__disk_close(struct mbr__disk *d)
         close(d->journal);
     if (d->blocks >= 0)
         close(d->blocks);
-    if (d->dir >= 0)
+    if (d->dir >= 0) {
+        /* A child of ours may still have the descriptor. */
+        (void)flock(d->dir, LOCK_UN);
         close(d->dir);
+    }
     free(d);
 }
 

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "object/data.h"
 #include "object/object.h"
+#include "object/persist.h"
 #include "object/table.h"
 #include "shm/proc.h"
 
@@ -329,8 +330,11 @@ static bool bury_joined(struct mbr__container *c, uint32_t slot)
 /* With the container's mutex. What it was changing comes first: the rest may depend on it. */
 static void bury(struct mbr__container *c, uint32_t slot)
 {
-    if (mbr_load_acquire(&mbr__member_at(c, slot)->intent) != 0)
+    mbr__persist_bury(c, slot);
+    if (mbr_load_acquire(&mbr__member_at(c, slot)->intent) != 0) {
         mbr__table_mend(c, slot);
+        mbr__persist_mend(c);
+    }
     if (!bury_holds(c, slot) || !bury_joined(c, slot))
         return; /* no memory: the next one who meets it tries again */
     if (mbr_load_relaxed(&c->shm->destroyer) == slot + 1 &&

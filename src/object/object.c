@@ -14,6 +14,7 @@
 #include "object/futex.h"
 #include "object/io.h"
 #include "object/member.h"
+#include "object/persist.h"
 #include "object/table.h"
 
 #define SWEEP_NS 1000000u /* between looks at accesses that were being made while we closed */
@@ -145,6 +146,25 @@ static int begin_making(struct mbr__container *c, struct plan *plan)
     return rc;
 }
 
+/* With the lock, the name being free, and the object on the disk if it is persistent. */
+static int show(struct mbr__container *c, const struct plan *plan, struct mbr__handle *ch,
+                struct mbr__handle *h, struct mbr__object *o)
+{
+    int rc = mbr__hash_put(&c->objects, (uint64_t)plan->index + 1, o);
+
+    if (rc == 0) {
+        o->place = plan->place;
+        rc = adopt(ch, h, o);
+        if (rc < 0)
+            (void)mbr__hash_del(&c->objects, (uint64_t)plan->index + 1);
+    }
+    if (rc < 0)
+        mbr__persist_uncreate(c, plan->index);
+    else
+        mbr__table_publish(c, plan->index);
+    return rc;
+}
+
 /* Last step: everybody sees it. Somebody else may have been faster with the name. */
 static int end_making(struct mbr__container *c, const struct plan *plan, struct mbr__handle *ch,
                       struct mbr__handle *h, struct mbr__object *o)
@@ -157,15 +177,9 @@ static int end_making(struct mbr__container *c, const struct plan *plan, struct 
     rc = mbr__table_find(c, plan->name, &found);
     rc = rc == 0 ? -EEXIST : rc == -ENOENT ? 0 : rc;
     if (rc == 0)
-        rc = mbr__hash_put(&c->objects, (uint64_t)plan->index + 1, o);
-    if (rc == 0) {
-        o->place = plan->place;
-        rc = adopt(ch, h, o);
-        if (rc < 0)
-            (void)mbr__hash_del(&c->objects, (uint64_t)plan->index + 1);
-        else
-            mbr__table_publish(c, plan->index);
-    }
+        rc = mbr__persist_create(c, plan->index);
+    if (rc == 0)
+        rc = show(c, plan, ch, h, o);
     mbr__container_unlock(c);
     return rc;
 }
@@ -281,6 +295,8 @@ static int use(struct mbr__container *c, uint32_t index, struct mbr__object **ou
         rc = -EPROTO;
     if (rc == 0)
         rc = mbr__hash_reserve(&c->objects, c->objects.count + 1);
+    if (rc == 0)
+        rc = mbr__persist_load(c, index);
     if (rc == 0)
         rc = new_object(c, index, mbr_load_relaxed(&e->size), policy, &o);
     if (rc < 0)

@@ -34,6 +34,9 @@ static inline int mbr__object_view(struct mbr__object *o, uint64_t end, struct m
     return 0;
 }
 
+/* The lock of an object's size, entry.writer, whose last holder may have died half-way. */
+int mbr__object_lock_size(struct mbr__object *o, uint64_t deadline);
+
 /*
  * With the container's lock, which may be given back and taken again: we are no user of the entry
  * any more. Its memory, if it was the last use, is freed without the lock, since that may take

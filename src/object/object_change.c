@@ -12,6 +12,7 @@
 #include "object/io.h"
 #include "object/member.h"
 #include "object/object.h"
+#include "object/persist.h"
 #include "object/table.h"
 
 /* Finds the number, and the object behind it. */
@@ -70,8 +71,11 @@ static int unlink_alone(struct mbr__object *o, uint64_t deadline)
     if (rc < 0)
         return rc;
     if (o->numbers == 1 && mbr__table_other_users(o->c, o->index) == 0) {
-        mbr__table_unlink(o->c, o->index);
-        rc = 1;
+        rc = mbr__persist_unlink(o->c, o->index);
+        if (rc == 0) {
+            mbr__table_unlink(o->c, o->index);
+            rc = 1;
+        }
     }
     mbr__container_unlock(o->c);
     return rc;
@@ -142,10 +146,12 @@ static int unlink_entry(struct mbr__container *c, uint32_t index)
         return rc;
     if (!joined)
         mbr__table_use(c, index, &place);
-    mbr__table_unlink(c, index);
+    rc = mbr__persist_unlink(c, index);
+    if (rc == 0)
+        mbr__table_unlink(c, index);
     if (!joined)
         mbr__object_stop_using(c, index, place);
-    return 0;
+    return rc;
 }
 
 int mbr_object_unlink(int container, const char *name)
@@ -182,9 +188,12 @@ static int rename_locked(struct mbr__object *o, const char *name)
     if (state != MBR__ENTRY_LIVE && state != MBR__ENTRY_DYING)
         return -ENOENT;
     rc = mbr__table_find(o->c, name, &found);
-    if (rc == -ENOENT)
+    if (rc != -ENOENT)
+        return rc == 0 ? -EEXIST : rc;
+    rc = mbr__persist_rename(o->c, o->index, name);
+    if (rc == 0)
         mbr__table_rename(o->c, o->index, name);
-    return rc == 0 ? -EEXIST : rc == -ENOENT ? 0 : rc;
+    return rc;
 }
 
 int mbr_object_rename(int object, const char *name)
@@ -209,7 +218,7 @@ int mbr_object_rename(int object, const char *name)
 /* ---- size ------------------------------------------------------------------------------------ */
 
 /* One resize at a time. Of one that died half-way, memory beyond the size may be left. */
-static int lock_size(struct mbr__object *o, uint64_t deadline)
+int mbr__object_lock_size(struct mbr__object *o, uint64_t deadline)
 {
     uint32_t dead;
     int rc = mbr__shm_lock(&o->c->world, &o->entry->writer, deadline, &dead);
@@ -224,20 +233,34 @@ static int grow(struct mbr__object *o, uint64_t old, uint64_t size)
 {
     int rc = mbr__data_allocate(o->c, o->index, old, size);
 
+    if (rc < 0)
+        return rc;
+    rc = mbr__persist_resize(o->c, o->index, size);
     if (rc == 0)
         mbr_store_release(&o->entry->size, size);
+    else
+        mbr__data_cut(o->c, o->index, old);
     return rc;
 }
 
 /* With the blocks that go, wholly or in part, locked for writing. */
-static void cut(struct mbr__object *o, const struct mbr__view *v, uint64_t old, uint64_t size)
+static int cut(struct mbr__object *o, const struct mbr__view *v, uint64_t old, uint64_t size)
 {
+    int rc;
+
     mbr_store_release(&o->entry->size, size);
+    /* Who dies here leaves it small in memory and large on the disk, where no byte is lost. */
+    rc = mbr__persist_resize(o->c, o->index, size);
+    if (rc < 0) {
+        mbr_store_release(&o->entry->size, old);
+        return rc;
+    }
     mbr__data_cut(o->c, o->index, size);
     /* Zeroes are what comes back when it grows again: they are not torn. */
     if (mbr__blocks_of(size) < mbr__blocks_of(old))
         (void)mbr__lock_repair(&v->set, mbr__blocks_of(size),
                                mbr__blocks_of(old) - mbr__blocks_of(size));
+    return 0;
 }
 
 static int shrink(struct mbr__object *o, uint64_t old, uint64_t size, uint64_t deadline)
@@ -255,7 +278,7 @@ static int shrink(struct mbr__object *o, uint64_t old, uint64_t size, uint64_t d
     /* Whether they are torn is of no interest here. */
     rc = mbr__lock_write(&v->set, hold, first, end - first, first, end, deadline);
     if (rc == 0) {
-        cut(o, v, old, size);
+        rc = cut(o, v, old, size);
         mbr__unlock(&v->set, hold);
     }
     mbr__hold_give(o->c, hold);
@@ -265,7 +288,7 @@ static int shrink(struct mbr__object *o, uint64_t old, uint64_t size, uint64_t d
 static int resize(struct mbr__object *o, uint64_t size, uint64_t deadline)
 {
     uint64_t old;
-    int rc = lock_size(o, deadline);
+    int rc = mbr__object_lock_size(o, deadline);
 
     if (rc < 0)
         return rc;

@@ -87,7 +87,9 @@ struct mbr__block_lock {
     uint32_t torn;    /* 0 sound; 1 torn, nobody told; 2 torn, told */
     uint64_t version; /* grows with each write that has ended */
     uint32_t next;    /* a writer that was passed too often: after it who has the word now */
-    uint32_t reserved[9];
+    uint32_t reserved;
+    uint64_t synced; /* persistent: the version that is on the disk; written by who has the turn */
+    uint32_t reserved2[6];
     uint64_t readers[MBR_CONTAINER_MEMBERS / 64]; /* member's slot s: bit s % 64 of word s / 64 */
 };
 /* Set by who is about to sleep; the first is cleared by who wakes writers, the second by a writer
@@ -198,7 +200,8 @@ struct mbr__entry {
     uint64_t current;             /* versioned: the version published last, see version.h */
     struct mbr__shm_mutex writer; /* versioned: the one writer */
     uint32_t destroyer;           /* who has made it DYING: slot + 1 */
-    uint32_t reserved[3];
+    uint32_t unloaded;            /* persistent: 1 while its bytes are on the disk alone */
+    uint32_t reserved[2];
     char name[MBR_OBJECT_NAME_MAX + 8];
     uint64_t users[MBR_CONTAINER_MEMBERS / 64]; /* bit s: member s has joined it */
 };
@@ -225,6 +228,10 @@ struct mbr__container_shm {
     uint32_t destroyer;       /* who has made it DYING: slot + 1 */
     uint32_t look;            /* the member whose life is looked at next, when somebody does */
     uint64_t taken[MBR_CONTAINER_MEMBERS / 64]; /* bit s: slot s is probably not free */
+    struct mbr__shm_mutex disk;                 /* persistent: of the directory */
+    uint32_t disk_doubt;  /* 1: somebody may have failed or died while he wrote there */
+    uint32_t disk_behind; /* 1: a change that was completed here is not yet there */
+    char directory[2048]; /* its path; before the container can be found */
     char name[MBR_OBJECT_NAME_MAX + 8];
 };
 

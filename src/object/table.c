@@ -330,6 +330,7 @@ int mbr__table_take(struct mbr__container *c, const char *name, uint64_t size, u
     e->policy = policy;
     e->current = 0;
     e->destroyer = 0;
+    e->unloaded = 0;
     e->writer = (struct mbr__shm_mutex){0};
     mbr_store_release(&e->size, size);
     mbr_store_release(&e->id, ++c->shm->last_id);
@@ -380,15 +381,31 @@ static void rename_entry(const struct mbr__container *c, uint32_t index, uint32_
     put_first(c, hash, index);
 }
 
-void mbr__table_rename(struct mbr__container *c, uint32_t index, const char *name)
+void mbr__table_intend_unlink(struct mbr__container *c, uint32_t index)
+{
+    intend(c, INTENT_UNLINK, index);
+}
+
+void mbr__table_intend_rename(struct mbr__container *c, uint32_t index, const char *name)
 {
     struct mbr__member_shm *m = mbr__member_at(c, c->world.self);
-    uint32_t old_hash = mbr_load_relaxed(&mbr__entry_at(c, index)->hash);
 
     memset(m->intent_name, 0, sizeof(m->intent_name));
     memcpy(m->intent_name, name, strlen(name));
-    mbr_store_release(&m->intent_arg[0], old_hash);
+    mbr_store_release(&m->intent_arg[0], mbr_load_relaxed(&mbr__entry_at(c, index)->hash));
     intend(c, INTENT_RENAME, index);
+}
+
+void mbr__table_intend_nothing(struct mbr__container *c)
+{
+    done(c);
+}
+
+void mbr__table_rename(struct mbr__container *c, uint32_t index, const char *name)
+{
+    uint32_t old_hash = mbr_load_relaxed(&mbr__entry_at(c, index)->hash);
+
+    mbr__table_intend_rename(c, index, name);
     rename_entry(c, index, old_hash, name);
     done(c);
 }

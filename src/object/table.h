@@ -55,6 +55,14 @@ uint32_t mbr__table_other_users(const struct mbr__container *c, uint32_t index);
 /* Takes an entry that we use, or that is LIVE, out of its chain: UNLINKED. */
 void mbr__table_unlink(struct mbr__container *c, uint32_t index);
 
+/*
+ * Says that we are about to do that, or to rename it, before the disk is changed (persist.h); or
+ * that we are not after all. Who dies in between has it completed.
+ */
+void mbr__table_intend_unlink(struct mbr__container *c, uint32_t index);
+void mbr__table_intend_rename(struct mbr__container *c, uint32_t index, const char *name);
+void mbr__table_intend_nothing(struct mbr__container *c);
+
 /* Gives a LIVE entry another name, which is free. */
 void mbr__table_rename(struct mbr__container *c, uint32_t index, const char *name);
 

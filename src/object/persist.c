@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See persist.h: taking turns at the directory, and the changes of what objects there are.
+ * mbr_object_sync() is in persist_sync.c.
+ */
+#include "object/persist.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "object/disk.h"
+#include "object/futex.h"
+#include "object/persist_turn.h"
+#include "object/table.h"
+
+/* ---- turns ----------------------------------------------------------------------------------- */
+
+/* The directory's name, which others can write to: a copy that ends. */
+static int open_directory(struct mbr__container *c)
+{
+    char path[sizeof(c->shm->directory)];
+
+    if (c->disk != NULL)
+        return 0;
+    memcpy(path, c->shm->directory, sizeof(path));
+    path[sizeof(path) - 1] = '\0';
+    return mbr__disk_join(path, c->id, &c->disk);
+}
+
+int mbr__persist_enter(struct mbr__container *c)
+{
+    uint32_t dead;
+    int rc;
+
+    (void)pthread_mutex_lock(&c->disk_lock);
+    rc = mbr__shm_lock(&c->world, &c->shm->disk, MBR_FOREVER, &dead);
+    if (rc == -EOWNERDEAD) {
+        mbr_store_relaxed(&c->shm->disk_doubt, 1);
+        rc = 0;
+    }
+    if (rc < 0) {
+        (void)pthread_mutex_unlock(&c->disk_lock);
+        return rc;
+    }
+    rc = open_directory(c);
+    if (rc == 0)
+        rc = mbr__disk_refresh(c->disk, mbr_load_relaxed(&c->shm->disk_doubt) != 0);
+    if (rc < 0)
+        mbr__persist_exit(c);
+    return rc;
+}
+
+void mbr__persist_exit(struct mbr__container *c)
+{
+    /* Doubt ends with a new journal, and with nothing else. */
+    if (c->disk != NULL)
+        mbr_store_relaxed(&c->shm->disk_doubt, mbr__disk_doubt(c->disk) ? 1 : 0);
+    mbr__shm_unlock(&c->world, &c->shm->disk);
+    (void)pthread_mutex_unlock(&c->disk_lock);
+}
+
+void mbr__persist_bury(struct mbr__container *c, uint32_t slot)
+{
+    uint32_t word = mbr_load_acquire(&c->shm->disk.word);
+
+    if (!mbr__is_persistent(c) || word == 0 || (word & ((1u << MBR__HOLDER_BITS) - 1)) != slot + 1)
+        return;
+    /* Before the slot is somebody else's, who would seem to have it. */
+    mbr_store_relaxed(&c->shm->disk_doubt, 1);
+    if (mbr_cas(&c->shm->disk.word, &word, 0)) {
+        (void)mbr_fetch_add(&c->shm->disk.turn, 1);
+        mbr__futex_wake(&c->shm->disk.turn, MBR__FUTEX_ALL);
+    }
+}
+
+/* ---- making the disk follow ------------------------------------------------------------------ */
+
+static bool has_name(const struct mbr__entry *e)
+{
+    uint32_t state = mbr_load_relaxed(&e->state);
+
+    return state == MBR__ENTRY_LIVE || state == MBR__ENTRY_DYING;
+}
+
+/* All entries that have names, by id. */
+static int list_named(struct mbr__container *c, struct mbr__hash *named)
+{
+    uint32_t bound = mbr__table_bound(c);
+    int rc = 0;
+
+    for (uint32_t i = 0; i < bound && rc == 0; i++) {
+        struct mbr__entry *e = mbr__entry_at(c, i);
+
+        if (has_name(e))
+            rc = mbr__hash_put(named, mbr_load_relaxed(&e->id), e);
+    }
+    return rc == -EEXIST ? -EPROTO : rc;
+}
+
+/* Removes what has no name any more, or never got one. Removing ends the walk: it begins anew. */
+static int remove_others(struct mbr__container *c, const struct mbr__hash *named)
+{
+    const struct mbr__catalog *catalog = mbr__disk_catalog(c->disk);
+    const struct mbr__catalog_object *o = mbr__catalog_next(catalog, NULL);
+    int rc = 0;
+
+    while (o != NULL && rc == 0) {
+        if (mbr__hash_get(named, o->id) != NULL) {
+            o = mbr__catalog_next(catalog, o);
+            continue;
+        }
+        rc = mbr__disk_remove(c->disk, o->id);
+        o = mbr__catalog_next(catalog, NULL);
+    }
+    return rc;
+}
+
+/* At most one name differs: that of the object whose renaming was completed. */
+static int rename_others(struct mbr__container *c, const struct mbr__hash *named)
+{
+    char name[MBR_OBJECT_NAME_MAX + 1] = "";
+    size_t cursor = 0;
+    struct mbr__entry *e;
+    int rc = 0;
+
+    while (rc == 0 && (e = mbr__hash_next(named, &cursor)) != NULL) {
+        uint64_t id = mbr_load_relaxed(&e->id);
+        const struct mbr__catalog_object *o = mbr__catalog_by_id(mbr__disk_catalog(c->disk), id);
+
+        memcpy(name, e->name, MBR_OBJECT_NAME_MAX);
+        if (o != NULL && strcmp(o->name, name) != 0)
+            rc = mbr__disk_rename(c->disk, id, name);
+    }
+    return rc;
+}
+
+/* With a turn. */
+static int follow(struct mbr__container *c)
+{
+    struct mbr__hash named;
+    int rc;
+
+    if (mbr_load_relaxed(&c->shm->disk_behind) == 0)
+        return 0;
+    mbr__hash_init(&named);
+    rc = list_named(c, &named);
+    if (rc == 0)
+        rc = remove_others(c, &named);
+    if (rc == 0)
+        rc = rename_others(c, &named);
+    mbr__hash_fini(&named);
+    if (rc == 0)
+        mbr_store_relaxed(&c->shm->disk_behind, 0);
+    return rc;
+}
+
+/* A turn for a change of what objects there are. */
+static int enter_table(struct mbr__container *c)
+{
+    int rc = mbr__persist_enter(c);
+
+    if (rc < 0)
+        return rc;
+    rc = follow(c);
+    if (rc < 0)
+        mbr__persist_exit(c);
+    return rc;
+}
+
+void mbr__persist_mend(struct mbr__container *c)
+{
+    if (!mbr__is_persistent(c))
+        return;
+    mbr_store_relaxed(&c->shm->disk_behind, 1);
+    if (enter_table(c) == 0)
+        mbr__persist_exit(c);
+}
+
+/* ---- changes --------------------------------------------------------------------------------- */
+
+int mbr__persist_create(struct mbr__container *c, uint32_t index)
+{
+    const struct mbr__entry *e = mbr__entry_at(c, index);
+    char name[MBR_OBJECT_NAME_MAX + 1] = "";
+    int rc;
+
+    if (!mbr__is_persistent(c))
+        return 0;
+    if (mbr_load_relaxed(&e->policy) != MBR_WRITE_IN_PLACE)
+        return -EOPNOTSUPP;
+    memcpy(name, e->name, MBR_OBJECT_NAME_MAX);
+    rc = enter_table(c);
+    if (rc < 0)
+        return rc;
+    rc = mbr__disk_create(c->disk, mbr_load_relaxed(&e->id), name, mbr_load_relaxed(&e->size),
+                          mbr_load_relaxed(&e->policy));
+    mbr__persist_exit(c);
+    return rc;
+}
+
+void mbr__persist_uncreate(struct mbr__container *c, uint32_t index)
+{
+    if (!mbr__is_persistent(c))
+        return;
+    if (mbr__persist_enter(c) == 0) {
+        if (mbr__disk_remove(c->disk, mbr_load_relaxed(&mbr__entry_at(c, index)->id)) < 0)
+            mbr_store_relaxed(&c->shm->disk_behind, 1);
+        mbr__persist_exit(c);
+    } else {
+        mbr_store_relaxed(&c->shm->disk_behind, 1);
+    }
+}
+
+int mbr__persist_unlink(struct mbr__container *c, uint32_t index)
+{
+    int rc;
+
+    if (!mbr__is_persistent(c))
+        return 0;
+    rc = enter_table(c);
+    if (rc < 0)
+        return rc;
+    mbr__table_intend_unlink(c, index);
+    rc = mbr__disk_remove(c->disk, mbr_load_relaxed(&mbr__entry_at(c, index)->id));
+    mbr__persist_exit(c);
+    if (rc == -ENOENT)
+        rc = 0;
+    if (rc < 0)
+        mbr__table_intend_nothing(c);
+    return rc;
+}
+
+int mbr__persist_rename(struct mbr__container *c, uint32_t index, const char *name)
+{
+    int rc;
+
+    if (!mbr__is_persistent(c))
+        return 0;
+    rc = enter_table(c);
+    if (rc < 0)
+        return rc;
+    mbr__table_intend_rename(c, index, name);
+    rc = mbr__disk_rename(c->disk, mbr_load_relaxed(&mbr__entry_at(c, index)->id), name);
+    mbr__persist_exit(c);
+    if (rc < 0)
+        mbr__table_intend_nothing(c);
+    return rc;
+}
+
+int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size)
+{
+    int rc;
+
+    if (!mbr__is_persistent(c))
+        return 0;
+    rc = mbr__persist_enter(c);
+    if (rc < 0)
+        return rc;
+    rc = mbr__disk_resize(c->disk, mbr_load_relaxed(&mbr__entry_at(c, index)->id), size);
+    mbr__persist_exit(c);
+    return rc == -ENOENT ? 0 : rc; /* it has lost its name: nothing of it stays */
+}
+
+int mbr__persist_destroy(struct mbr__container *c)
+{
+    int rc;
+
+    if (!mbr__is_persistent(c))
+        return 0;
+    rc = mbr__persist_enter(c);
+    if (rc == -ESTALE && c->disk != NULL) {
+        /* A first attempt has come so far that nothing else can be done with it. */
+        return mbr__disk_destroy(c->disk);
+    }
+    if (rc < 0)
+        return rc;
+    rc = mbr__disk_destroy(c->disk);
+    mbr__persist_exit(c);
+    return rc;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static int read_blocks(struct mbr__container *c, uint32_t index, struct mbr__view *v, uint64_t size)
+{
+    uint64_t id = mbr_load_relaxed(&mbr__entry_at(c, index)->id);
+    const struct mbr__catalog_object *o = mbr__catalog_by_id(mbr__disk_catalog(c->disk), id);
+    uint32_t blocks = mbr__blocks_of(size);
+    int rc = o != NULL && o->size == size ? 0 : -EPROTO;
+
+    for (uint32_t b = 0; b < blocks && rc == 0; b++)
+        rc = mbr__disk_read(c->disk, id, b, v->data + (uint64_t)b * MBR_OBJECT_BLOCK);
+    return rc;
+}
+
+static int read_object(struct mbr__container *c, uint32_t index, uint64_t size)
+{
+    struct mbr__view *v = NULL;
+    int rc = mbr__view_new(c, index, size, 0, &v);
+
+    if (rc == 0)
+        rc = mbr__persist_enter(c);
+    if (rc == 0) {
+        rc = read_blocks(c, index, v, size);
+        mbr__persist_exit(c);
+    }
+    mbr__view_free(v);
+    return rc;
+}
+
+int mbr__persist_load(struct mbr__container *c, uint32_t index)
+{
+    struct mbr__entry *e = mbr__entry_at(c, index);
+    uint64_t size = mbr_load_relaxed(&e->size);
+    int rc;
+
+    if (!mbr__is_persistent(c) || mbr_load_relaxed(&e->unloaded) == 0)
+        return 0;
+    if (size == 0 || size > MBR_OBJECT_SIZE_MAX)
+        return -EPROTO;
+    if (mbr_load_relaxed(&e->policy) != MBR_WRITE_IN_PLACE)
+        return -EOPNOTSUPP;
+    rc = mbr__data_allocate(c, index, 0, size);
+    if (rc == 0)
+        rc = read_object(c, index, size);
+    if (rc < 0)
+        mbr__table_wipe(c, index);
+    else
+        mbr_store_release(&e->unloaded, 0);
+    return rc;
+}
+
+/* ---- beginning ------------------------------------------------------------------------------- */
+
+/* An entry for an object whose bytes are on the disk alone; nobody uses it. */
+static int enter_object(struct mbr__container *c, const struct mbr__catalog_object *o)
+{
+    uint32_t index = 0;
+    uint32_t place = 0;
+    struct mbr__entry *e;
+    int rc = mbr__table_reserve_place(c);
+
+    if (rc == 0)
+        rc = mbr__table_take(c, o->name, o->size, o->policy, &index, &place);
+    if (rc < 0)
+        return rc;
+    e = mbr__entry_at(c, index);
+    mbr_store_relaxed(&e->id, o->id);
+    mbr_store_relaxed(&e->unloaded, 1);
+    mbr__table_publish(c, index);
+    mbr__table_unuse(c, index, c->world.self, &c->joined[place]);
+    mbr__table_give_place(c, place);
+    return 0;
+}
+
+static int enter_objects(struct mbr__container *c)
+{
+    const struct mbr__catalog *catalog = mbr__disk_catalog(c->disk);
+    const struct mbr__catalog_object *o = mbr__catalog_next(catalog, NULL);
+    int rc = mbr__container_lock(c, MBR_FOREVER);
+
+    if (rc < 0)
+        return rc;
+    for (; o != NULL && rc == 0; o = mbr__catalog_next(catalog, o))
+        rc = enter_object(c, o);
+    mbr_store_relaxed(&c->shm->last_id, catalog->last_id);
+    mbr__container_unlock(c);
+    return rc;
+}
+
+int mbr__persist_begin(struct mbr__container *c, const char *directory, uint32_t flags)
+{
+    uint32_t wanted = flags & MBR_CONTAINER_CHECKSUMS ? MBR__JOURNAL_CHECKSUMS : 0;
+    char *path = realpath(directory, NULL);
+    int rc = path == NULL ? -errno : 0;
+
+    if (rc == 0 && strlen(path) >= sizeof(c->shm->directory))
+        rc = -ENAMETOOLONG;
+    if (rc == 0)
+        rc = mbr__disk_open(directory, wanted, c->id, &c->disk);
+    if (rc == 0) {
+        memcpy(c->shm->directory, path, strlen(path));
+        c->shm->flags = MBR_CONTAINER_PERSISTENT;
+        if (mbr__disk_flags(c->disk) & MBR__JOURNAL_CHECKSUMS)
+            c->shm->flags |= MBR_CONTAINER_CHECKSUMS;
+        rc = enter_objects(c);
+    }
+    free(path);
+    return rc;
+}
+
+void mbr__persist_end(struct mbr__container *c)
+{
+    mbr__disk_close(c->disk);
+    c->disk = NULL;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Persistent containers: the directory behind the memory.
+ *
+ * Who creates the container takes the directory for it (disk.h; the set's id is the container's),
+ * and makes an entry for each object there. The bytes of one are read, and verified, when it is
+ * joined for the first time; from then on they are in memory like others. mbr_object_sync() writes
+ * the blocks that differ. Objects come, go and are renamed under the container's mutex and change
+ * their size under the object's writer lock: first what is intended is said, then the disk is
+ * changed, then the memory. Whoever finds that a member has died in between completes the memory
+ * by what was intended, and makes the disk follow (mbr__persist_mend()).
+ *
+ * One process at a time writes to the directory: a mutex in the header sees to that, taken after
+ * all other locks (the container's mutex, writer locks, blocks). Other members open the directory
+ * when they first need it.
+ *
+ * All functions are fine with volatile containers and do nothing then, unless it says otherwise.
+ * Errors of all: those of disk.h, and of opening the directory: -EPERM also, it is another user's;
+ * -ESTALE it is no more this container's.
+ *
+ * Not here: files (disk.h).
+ */
+#ifndef MBR_OBJECT_PERSIST_H
+#define MBR_OBJECT_PERSIST_H
+
+#include "object/object.h"
+
+static inline bool mbr__is_persistent(const struct mbr__container *c)
+{
+    return (mbr_load_relaxed(&c->shm->flags) & MBR_CONTAINER_PERSISTENT) != 0;
+}
+
+/* Takes the directory for a container that is being made, and enters what is there. FLAGS:
+ * MBR_CONTAINER_CHECKSUMS. -EEXIST other processes have it; -ENAMETOOLONG. */
+int mbr__persist_begin(struct mbr__container *c, const char *directory, uint32_t flags);
+
+/* Closes the directory. */
+void mbr__persist_end(struct mbr__container *c);
+
+/* These four with the container's mutex, before the memory is changed. */
+
+/* An entry that is about to be published. */
+int mbr__persist_create(struct mbr__container *c, uint32_t index);
+/* It was not published after all. */
+void mbr__persist_uncreate(struct mbr__container *c, uint32_t index);
+/* What is intended is said here, for mbr__table_unlink() and mbr__table_rename(). */
+int mbr__persist_unlink(struct mbr__container *c, uint32_t index);
+int mbr__persist_rename(struct mbr__container *c, uint32_t index, const char *name);
+
+/* With the object's writer lock: its size is going to be SIZE. */
+int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size);
+
+/* With the container's mutex: reads an object that nobody has joined since the container was made;
+ * for others nothing. -EBADMSG what was read is not what was written. */
+int mbr__persist_load(struct mbr__container *c, uint32_t index);
+
+/* Removes the files. */
+int mbr__persist_destroy(struct mbr__container *c);
+
+/* With the container's mutex: a member has died inside of it, and what it was changing in memory
+ * was mended. If the disk cannot follow now, the next change begins with that. */
+void mbr__persist_mend(struct mbr__container *c);
+/* With it, too: member `slot` is dead; if it was writing to the directory somebody else may. */
+void mbr__persist_bury(struct mbr__container *c, uint32_t slot);
+
+#endif

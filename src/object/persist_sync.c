@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mbr_object_sync(): the blocks of an object that differ from those on the disk are written there,
+ * all of them as one change.
+ *
+ * A block differs if it was written since it was last synced: its lock has another version. Who
+ * writes through the pointer of mbr_object_get(), as members may agree to do, leaves no such trace;
+ * therefore the other blocks are looked at, too, by their checksums, which costs a tenth of a
+ * millisecond each.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "object/crc32c.h"
+#include "object/disk.h"
+#include "object/io.h"
+#include "object/persist.h"
+#include "object/persist_turn.h"
+
+/* What is written, and the versions it has. */
+struct job {
+    struct mbr__object *o;
+    struct mbr__view *view;
+    const uint8_t *bytes;
+    uint64_t size;
+    uint64_t id;
+    struct mbr__disk_dirty *dirty;
+    uint64_t *version;
+    uint32_t count;
+};
+
+static bool all_zero(const uint8_t *bytes, size_t n)
+{
+    return n == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0);
+}
+
+static bool differs(const struct job *j, const struct mbr__catalog_object *on_disk, uint32_t block)
+{
+    const struct mbr__block_lock *l = mbr__lock_of(&j->view->set, block);
+    const uint8_t *bytes = j->bytes + (uint64_t)block * MBR_OBJECT_BLOCK;
+    struct mbr__catalog_place p = mbr__catalog_place(on_disk, block);
+    uint32_t n = mbr__catalog_block_bytes(j->size, block);
+
+    if (p.slot == 0)
+        return !all_zero(bytes, n);
+    if (mbr_load_relaxed(&l->version) != mbr_load_relaxed(&l->synced))
+        return true;
+    return p.valid != p.stored || p.stored > n || mbr__crc32c(0, bytes, p.stored) != p.sum ||
+           !all_zero(bytes + p.stored, n - p.stored);
+}
+
+static void find_dirty(struct job *j, const struct mbr__catalog_object *on_disk)
+{
+    uint32_t blocks = mbr__blocks_of(j->size);
+
+    for (uint32_t b = 0; b < blocks; b++) {
+        if (!differs(j, on_disk, b))
+            continue;
+        j->dirty[j->count] = (struct mbr__disk_dirty){b, j->bytes + (uint64_t)b * MBR_OBJECT_BLOCK};
+        j->version[j->count++] = mbr_load_relaxed(&mbr__lock_of(&j->view->set, b)->version);
+    }
+}
+
+static void mark_synced(const struct job *j)
+{
+    for (uint32_t i = 0; i < j->count; i++)
+        mbr_store_relaxed(&mbr__lock_of(&j->view->set, j->dirty[i].block)->synced, j->version[i]);
+}
+
+/* With a turn and the blocks: writes what differs. NULL in *WRITE: nothing did. */
+static int write_blocks(struct job *j, struct mbr__disk_write **write)
+{
+    struct mbr__disk *d = j->o->c->disk;
+    const struct mbr__catalog_object *on_disk = mbr__catalog_by_id(mbr__disk_catalog(d), j->id);
+    int rc = 0;
+
+    if (on_disk == NULL)
+        return 0; /* it has no name any more: nothing of it would survive */
+    /* Somebody has died between changing its size here and there. */
+    if (on_disk->size != j->size)
+        rc = mbr__disk_resize(d, j->id, j->size);
+    if (rc < 0)
+        return rc;
+    find_dirty(j, mbr__catalog_by_id(mbr__disk_catalog(d), j->id));
+    return j->count == 0 ? 0 : mbr__disk_write(d, j->id, j->dirty, j->count, write);
+}
+
+/* With the blocks locked, which are given back as soon as their bytes are not needed any more. */
+static int write_and_commit(struct job *j, struct mbr__io *io)
+{
+    struct mbr__container *c = j->o->c;
+    struct mbr__disk_write *write = NULL;
+    int rc = mbr__persist_enter(c);
+
+    if (rc < 0) {
+        mbr__io_unlock(io);
+        return rc;
+    }
+    rc = write_blocks(j, &write);
+    mbr__io_unlock(io);
+    if (rc == 0 && write != NULL)
+        rc = mbr__disk_commit(c->disk, write);
+    if (rc == 0)
+        mark_synced(j);
+    mbr__persist_exit(c);
+    return rc;
+}
+
+/* With the object's writer lock: its size stays. */
+static int sync_locked(struct mbr__handle *h, struct job *j)
+{
+    uint32_t blocks;
+    struct mbr__io io;
+    int rc;
+
+    j->size = mbr_load_relaxed(&j->o->entry->size);
+    j->id = mbr_load_relaxed(&j->o->entry->id);
+    if (j->size == 0 || j->size > MBR_OBJECT_SIZE_MAX)
+        return -EPROTO;
+    blocks = mbr__blocks_of(j->size);
+    j->dirty = reallocarray(NULL, blocks, sizeof(*j->dirty));
+    j->version = reallocarray(NULL, blocks, sizeof(*j->version));
+    if (j->dirty == NULL || j->version == NULL)
+        return -ENOMEM;
+    rc = mbr__io_lock(h, 0, j->size, false, MBR_FOREVER, &io);
+    if (rc < 0)
+        return rc;
+    j->view = io.view;
+    j->bytes = io.bytes;
+    return write_and_commit(j, &io);
+}
+
+static int sync_object(struct mbr__handle *h)
+{
+    struct job j = {.o = h->what};
+    int rc;
+
+    if (!mbr__is_persistent(j.o->c))
+        return -EOPNOTSUPP;
+    rc = mbr__object_lock_size(j.o, MBR_FOREVER);
+    if (rc < 0)
+        return rc;
+    rc = sync_locked(h, &j);
+    mbr__shm_unlock(&j.o->c->world, &j.o->entry->writer);
+    free(j.dirty);
+    free(j.version);
+    return rc;
+}
+
+int mbr_object_sync(int object)
+{
+    struct mbr__handle *h = NULL;
+    int rc = mbr__handle_enter(MBR__KIND_OBJECT, object, &h);
+
+    if (rc < 0)
+        return rc;
+    rc = sync_object(h);
+    mbr__handle_exit(h);
+    return rc;
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Persistent containers by operation and error: what is there when the last member has left and the
+ * directory is taken anew, what is not, who may have it, damage, several members, failing writes.
+ */
+#include "object_test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "object/disk_state.h"
+
+#define BLOCK MBR_OBJECT_BLOCK
+
+static char where[96]; /* the directory of the container */
+static int failing;    /* calls until pwrite() fails; 0 never */
+static char *buffer;   /* 3 blocks */
+
+int __wrap_fsync(int fd);
+int __wrap_fdatasync(int fd);
+ssize_t __real_pwrite(int fd, const void *buf, size_t n, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t n, off_t at);
+
+/* No power goes here. */
+int __wrap_fsync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+int __wrap_fdatasync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t n, off_t at)
+{
+    if (failing > 0 && --failing == 0) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return __real_pwrite(fd, buf, n, at);
+}
+
+static int setup(void **state)
+{
+    int rc = object_test_setup(state);
+
+    (void)snprintf(where, sizeof(where), "%s/disk", object_test_dir);
+    buffer = calloc(3, BLOCK);
+    return rc == 0 && buffer != NULL ? mkdir(where, 0700) : -1;
+}
+
+static int teardown(void **state)
+{
+    free(buffer);
+    return object_test_teardown(state);
+}
+
+static int make(const char *name, uint32_t flags)
+{
+    struct mbr_container_options o = {.size = sizeof(o), .flags = flags, .directory = where};
+
+    return mbr_container_create_with(name, -1, &o);
+}
+
+/* The directory anew, after all have left. */
+static int again(int container)
+{
+    assert_int_equal(mbr_container_leave(container), 0);
+    container = make("c", 0);
+    assert_true(container >= 0);
+    return container;
+}
+
+static void fill(char seed, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        buffer[i] = (char)(seed + (char)(i % 251));
+}
+
+static void assert_bytes(int object, char seed, size_t size)
+{
+    static char is[3 * BLOCK];
+
+    assert_int_equal(mbr_object_read(object, 0, is, size), 0);
+    fill(seed, size);
+    assert_memory_equal(is, buffer, size);
+}
+
+static void write_all(int object, char seed, size_t size)
+{
+    fill(seed, size);
+    assert_int_equal(mbr_object_write(object, 0, buffer, size), 0);
+}
+
+/* ---- what stays ------------------------------------------------------------------------------ */
+
+static void synced_bytes_stay(void **state)
+{
+    size_t size = 2 * BLOCK + 777;
+    struct mbr_container_attr attr;
+    int c = make("c", MBR_CONTAINER_CHECKSUMS);
+    int o = mbr_object_create(c, "o", size);
+
+    assert_int_equal(c, 0);
+    assert_int_equal(o, 0);
+    assert_int_equal(mbr_container_getattr(c, &attr), 0);
+    assert_int_equal(attr.flags, MBR_CONTAINER_PERSISTENT | MBR_CONTAINER_CHECKSUMS);
+    write_all(o, 1, size);
+    assert_int_equal(mbr_object_sync(o), 0);
+    assert_int_equal(mbr_object_sync(o), 0);
+    c = again(c);
+    assert_int_equal(mbr_container_getattr(c, &attr), 0);
+    assert_int_equal(attr.objects, 1);
+    assert_int_equal(attr.flags, MBR_CONTAINER_PERSISTENT | MBR_CONTAINER_CHECKSUMS);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(o, 0);
+    assert_bytes(o, 1, size);
+
+    /* Not synced: gone. Synced through a pointer: there. */
+    char *p;
+    int access;
+
+    write_all(o, 2, size);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_bytes(o, 1, size);
+    access = mbr_object_get(o, BLOCK, 2, &p);
+    assert_true(access >= 0);
+    p[1] = 'x';
+    assert_int_equal(mbr_object_put(access), 0);
+    assert_int_equal(mbr_object_sync(o), 0);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(mbr_object_read(o, BLOCK + 1, buffer, 1), 0);
+    assert_int_equal(buffer[0], 'x');
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
+static void names_and_sizes_stay(void **state)
+{
+    char name[MBR_OBJECT_NAME_MAX + 1];
+    struct mbr_object_attr attr;
+    uint64_t cursor = 0;
+    int c = make("c", 0);
+    int a = mbr_object_create(c, "a", 100);
+    int b = mbr_object_create(c, "b", BLOCK);
+
+    assert_int_equal(mbr_object_create(c, "doomed", 5), 2);
+    write_all(b, 9, BLOCK);
+    assert_int_equal(mbr_object_sync(b), 0);
+    assert_int_equal(mbr_object_rename(a, "alpha"), 0);
+    assert_int_equal(mbr_object_rename(a, "b"), -EEXIST);
+    assert_int_equal(mbr_object_resize(b, 10), 0);
+    assert_int_equal(mbr_object_resize(b, 2 * BLOCK), 0);
+    assert_int_equal(mbr_object_unlink(c, "doomed"), 0);
+    assert_int_equal(mbr_object_sync(2), 0); /* it has no name: nothing to do */
+    assert_int_equal(mbr_object_resize(2, 6), 0);
+    c = again(c);
+    assert_int_equal(mbr_container_list(c, &cursor, name), 1);
+    assert_int_equal(mbr_container_list(c, &cursor, name), 1);
+    assert_int_equal(mbr_container_list(c, &cursor, name), 0);
+    a = mbr_object_join(c, "alpha");
+    assert_int_equal(mbr_object_getattr(a, &attr), 0);
+    assert_int_equal(attr.size, 100);
+    b = mbr_object_join(c, "b");
+    assert_int_equal(mbr_object_getattr(b, &attr), 0);
+    assert_int_equal(attr.size, 2 * BLOCK);
+    assert_int_equal(mbr_object_read(b, 0, buffer, 12), 0);
+    assert_int_equal(buffer[9], 9 + 9);
+    assert_int_equal(buffer[10], 0);
+    assert_int_equal(mbr_object_unlink(c, "alpha"), 0);
+    assert_int_equal(mbr_object_destroy(b), 0);
+    c = again(c);
+    cursor = 0;
+    assert_int_equal(mbr_container_list(c, &cursor, name), 0);
+    assert_int_equal(mbr_object_create(c, "b", 1), 0);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
+static void never_joined_can_be_unlinked(void **state)
+{
+    int c = make("c", 0);
+    int o = mbr_object_create(c, "o", 100);
+
+    write_all(o, 3, 100);
+    assert_int_equal(mbr_object_sync(o), 0);
+    c = again(c);
+    assert_int_equal(mbr_object_unlink(c, "o"), 0);
+    o = mbr_object_create(c, "o", 100);
+    assert_int_equal(mbr_object_read(o, 0, buffer, 100), 0);
+    assert_int_equal(buffer[5], 0);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(mbr_object_read(o, 0, buffer, 100), 0);
+    assert_int_equal(buffer[5], 0);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
+static void destroying_removes_the_files(void **state)
+{
+    int c = make("c", 0);
+
+    assert_int_equal(mbr_object_create(c, "o", 100), 0);
+    assert_int_equal(mbr_object_leave(0), 0);
+    assert_int_equal(mbr_container_destroy(c), 0);
+    assert_int_equal(rmdir(where), 0);
+    assert_int_equal(mkdir(where, 0700), 0);
+    c = make("c", 0);
+    assert_int_equal(mbr_object_join(c, "o"), -ENOENT);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
+/* ---- who may have it ------------------------------------------------------------------------- */
+
+static void refuses_bad_options(void **state)
+{
+    struct mbr_container_options o = {.size = sizeof(o), .directory = "/nowhere/at/all"};
+    char file[128];
+
+    assert_int_equal(mbr_container_create_with("c", -1, &o), -ENOENT);
+    o.directory = "";
+    assert_int_equal(mbr_container_create_with("c", -1, &o), -ENOENT);
+    o.directory = "/dev/null";
+    assert_int_equal(mbr_container_create_with("c", -1, &o), -ENOTDIR);
+    o.directory = where;
+    o.flags = MBR_CONTAINER_KEPT;
+    assert_int_equal(mbr_container_create_with("c", -1, &o), -EOPNOTSUPP);
+    o.flags = 0;
+    assert_int_equal(mbr_container_create_with("c", (int)getgid(), &o), -EOPNOTSUPP);
+    (void)snprintf(file, sizeof(file), "%s/letter", where);
+    close(open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    assert_int_equal(make("c", 0), -ENOTEMPTY);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(object_test_count_links(), 1); /* the directory itself */
+    assert_int_equal(mbr_object_sync(0), -EBADF);
+    assert_int_equal(mbr_container_create("v", -1), 0);
+    assert_int_equal(mbr_object_create(0, "o", 1), 0);
+    assert_int_equal(mbr_object_sync(0), -EOPNOTSUPP);
+    assert_int_equal(mbr_container_leave(0), 0);
+}
+
+static int child_is_refused(void *arg)
+{
+    (void)arg;
+    CHILD(make("other", 0) == -EEXIST);
+    CHILD(make("c", 0) == -EEXIST);
+    return 0;
+}
+
+static int child_changes(void *arg)
+{
+    int c = mbr_container_join("c");
+    int o = mbr_object_join(c, "o");
+
+    (void)arg;
+    CHILD(c == 0 && o == 0);
+    CHILD(mbr_object_read(o, 0, buffer, 2) == 0 && buffer[0] == 4);
+    CHILD(mbr_object_write(o, 0, "!", 1) == 0);
+    CHILD(mbr_object_sync(o) == 0);
+    CHILD(mbr_object_create(c, "by child", 10) == 1);
+    CHILD(mbr_object_resize(o, 50) == 0);
+    return mbr_container_leave(c);
+}
+
+static void members_share_the_directory(void **state)
+{
+    int c = make("c", 0);
+    int o = mbr_object_create(c, "o", 100);
+
+    write_all(o, 4, 100);
+    assert_int_equal(object_test_wait(object_test_child(child_is_refused, NULL)), 0);
+    assert_int_equal(object_test_wait(object_test_child(child_changes, NULL)), 0);
+    assert_int_equal(mbr_object_create(c, "by parent", 10), 1);
+    c = again(c);
+    assert_int_equal(mbr_object_join(c, "by child"), 0);
+    assert_int_equal(mbr_object_join(c, "by parent"), 1);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(mbr_object_read(o, 0, buffer, 51), -ERANGE);
+    assert_int_equal(mbr_object_read(o, 0, buffer, 50), 0);
+    assert_int_equal(buffer[0], '!');
+    assert_int_equal(buffer[1], 5);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
+/* ---- what goes wrong ------------------------------------------------------------------------- */
+
+static void finds_damage(void **state)
+{
+    char path[160];
+    int c = make("c", MBR_CONTAINER_CHECKSUMS);
+    int o = mbr_object_create(c, "o", 2 * BLOCK);
+    int fd;
+
+    write_all(o, 5, 2 * BLOCK);
+    assert_int_equal(mbr_object_create(c, "sound", 10), 1);
+    assert_int_equal(mbr_object_sync(o), 0);
+    (void)snprintf(path, sizeof(path), "%s/%s", where, MBR__DISK_BLOCKS);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(__real_pwrite(fd, "oops", 4, BLOCK + 500), 4);
+    c = again(c);
+    assert_int_equal(mbr_object_join(c, "o"), -EBADMSG);
+    assert_int_equal(ftruncate(fd, 700), 0);
+    assert_int_equal(mbr_object_join(c, "o"), -EIO);
+    assert_int_equal(mbr_object_join(c, "sound"), 0);
+    assert_int_equal(mbr_object_unlink(c, "o"), 0);
+    assert_int_equal(mbr_container_leave(c), 0);
+    close(fd);
+    (void)snprintf(path, sizeof(path), "%s/%s", where, MBR__DISK_JOURNAL);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(__real_pwrite(fd, "oops", 4, 50), 4);
+    close(fd);
+    assert_int_equal(make("c", 0), -EBADMSG);
+    assert_int_equal(object_test_count_links(), 1);
+}
+
+static void a_full_disk_changes_nothing(void **state)
+{
+    struct mbr_object_attr attr;
+    int c = make("c", 0);
+    int o = mbr_object_create(c, "o", BLOCK);
+
+    write_all(o, 6, BLOCK);
+    assert_int_equal(mbr_object_sync(o), 0);
+    write_all(o, 7, BLOCK);
+    for (int n = 1; n <= 2; n++) {
+        failing = n;
+        assert_int_equal(mbr_object_sync(o), -ENOSPC);
+    }
+    failing = 1;
+    assert_int_equal(mbr_object_create(c, "p", 10), -ENOSPC);
+    failing = 1;
+    assert_int_equal(mbr_object_rename(o, "q"), -ENOSPC);
+    failing = 1;
+    assert_int_equal(mbr_object_resize(o, 2 * BLOCK), -ENOSPC);
+    failing = 1;
+    assert_int_equal(mbr_object_resize(o, 5), -ENOSPC);
+    failing = 1;
+    assert_int_equal(mbr_object_unlink(c, "o"), -ENOSPC);
+    failing = 1;
+    assert_int_equal(mbr_object_destroy(o), -ENOSPC);
+    failing = 1;
+    assert_int_equal(mbr_container_destroy_until(c, 0), -ENOSPC);
+    failing = 0;
+    assert_int_equal(mbr_object_getattr(o, &attr), 0);
+    assert_int_equal(attr.size, BLOCK);
+    assert_string_equal(attr.name, "o");
+    assert_bytes(o, 7, BLOCK);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_bytes(o, 6, BLOCK);
+    assert_int_equal(mbr_object_leave(o), 0);
+    failing = 1;
+    assert_int_equal(mbr_container_destroy(c), -ENOSPC);
+    assert_int_equal(mbr_object_join(c, "o"), 0);
+    assert_int_equal(mbr_object_leave(0), 0);
+    assert_int_equal(mbr_container_destroy(c), 0);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(synced_bytes_stay),
+        T(names_and_sizes_stay),
+        T(never_joined_can_be_unlinked),
+        T(destroying_removes_the_files),
+        T(refuses_bad_options),
+        T(members_share_the_directory),
+        T(finds_damage),
+        T(a_full_disk_changes_nothing),
+    };
+
+    return cmocka_run_group_tests_name("object_persist", tests, NULL, NULL);
+}

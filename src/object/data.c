@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+/* Newer than the C library's headers may be: Linux 5.14. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #define LOCK_SIZE sizeof(struct mbr__block_lock)
 
 /* Allocations below this are left to the kernel to refuse. */
@@ -49,9 +54,10 @@ int mbr__view_new(struct mbr__container *c, uint32_t index, uint64_t size, uint3
         return -EPROTO;
     if (blocks < mbr__blocks_of(size))
         blocks = mbr__blocks_of(size);
-    v = calloc(1, sizeof(*v));
+    v = calloc(1, sizeof(*v) + sizeof(uint64_t) * (mbr__blocks_of(size) / 64 + 1));
     if (v == NULL)
         return -ENOMEM;
+    v->touched = (uint64_t *)(void *)(v + 1);
     v->capacity = mbr__page_up(size);
     v->far_size = far_locks(blocks);
     rc = map(c, index, v);
@@ -84,6 +90,24 @@ void mbr__view_free(struct mbr__view *v)
         free(v);
         v = older;
     }
+}
+
+static void touch_block(struct mbr__view *v, uint64_t block)
+{
+    uint64_t at = block * MBR_OBJECT_BLOCK;
+    uint64_t size = v->capacity - at < MBR_OBJECT_BLOCK ? v->capacity - at : MBR_OBJECT_BLOCK;
+    uint64_t bit = UINT64_C(1) << block % 64;
+
+    if ((mbr_load_relaxed(&v->touched[block / 64]) & bit) != 0)
+        return;
+    (void)madvise(v->data + at, size, MADV_POPULATE_WRITE);
+    (void)mbr_fetch_or(&v->touched[block / 64], bit);
+}
+
+void mbr__view_touch_slow(struct mbr__view *v, uint64_t offset, uint64_t size)
+{
+    for (uint64_t b = offset / MBR_OBJECT_BLOCK; b * MBR_OBJECT_BLOCK < offset + size; b++)
+        touch_block(v, b);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */

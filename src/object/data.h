@@ -20,6 +20,7 @@ struct mbr__view {
     uint8_t *far;
     uint64_t far_size;
     struct mbr__view *older;
+    uint64_t *touched; /* bit b: block b is in our page tables, see mbr__view_touch() */
     /* For the short way of mbr_object_get() (io.c): the object's size in shared memory; how many
      * bytes it may reach, 0 none; our holds;
      * what a hold of one block says, without the block; our bit in a lock. */
@@ -48,6 +49,21 @@ int mbr__view_new(struct mbr__container *c, uint32_t index, uint64_t size, uint3
                   struct mbr__view **out);
 /* Frees a view and the older ones. NULL is fine. */
 void mbr__view_free(struct mbr__view *v);
+
+/*
+ * Puts pages of [offset, offset + size), which is about to be copied as a whole, into this
+ * process's page tables, if that pays: a block at a time it costs a quarter of what as many page
+ * faults do. Once for each block; a hint, which cannot fail.
+ */
+void mbr__view_touch_slow(struct mbr__view *v, uint64_t offset, uint64_t size);
+
+#define MBR__TOUCH_MIN 65536u /* bytes from which on it pays */
+
+static inline void mbr__view_touch(struct mbr__view *v, uint64_t offset, uint64_t size)
+{
+    if (size >= MBR__TOUCH_MIN)
+        mbr__view_touch_slow(v, offset, size);
+}
 
 /*
  * Allocates what an object of `size` bytes needs beyond `old` bytes: data, and locks. -ENOMEM,

@@ -245,6 +245,7 @@ int mbr_object_write_until(int object, size_t offset, const void *buf, size_t si
     rc = mbr__io_begin(object, offset, size, true, deadline_ns, &io);
     if (rc < 0)
         return rc;
+    mbr__view_touch(io.view, offset, size);
     if (size != 0)
         memcpy(io.bytes, buf, size);
     mbr__io_end(&io);
@@ -261,6 +262,7 @@ int mbr_object_read_until(int object, size_t offset, void *buf, size_t size, uin
     rc = mbr__io_begin(object, offset, size, false, deadline_ns, &io);
     if (rc < 0)
         return rc;
+    mbr__view_touch(io.view, offset, size);
     if (size != 0)
         memcpy(buf, io.bytes, size);
     mbr__io_end(&io);

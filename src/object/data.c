@@ -166,5 +166,7 @@ void mbr__data_cut(const struct mbr__container *c, uint32_t index, uint64_t size
 {
     uint64_t from = MBR__OBJ_DATA_AT + size;
 
+    if (size > 2 * MBR_OBJECT_SIZE_MAX)
+        return; /* somebody has written to the entry: no object is so large */
     mbr__container_punch(c, mbr__range_of(index) + from, MBR__OBJ_LOCKS_AT - from);
 }

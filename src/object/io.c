@@ -495,6 +495,7 @@ static inline __attribute__((always_inline)) int get(int object, size_t offset, 
     if (__builtin_expect(last >= mbr_load_acquire(&v->quick) || seen == UINT64_MAX, 0))
         return get_outside(h, offset, last, buf, deadline);
     id = (uint64_t)__builtin_ctzll(~seen) & 63;
+    __asm__("" : "+r"(id)); /* else the compiler keeps several copies of it, of different widths */
     bit = UINT64_C(1) << id;
     if (__builtin_expect((mbr_fetch_or(&accesses_of(p)->leaf[0], bit) & bit) != 0, 0))
         return get_outside(h, offset, last, buf, deadline); /* another thread was faster */

@@ -546,6 +546,44 @@ static void test_death(void **state)
     assert_int_equal(object_test_count_links(), 0);
 }
 
+/* A process that calls exec lives on without the container. */
+static int child_execs_holding(void *arg)
+{
+    int *ends = arg;
+    int c = mbr_container_join("c");
+    int o = mbr_object_join(c, "o");
+    char *p;
+
+    CHILD(c >= 0 && o >= 0 && mbr_object_get(o, 0, 1, &p) >= 0);
+    CHILD(dup2(ends[0], 0) == 0 && dup2(ends[3], 1) == 1);
+    CHILD(close(ends[1]) == 0);
+    (void)execl("/bin/cat", "cat", (char *)NULL);
+    return 1;
+}
+
+static void test_exec(void **state)
+{
+    struct mbr_container_attr attr;
+    int c = mbr_container_create("c", -1);
+    int o = mbr_object_create(c, "o", 100);
+    char byte = 0;
+    int ends[4];
+    pid_t child;
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pipe(ends + 2), 0);
+    child = object_test_child(child_execs_holding, ends);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_int_equal(read(ends[2], &byte, 1), 1); /* cat runs */
+    assert_int_equal(mbr_object_write(o, 0, "x", 1), 0);
+    assert_int_equal(mbr_container_getattr(c, &attr), 0);
+    assert_int_equal(attr.members, 1);
+    assert_int_equal(mbr_container_destroy_until(c, 0), 0);
+    for (int i = 0; i < 4; i++)
+        (void)close(ends[i]);
+    assert_int_equal(object_test_wait(child), 0);
+}
+
 static int child_creates(void *arg)
 {
     int *pipe_ = arg;
@@ -621,12 +659,25 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, object_test_setup, object_test_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_names),     T(test_create_join_leave), T(test_numbers),
-        T(test_arguments), T(test_destroy_container), T(test_objects),
-        T(test_unlink),    T(test_destroy_object),    T(test_regions),
-        T(test_access),    T(test_read_once_more),    T(test_access_max),
-        T(test_resize),    T(test_too_large),         T(test_fork),
-        T(test_death),     T(test_first_member_dies), T(test_all_die),
+        T(test_names),
+        T(test_create_join_leave),
+        T(test_numbers),
+        T(test_arguments),
+        T(test_destroy_container),
+        T(test_objects),
+        T(test_unlink),
+        T(test_destroy_object),
+        T(test_regions),
+        T(test_access),
+        T(test_read_once_more),
+        T(test_access_max),
+        T(test_resize),
+        T(test_too_large),
+        T(test_fork),
+        T(test_death),
+        T(test_exec),
+        T(test_first_member_dies),
+        T(test_all_die),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -315,6 +316,9 @@ bool rings_serve(struct server *server)
             mbr_cpu_relax();
         }
     }
+    /* Whoever is to write may be waiting for this CPU. */
+    if (served == 0 && !mbr__list_empty(&server->rings))
+        (void)sched_yield();
     return !mbr__list_empty(&server->rings);
 }
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -523,6 +524,8 @@ static int ask_over_ring(struct mbr__store_ring *ring, const int got[3], const v
                 return -errno;
             mbr__store_ring_sleep(ring, false);
             looks = 0;
+        } else if (looks % 256 == 0) {
+            (void)sched_yield(); /* the server may be waiting for this CPU */
         }
     }
     return 0;

@@ -2,7 +2,7 @@
 /*
  * membrane-object-turns WHAT N [marked]: does a thing with an object N times and nothing else, to
  * be run under a program that counts; with "marked" it sends itself SIGUSR1 before and after. WHAT:
- * get-put, read, write (64 bytes each).
+ * nothing (two empty calls), get-put, read, write (64 bytes each).
  */
 #include <membrane/objects.h>
 #include <signal.h>
@@ -16,47 +16,73 @@
 
 static int object;
 
-static int get_put(void)
+/* Each with a loop of its own. What a loop and two calls of functions that do nothing cost is
+ * counted as well, to be subtracted. */
+static __attribute__((noinline)) int no_get(int number, size_t offset, size_t size, char **buf)
 {
-    char *bytes;
-    int access = mbr_object_get(object, 64, 64, &bytes);
-
-    return access < 0 ? access : mbr_object_put(access);
+    __asm__ volatile("" ::"r"(number), "r"(offset), "r"(size), "r"(buf) : "memory");
+    return 0;
 }
 
-static int read_some(void)
+static __attribute__((noinline)) int no_put(int number)
+{
+    __asm__ volatile("" ::"r"(number) : "memory");
+    return 0;
+}
+
+static int nothing(unsigned long count)
+{
+    int rc = 0;
+
+    for (unsigned long i = 0; i < count && rc == 0; i++) {
+        char *bytes;
+
+        rc = no_put(no_get(object, 64, 64, &bytes));
+    }
+    return rc;
+}
+
+static int get_put(unsigned long count)
+{
+    int rc = 0;
+
+    for (unsigned long i = 0; i < count && rc == 0; i++) {
+        char *bytes;
+
+        rc = mbr_object_put(mbr_object_get(object, 64, 64, &bytes));
+    }
+    return rc;
+}
+
+static int read_some(unsigned long count)
 {
     char bytes[64];
+    int rc = 0;
 
-    return mbr_object_read(object, 64, bytes, sizeof(bytes));
+    for (unsigned long i = 0; i < count && rc == 0; i++)
+        rc = mbr_object_read(object, 64, bytes, sizeof(bytes));
+    return rc;
 }
 
-static int write_some(void)
+static int write_some(unsigned long count)
 {
     static const char bytes[64];
+    int rc = 0;
 
-    return mbr_object_write(object, 64, bytes, sizeof(bytes));
-}
-
-static int times(int (*fn)(void), unsigned long count)
-{
-    for (unsigned long i = 0; i < count; i++) {
-        int rc = fn();
-
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+    for (unsigned long i = 0; i < count && rc == 0; i++)
+        rc = mbr_object_write(object, 64, bytes, sizeof(bytes));
+    return rc;
 }
 
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
-        int (*fn)(void);
-    } things[] = {{"get-put", get_put}, {"read", read_some}, {"write", write_some}};
+        int (*fn)(unsigned long count);
+    } things[] = {
+        {"nothing", nothing}, {"get-put", get_put}, {"read", read_some}, {"write", write_some}};
     bool marked = argc > 3 && strcmp(argv[3], "marked") == 0;
-    int (*fn)(void) = NULL;
+    int (*fn)(unsigned long count) = NULL;
     char name[64];
 
     for (size_t i = 0; argc > 2 && i < sizeof(things) / sizeof(things[0]); i++) {
@@ -64,7 +90,7 @@ int main(int argc, char **argv)
             fn = things[i].fn;
     }
     if (fn == NULL) {
-        fputs("usage: membrane-object-turns get-put|read|write N [marked]\n", stderr);
+        fputs("usage: membrane-object-turns nothing|get-put|read|write N [marked]\n", stderr);
         return 2;
     }
     (void)snprintf(name, sizeof(name), "turns %d", (int)getpid());
@@ -74,11 +100,11 @@ int main(int argc, char **argv)
         rc = mbr_object_create(rc, "x", MBR_OBJECT_BLOCK);
     object = rc;
     if (rc >= 0)
-        rc = times(fn, WARM);
+        rc = fn(WARM);
     if (marked)
         (void)raise(SIGUSR1);
     if (rc >= 0)
-        rc = times(fn, strtoul(argv[2], NULL, 10));
+        rc = fn(strtoul(argv[2], NULL, 10));
     if (marked)
         (void)raise(SIGUSR1);
     if (rc < 0)

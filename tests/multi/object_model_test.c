@@ -651,7 +651,7 @@ static bool objects_do_as_the_model(struct prop *p)
     return ok;
 }
 
-static unsigned int runs = 60;
+static unsigned int runs = 40;
 
 static void model_of_several_processes(void **state)
 {

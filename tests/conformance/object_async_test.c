@@ -470,7 +470,6 @@ static void write_half_the_time(struct stage_actor *parent, void *arg)
     while (!stage_peek(parent)) {
         CHECK_INT(object_put_key(o, 0, MIB, rounds++, MBR_FOREVER), 0);
     }
-    stage_say(parent, rounds);
     (void)stage_hear(parent);
 }
 
@@ -487,8 +486,6 @@ static void progress_beside_busy_writers(void **state)
         CHECK_INT(outcome(HAVE(mbr_object_awrite(obj, 0, out, MIB))), 0);
     }
     for (int i = 0; i < 2; i++) {
-        stage_say(&writers[i], 0);
-        (void)stage_hear(&writers[i]);
         stage_say(&writers[i], 0);
         stage_join_ok(&writers[i]);
     }

@@ -9,8 +9,26 @@
 
 #include "conn.h"
 
-struct shim_real real;
+/* What an allocator may call when dlsym() makes it begin: the kernel itself, until all are found.
+ */
+static ssize_t early_read(int fd, void *buf, size_t n)
+{
+    return syscall(SYS_read, fd, buf, n);
+}
+
+static ssize_t early_write(int fd, const void *buf, size_t n)
+{
+    return syscall(SYS_write, fd, buf, n);
+}
+
+static int early_close(int fd)
+{
+    return (int)syscall(SYS_close, fd);
+}
+
+struct shim_real real = {.read = early_read, .write = early_write, .close = early_close};
 int shim_is_ready;
+static __thread bool looking __attribute__((tls_model("initial-exec")));
 
 /* ISO C has no conversion between pointers to objects and to functions; POSIX says they are alike.
  */
@@ -18,14 +36,19 @@ static void look_up(const char *name, void *slot)
 {
     void *found = dlsym(RTLD_NEXT, name);
 
-    memcpy(slot, &found, sizeof(found));
+    if (found != NULL)
+        memcpy(slot, &found, sizeof(found));
 }
 
 void shim_ready_slow(void)
 {
+    if (looking)
+        return;
+    looking = true;
 #define X(result, name, parameters) look_up(#name, &real.name);
     SHIM_REAL_CALLS(X)
 #undef X
     shim_settings_read();
     __atomic_store_n(&shim_is_ready, 1, __ATOMIC_RELEASE);
+    looking = false;
 }

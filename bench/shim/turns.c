@@ -270,7 +270,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < turns / 10 + WARM; i++)
         turn(fd);
     if (argc > 4)
-        with_idle(fd, turns, atoi(argv[3]), atoi(argv[4]));
+        with_idle(fd, turns, (int)strtol(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10));
     else
         printf("%ju\n", (uintmax_t)median(fd, turns));
     kill(server, SIGKILL);

@@ -100,6 +100,25 @@ kill -TERM "$putter"
 ended "$putter" 0
 run 1 mo ls other
 
+# A directory keeps a container that nobody is in.
+mkdir "$work/disk"
+run 0 mo put --directory "$work/disk" kept x "$0"
+run 1 mo ls kept
+run 0 mo get --directory "$work/disk" kept x "$work/copy"
+same "$0" "$work/copy"
+run 0 mo stat --directory "$work/disk" --json kept
+member "$work/out" "j['persistent'] and j['objects'] == 1"
+run 0 mo check --directory "$work/disk" kept
+out_has "1 objects"
+run 0 mo rm --directory "$work/disk" kept x
+run 0 mo ls --directory "$work/disk" kept
+quiet_out
+run 1 mo ls --directory "$work/none" kept
+mkdir "$work/other"
+: >"$work/other/file"
+run 1 mo ls --directory "$work/other" kept
+err_has "holds something else"
+
 # The last one in it leaves, or is killed.
 kill -9 "$holder"
 ended "$holder" 137

@@ -4,10 +4,12 @@
  * destroy, list, unlink, rename, resize, attributes. Not here: their bytes (object_bytes_test.c),
  * asynchronous operations (object_async_test.c).
  */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "object_util.h"
@@ -253,8 +255,40 @@ static void container_options(void **state)
     CHECK_INT(mbr_container_create_with("bad", -1, &o), -EINVAL);
     o = (struct mbr_container_options){.size = 1};
     CHECK_INT(mbr_container_create_with("bad", -1, &o), -EINVAL);
+    o = (struct mbr_container_options){.size = sizeof(o), .directory = "/no/such/directory"};
+    CHECK_INT(mbr_container_create_with("bad", -1, &o), -ENOENT);
     CHECK_INT(mbr_container_join("bad"), -ENOENT);
     CHECK_INT(mbr_container_create("bad", -2), -EINVAL);
+}
+
+static void persistent_container(void **state)
+{
+    struct mbr_container_options o = {.size = sizeof(o)};
+    char path[300], other[320];
+    struct mbr_container_attr attr;
+
+    (void)snprintf(path, sizeof(path), "%s/disk", stage_dir());
+    CHECK_INT(mkdir(path, 0700), 0);
+    o.directory = path;
+    int c = HAVE(mbr_container_create_with("kept", -1, &o));
+    int obj = HAVE(mbr_object_create(c, "x", MIB + 5));
+
+    CHECK_INT(mbr_container_create_with("again", -1, &o), -EEXIST);
+    CHECK_INT(object_put_key(obj, 0, MIB + 5, 3, 0), 0);
+    CHECK_INT(mbr_object_sync(obj), 0);
+    CHECK_INT(mbr_container_getattr(c, &attr), 0);
+    CHECK_INT(attr.flags, MBR_CONTAINER_PERSISTENT);
+    CHECK_INT(mbr_container_leave(c), 0);
+    CHECK_INT(mbr_container_join("kept"), -ENOENT);
+    c = HAVE(mbr_container_create_with("kept", -1, &o)); /* under any name */
+    obj = HAVE(mbr_object_join(c, "x"));
+    CHECK(object_has_key(obj, 0, MIB + 5, 3));
+    CHECK_INT(mbr_object_destroy(obj), 0);
+    CHECK_INT(mbr_container_destroy(c), 0);
+    CHECK_INT(stage_count_entries(path), 0);
+    (void)snprintf(other, sizeof(other), "%s/file", path);
+    CHECK_INT(close(HAVE(open(other, O_CREAT | O_WRONLY | O_CLOEXEC, 0600))), 0);
+    CHECK_INT(mbr_container_create_with("kept", -1, &o), -ENOTEMPTY);
 }
 
 /* An actor that is in the container until it is told to leave. */
@@ -690,6 +724,7 @@ static int run(int argc, char **argv)
         IN_CONTAINER(container_attributes),
         IN_CONTAINER(container_exists_already),
         IN_CONTAINER(container_options),
+        IN_CONTAINER(persistent_container),
         IN_CONTAINER(container_destroy_waits_for_members),
         IN_CONTAINER(container_destroy_waits_for_own_numbers),
         IN_CONTAINER(container_destroy_outlasts_the_dead),

@@ -125,10 +125,12 @@ void mbr__catalog_init(struct mbr__catalog *c)
 
 void mbr__catalog_fini(struct mbr__catalog *c)
 {
-    struct mbr__list *at;
+    struct mbr__catalog_object *o;
+    size_t cursor = 0;
 
-    while ((at = mbr__list_pop_front(&c->order)) != NULL)
-        free_object(mbr__container_of(at, struct mbr__catalog_object, order));
+    while ((o = mbr__hash_next(&c->by_id, &cursor)) != NULL)
+        free_object(o);
+    mbr__list_init(&c->order);
     mbr__catalog_cancel(c);
     mbr__bytes_map_fini(&c->by_name);
     mbr__hash_fini(&c->by_id);

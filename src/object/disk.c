@@ -90,7 +90,7 @@ static void forget_limbo(struct mbr__disk *d)
 int mbr__disk_load(struct mbr__disk *d)
 {
     struct mbr__catalog *c = malloc(sizeof(*c));
-    struct mbr__journal_header header;
+    struct mbr__journal_header header = {0};
     unsigned char *data = NULL;
     size_t length = 0;
     size_t used = 0;
@@ -123,8 +123,8 @@ int mbr__disk_load(struct mbr__disk *d)
 
 static int read_tail(struct mbr__disk *d)
 {
-    unsigned char *data;
-    size_t length;
+    unsigned char *data = NULL;
+    size_t length = 0;
     size_t used = 0;
     int err = read_from(d->journal, d->end, &data, &length);
 

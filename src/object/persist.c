@@ -374,9 +374,11 @@ int mbr__persist_begin(struct mbr__container *c, const char *directory, uint32_t
 {
     uint32_t wanted = flags & MBR_CONTAINER_CHECKSUMS ? MBR__JOURNAL_CHECKSUMS : 0;
     char *path = realpath(directory, NULL);
-    int rc = path == NULL ? -errno : 0;
+    int rc = 0;
 
-    if (rc == 0 && strlen(path) >= sizeof(c->shm->directory))
+    if (path == NULL)
+        return -errno;
+    if (strlen(path) >= sizeof(c->shm->directory))
         rc = -ENAMETOOLONG;
     if (rc == 0)
         rc = mbr__disk_open(directory, wanted, c->id, &c->disk);

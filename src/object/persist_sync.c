@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "object/crc32c.h"
 #include "object/disk.h"
 #include "object/io.h"
@@ -155,6 +156,7 @@ int mbr_object_sync(int object)
 
     if (rc < 0)
         return rc;
+    MBR_ASSERT(h != NULL);
     rc = sync_object(h);
     mbr__handle_exit(h);
     return rc;

@@ -117,9 +117,9 @@ void mbr__view_touch_slow(struct mbr__view *v, uint64_t offset, uint64_t size)
  * allocates as long as it can take memory from somebody. Not exact, and no promise: others
  * allocate, too.
  */
-static bool memory_left(uint64_t size)
+bool mbr__data_has_memory(uint64_t size)
 {
-    FILE *f = fopen("/proc/meminfo", "re");
+    FILE *f = size < LARGE ? NULL : fopen("/proc/meminfo", "re");
     char line[128];
     uint64_t kib = UINT64_MAX / 1024;
 
@@ -152,7 +152,7 @@ int mbr__data_allocate(const struct mbr__container *c, uint32_t index, uint64_t 
     uint64_t to = MBR__OBJ_DATA_AT + mbr__page_up(size);
     int rc;
 
-    if (to - from >= LARGE && !memory_left(to - from))
+    if (!mbr__data_has_memory(to - from))
         return -ENOMEM;
     rc = allocate_locks(c, index, old, size);
     if (rc == 0 && to > from)

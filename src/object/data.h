@@ -71,6 +71,8 @@ static inline void mbr__view_touch(struct mbr__view *v, uint64_t offset, uint64_
  * is new reads as zeroes otherwise.
  */
 int mbr__data_allocate(const struct mbr__container *c, uint32_t index, uint64_t old, uint64_t size);
+/* Whether the machine has `size` bytes of memory left, asked if it is much. No promise. */
+bool mbr__data_has_memory(uint64_t size);
 /* Frees the data beyond `size` bytes. */
 void mbr__data_cut(const struct mbr__container *c, uint32_t index, uint64_t size);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "object/version.h"
 
 /* Accesses with numbers below this can be got the short way: the first word of the numbers. */
 #define MBR__QUICK     64u
@@ -162,6 +163,8 @@ static int io_lock(struct mbr__handle *h, uint64_t offset, size_t size, bool wri
     struct mbr__object *o = h->what;
     int rc;
 
+    if (__builtin_expect(o->versions != NULL, 0))
+        return write ? -EOPNOTSUPP : mbr__version_get(o, offset, size, io);
     if (__builtin_expect(!in_range(offset, size, mbr_load_relaxed(&o->entry->size)), 0))
         return -ERANGE;
     rc = mbr__object_view(o, offset + size, &io->view);
@@ -188,10 +191,15 @@ static int io_lock(struct mbr__handle *h, uint64_t offset, size_t size, bool wri
 
 static void io_unlock(const struct mbr__io *io)
 {
-    struct mbr__container *c = ((struct mbr__object *)io->handle->what)->c;
+    struct mbr__object *o = io->handle->what;
+    struct mbr__container *c = o->c;
 
     if (__builtin_expect(io->count == 0, 0))
         return;
+    if (__builtin_expect(o->versions != NULL, 0)) {
+        mbr__version_put(o, io);
+        return;
+    }
     if (io->write)
         mbr__unlock(&io->view->set, io->hold);
     else
@@ -234,39 +242,66 @@ void mbr__io_end(struct mbr__io *io)
 
 /* ---- copying --------------------------------------------------------------------------------- */
 
-int mbr_object_write_until(int object, size_t offset, const void *buf, size_t size,
-                           uint64_t deadline_ns)
+static int io_write(struct mbr__handle *h, size_t offset, const void *buf, size_t size,
+                    uint64_t deadline)
 {
+    struct mbr__object *o = h->what;
     struct mbr__io io;
     int rc;
 
-    if (buf == NULL && size != 0)
-        return -EINVAL;
-    rc = mbr__io_begin(object, offset, size, true, deadline_ns, &io);
+    if (o->versions != NULL)
+        return mbr__version_write(o, offset, buf, size, deadline);
+    rc = mbr__io_lock(h, offset, size, true, deadline, &io);
     if (rc < 0)
         return rc;
     mbr__view_touch(io.view, offset, size);
     if (size != 0)
         memcpy(io.bytes, buf, size);
-    mbr__io_end(&io);
+    io_unlock(&io);
     return 0;
 }
 
-int mbr_object_read_until(int object, size_t offset, void *buf, size_t size, uint64_t deadline_ns)
+static int io_read(struct mbr__handle *h, size_t offset, void *buf, size_t size, uint64_t deadline)
 {
+    struct mbr__object *o = h->what;
     struct mbr__io io;
     int rc;
 
-    if (buf == NULL && size != 0)
-        return -EINVAL;
-    rc = mbr__io_begin(object, offset, size, false, deadline_ns, &io);
+    if (o->versions != NULL)
+        return mbr__version_read(o, offset, buf, size);
+    rc = mbr__io_lock(h, offset, size, false, deadline, &io);
     if (rc < 0)
         return rc;
     mbr__view_touch(io.view, offset, size);
     if (size != 0)
         memcpy(buf, io.bytes, size);
-    mbr__io_end(&io);
+    io_unlock(&io);
     return 0;
+}
+
+int mbr_object_write_until(int object, size_t offset, const void *buf, size_t size,
+                           uint64_t deadline_ns)
+{
+    struct mbr__handle *h = NULL;
+    int rc = buf == NULL && size != 0 ? -EINVAL : mbr__handle_enter(MBR__KIND_OBJECT, object, &h);
+
+    if (rc < 0)
+        return rc;
+    rc = io_write(h, offset, buf, size, deadline_ns);
+    mbr__handle_exit(h);
+    return rc;
+}
+
+int mbr_object_read_until(int object, size_t offset, void *buf, size_t size, uint64_t deadline_ns)
+{
+    struct mbr__handle *h = NULL;
+    int rc = buf == NULL && size != 0 ? -EINVAL : mbr__handle_enter(MBR__KIND_OBJECT, object, &h);
+
+    if (rc < 0)
+        return rc;
+    rc = io_read(h, offset, buf, size, deadline_ns);
+    mbr__handle_exit(h);
+    return rc;
 }
 
 int mbr_object_write(int object, size_t offset, const void *buf, size_t size)

@@ -16,6 +16,7 @@
 #include "object/member.h"
 #include "object/persist.h"
 #include "object/table.h"
+#include "object/version.h"
 
 #define SWEEP_NS 1000000u /* between looks at accesses that were being made while we closed */
 
@@ -48,8 +49,10 @@ int mbr__object_view_slow(struct mbr__object *o, uint64_t end, struct mbr__view 
 
 static void free_object(struct mbr__object *o)
 {
-    if (o != NULL)
+    if (o != NULL) {
+        mbr__versions_free(o);
         mbr__view_free(o->view);
+    }
     free(o);
 }
 
@@ -67,8 +70,10 @@ static int new_object(struct mbr__container *c, uint32_t index, uint64_t size, u
     o->policy = policy;
     o->numbers = 1;
     rc = mbr__view_new(c, index, size, 0, &o->view);
+    if (rc == 0 && policy == MBR_WRITE_VERSIONED)
+        rc = mbr__versions_new(o);
     if (rc < 0)
-        free(o);
+        free_object(o);
     else
         *out = o;
     return rc;
@@ -202,6 +207,8 @@ static int make(struct mbr__handle *ch, struct mbr__handle *h, struct plan *plan
     rc = mbr__data_allocate(c, plan->index, 0, plan->size);
     if (rc == 0)
         rc = new_object(c, plan->index, plan->size, plan->policy, &o);
+    if (rc == 0 && plan->policy == MBR_WRITE_VERSIONED)
+        rc = mbr__version_first(o, plan->size);
     if (rc == 0)
         rc = end_making(c, plan, ch, h, o);
     if (rc < 0) {
@@ -262,9 +269,11 @@ static int create(int container, const char *name, size_t size, int policy)
                               : mbr_load_relaxed(&((struct mbr__container *)ch->what)->shm->policy);
     mbr__handle_exit(ch);
     if (plan.policy == MBR_WRITE_VERSIONED)
-        return -EOPNOTSUPP;
-    if (plan.policy != MBR_WRITE_IN_PLACE)
-        return -EPROTO;
+        rc = size > MBR_OBJECT_SIZE_MAX / 2 ? -EFBIG : 0;
+    else if (plan.policy != MBR_WRITE_IN_PLACE)
+        rc = -EPROTO;
+    if (rc < 0)
+        return rc;
     return new_number(container, make, &plan);
 }
 

@@ -14,7 +14,8 @@
 struct mbr__object {
     struct mbr__container *c;
     struct mbr__entry *entry;
-    struct mbr__view *view; /* the largest; replaced under c->maps, read without */
+    struct mbr__view *view;         /* the largest; replaced under c->maps, read without */
+    struct mbr__versions *versions; /* of a versioned one, else NULL */
     uint32_t index;
     uint32_t policy;  /* enum mbr_write_policy */
     uint32_t numbers; /* under c->lock */

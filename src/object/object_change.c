@@ -14,6 +14,7 @@
 #include "object/object.h"
 #include "object/persist.h"
 #include "object/table.h"
+#include "object/version.h"
 
 /* Finds the number, and the object behind it. */
 static int enter(int object, struct mbr__handle **h, struct mbr__object **o)
@@ -288,7 +289,11 @@ static int shrink(struct mbr__object *o, uint64_t old, uint64_t size, uint64_t d
 static int resize(struct mbr__object *o, uint64_t size, uint64_t deadline)
 {
     uint64_t old;
-    int rc = mbr__object_lock_size(o, deadline);
+    int rc;
+
+    if (o->policy == MBR_WRITE_VERSIONED)
+        return mbr__version_resize(o, size, deadline);
+    rc = mbr__object_lock_size(o, deadline);
 
     if (rc < 0)
         return rc;
@@ -347,7 +352,10 @@ static int getattr_locked(struct mbr__object *o, struct mbr_object_attr *out)
     if (rc < 0)
         return rc;
     attr.allocated = mbr__page_up(attr.size);
-    look_at_blocks(v, mbr__blocks_of(attr.size), &attr);
+    if (o->policy == MBR_WRITE_VERSIONED)
+        mbr__version_look(o, &attr.version, &attr.allocated);
+    else
+        look_at_blocks(v, mbr__blocks_of(attr.size), &attr);
     memcpy(attr.name, o->entry->name, MBR_OBJECT_NAME_MAX);
     *out = attr;
     return 0;

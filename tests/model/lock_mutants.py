@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""lock_mutants.py COMPILER [NAME...]: breaks object/lock.c in many ways, one at a time, and sees to it that
-tests/model/lock_test.c finds each of them. A mutant whose text is no longer in the source is an
-error here: write it anew. Left out: what only weaker processors than x86 would notice.
+"""lock_mutants.py COMPILER [NAME...]: breaks object/lock.c in many ways, one at a time, and sees to
+it that tests/model/lock_test.c finds each of them. A mutant whose text is no longer in the source
+is an error here: write it anew. Left out: what only weaker processors than x86 would notice.
 """
 import os
 import subprocess
@@ -17,8 +17,8 @@ MUTANTS = [
     ("a reader looks before its hold is seen",
      "    mbr_fence_full(); /* pair B with drain() */\n", ""),
     ("a reader leaves without a fence",
-     "    mbr_fence_full(); /* pair B with a writer's, between saying that it waits and its look */\n"
-     "    for", "    for"),
+     "    mbr_fence_full(); /* pair B with a writer's, between saying that it waits and its look"
+     " */\n    for", "    for"),
     ("a reader does not set its bit",
      "            (void)mbr_fetch_or(&l->readers[self / 64], bit);\n", ""),
     ("the turn is read too late",
@@ -30,8 +30,8 @@ MUTANTS = [
      "        granted = grant(s, block);\n", ""),
     ("a writer frees the word before it grants",
      "        granted = grant(s, block);\n"
-     "        (void)mbr_cas(&l->writer, &owner, 0); /* pair A: readers and the next writer acquire it"
-     " */\n",
+     "        (void)mbr_cas(&l->writer, &owner, 0); /* pair A: readers and the next writer acquire"
+     " it */\n",
      "        (void)mbr_cas(&l->writer, &owner, 0);\n        granted = grant(s, block);\n"),
     ("a writer that leaves wakes nobody",
      "    if (granted || mbr_load_relaxed(&l->waiters) != 0)\n", "    if (granted)\n"),
@@ -62,7 +62,8 @@ MUTANTS = [
      "    if (known && !w->alive(w, slot)) {\n        w->bury(w, slot);\n",
      "    if (known && !w->alive(w, slot)) {\n"),
     ("nobody buries a dead reader",
-     "            w->bury(w, slot);\n            *mended = true;\n", "            *mended = true;\n"),
+     "            w->bury(w, slot);\n            *mended = true;\n",
+     "            *mended = true;\n"),
     ("every word is taken for false",
      "    if (known && member_writes(s, slot, holder, block))\n        return false;\n", ""),
     ("a dead writer keeps its words",

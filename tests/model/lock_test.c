@@ -457,6 +457,8 @@ static const struct kase kases[] = {
 #define QUICK_STATES UINT64_C(3000000)
 #define FULL_STATES  UINT64_C(60000000)
 
+static const struct space_range memory[] = {{&mem, sizeof(mem)}, {NULL, 0}};
+
 static bool deep;
 static bool stop_at_once;
 
@@ -478,8 +480,7 @@ static void explore(void **state)
     with_check[c.actors] = "C00";
     c.last[c.actors++] = true;
     scripts = with_check;
-    space_memory = &mem;
-    space_memory_size = sizeof(mem);
+    space_memory = memory;
     space_is_shared = is_shared;
     struct space_tally t = space_explore(&c, deep || stop_at_once ? FULL_STATES : QUICK_STATES);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The walk through all states of space.h: coroutines, store buffers, saved states. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* names of registers */
+#endif
 #include "space.h"
 
 #include <stdarg.h>
@@ -52,8 +55,7 @@ struct frame {
     const char *label;
 };
 
-void *space_memory;
-size_t space_memory_size;
+const struct space_range *space_memory;
 bool (*space_is_shared)(const void *word, const char *label);
 
 static const struct space_case *now_case;
@@ -177,7 +179,8 @@ void space_store(void *word, size_t size, uint64_t value)
     }
     if (a->stores == SPACE_STORES) {
         space_point("store buffer full");
-        flush_one(a);
+        if (a->stores == SPACE_STORES)
+            flush_one(a);
     }
     a->buffer[a->stores++] = (struct buffered){.word = word, .value = value, .size = size};
 }
@@ -422,7 +425,8 @@ static size_t save(void)
 {
     size_t n = copy_out(&now, sizeof(now), 0);
 
-    n = copy_out(space_memory, space_memory_size, n);
+    for (const struct space_range *r = space_memory; r->size != 0; r++)
+        n = copy_out(r->at, r->size, n);
     for (int i = 0; i < now_case->actors; i++) {
         if (!has_stack(i))
             continue;
@@ -455,7 +459,8 @@ static void restore(const uint8_t *saved)
 {
     size_t n = copy_in(&now, sizeof(now), saved, 0);
 
-    n = copy_in(space_memory, space_memory_size, saved, n);
+    for (const struct space_range *r = space_memory; r->size != 0; r++)
+        n = copy_in(r->at, r->size, saved, n);
     for (int i = 0; i < now_case->actors; i++) {
         if (now.actors[i].mode == NEW)
             prepare(i);

@@ -42,8 +42,11 @@ struct space_case {
 };
 
 /* All memory that processes share and all that the checks remember; set before exploring. */
-extern void *space_memory;
-extern size_t space_memory_size;
+struct space_range {
+    void *at;
+    size_t size; /* a multiple of 8; 0 ends the list */
+};
+extern const struct space_range *space_memory;
 /* Whether others look at this word or change it: a store to it goes through the buffer, and what is
  * done to it is a point. `label` is the code's expression; NULL for a store. */
 extern bool (*space_is_shared)(const void *word, const char *label);

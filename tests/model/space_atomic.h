@@ -8,8 +8,8 @@
 #define space__word(p)          ((void *)(uintptr_t)(p))
 #define mbr_load_relaxed(p)     ((__typeof__(*(p)))space_load((p), sizeof(*(p)), #p))
 #define mbr_load_acquire(p)     ((__typeof__(*(p)))space_load((p), sizeof(*(p)), #p))
-#define mbr_store_relaxed(p, v) space_store(space__word(p), sizeof(*(p)), (v))
-#define mbr_store_release(p, v) space_store(space__word(p), sizeof(*(p)), (v))
+#define mbr_store_relaxed(p, v) space_store(space__word(p), sizeof(*(p)), (uint64_t)(uintptr_t)(v))
+#define mbr_store_release(p, v) space_store(space__word(p), sizeof(*(p)), (uint64_t)(uintptr_t)(v))
 #define mbr_fence_full()        space_fence()
 #define mbr_fetch_add(p, v) \
     ((__typeof__(*(p)))space_rmw(space__word(p), sizeof(*(p)), SPACE_ADD, (v), "add " #p))

@@ -18,6 +18,8 @@
  * scribbling must not keep it for ever. */
 #define LATE_MENDS 16u
 
+#define LOOKS 100u /* at the holds of a member that reads once more what it reads */
+
 /* One attempt to take blocks. */
 struct attempt {
     const struct mbr__lock_set *s;
@@ -85,17 +87,37 @@ static bool writes(const struct mbr__lock_set *s, uint64_t what, uint32_t block)
            block - first < writer_reach(what);
 }
 
+static bool any_reads(const struct mbr__lock_set *s, const struct mbr__hold *holds, uint32_t n,
+                      uint32_t block)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        /* Pair A with a reader's leaving: its reading was before our writing. */
+        if (reads(s, mbr_load_acquire(&holds[i].what), block))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * A thread may go on from one hold to another (reads_already()): stating the second when we have
+ * passed it, clearing the first before we come to that. It has counted that in between, so we look
+ * again. Who counts on and on is taken for a reader.
+ */
 static bool member_reads(const struct mbr__lock_set *s, uint32_t slot, uint32_t block)
 {
     struct mbr__hold *holds;
     uint32_t n = holds_of(s->world, slot, &holds);
+    const struct mbr__member_shm *m = n != 0 ? s->world->member(s->world, slot) : NULL;
 
-    for (uint32_t i = 0; i < n; i++) {
-        /* Pair A with a reader's leaving: its reading was before our writing. */
-        if (reads(s, mbr_load_acquire(&holds[i].what), block))
+    for (uint32_t turn = 0; n != 0 && turn < LOOKS; turn++) {
+        uint32_t passed = mbr_load_acquire(&m->passed); /* pair C with enter() */
+
+        if (any_reads(s, holds, n, block))
             return is_there(s->world, slot);
+        if (mbr_load_acquire(&m->passed) == passed)
+            return false;
     }
-    return false;
+    return n != 0;
 }
 
 /* Whether a hold of the member accounts for its name in a word of this block. */
@@ -440,8 +462,9 @@ uint32_t mbr__lock_repair(const struct mbr__lock_set *s, uint32_t first, uint32_
 
 /*
  * Whether this thread reads the block already, through another hold. The writer that is in our way
- * waits for that one then, and will see ours, which was stated while the other still was there. Of
- * another thread's hold that could not be said: it may only be about to see the writer, too.
+ * waits for that one then, and will see ours, which was stated while the other still was there, or
+ * see that we have passed it. Of another thread's hold that could not be said: it may only be about
+ * to see the writer, too.
  */
 static bool reads_already(const struct attempt *a, uint32_t block)
 {
@@ -452,8 +475,10 @@ static bool reads_already(const struct attempt *a, uint32_t block)
 
     for (uint32_t i = 0; i < n; i++) {
         if (&holds[i] != a->own && mbr_load_relaxed(&holds[i].thread) == thread &&
-            reads(a->s, mbr_load_acquire(&holds[i].what), block)) /* no pair: it is our own */
+            reads(a->s, mbr_load_acquire(&holds[i].what), block)) { /* no pair: it is our own */
+            (void)mbr_fetch_add(&w->member(w, w->self)->passed, 1); /* pair C, member_reads() */
             return true;
+        }
     }
     return false;
 }

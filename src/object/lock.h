@@ -161,7 +161,10 @@ static inline void mbr__unlock_read(const struct mbr__lock_set *s, struct mbr__h
 
 /*
  * Takes a mutex. 0; -ETIMEDOUT; -EOWNERDEAD it is ours, and the one who had it is dead: the caller
- * mends what he was changing before it goes on (slot of the dead in *dead). Not recursive.
+ * mends what he was changing before it goes on (his slot in *dead; it may be another's by now if
+ * the mutex is not what guards burials, and if the word was scribbled it is a living one's who was
+ * changing nothing). Not recursive. A process can have and await MBR__MUTEX_TICKETS at a time;
+ * further threads wait for one.
  */
 int mbr__shm_lock(struct mbr__lock_world *w, struct mbr__shm_mutex *m, uint64_t deadline,
                   uint32_t *dead);

@@ -210,6 +210,8 @@ static void introduce(struct mbr__container *c, const struct mbr__proc *self)
     mbr_store_relaxed(&m->holds, 0);
     mbr_store_relaxed(&m->joined, 0);
     mbr_store_relaxed(&m->intent, 0);
+    for (uint32_t i = 0; i < MBR__MUTEX_TICKETS; i++)
+        mbr_store_relaxed(&m->tickets[i], 0);
     mbr_store_release(&m->state, MBR__MEMBER_JOINING);
     c->holds_allocated = MBR__OBJ_PAGE / sizeof(struct mbr__hold);
     c->own_holds = mbr__holds_at(c, c->world.self);

@@ -2,6 +2,11 @@
 /*
  * The lock of a table: a word that names who has it, taken by compare-and-swap, slept on for a few
  * milliseconds at a time. Whoever finds its owner dead has it, and is told whose work to mend.
+ *
+ * Who takes it writes the word into one of its member's tickets before, and clears that after it
+ * has freed it; the word says which ticket. So a word that its owner has no ticket for is false: it
+ * was scribbled, or its owner is dead and his slot is another's now.
+ *
  * lock.h has the contract. Not here: the locks of blocks (lock.c), what is mended (table.c).
  */
 #include <errno.h>
@@ -10,18 +15,68 @@
 #include "object/futex.h"
 #include "object/lock.h"
 
-/* Takes the word from an owner that is dead or no member: 0 or -EOWNERDEAD it is ours, -EAGAIN. */
+#define TICKET_NAP_NS 1000000u /* when a process's tickets are all taken */
+
+static uint32_t *ticket_of(struct mbr__lock_world *w, uint32_t word)
+{
+    uint32_t i = word >> MBR__HOLDER_BITS & (MBR__MUTEX_TICKETS - 1);
+
+    return &w->member(w, mbr__holder_slot(word))->tickets[i];
+}
+
+/* A ticket of ours that no other thread has: the word it stands for; 0 there is none. */
+static uint32_t take_ticket(struct mbr__lock_world *w)
+{
+    struct mbr__member_shm *m = w->member(w, w->self);
+    uint32_t count = mbr_fetch_add(&m->nonce, 1);
+
+    for (uint32_t i = 0; i < MBR__MUTEX_TICKETS; i++) {
+        uint32_t word = mbr__holder(w->self, count << MBR__MUTEX_TICKET_BITS | i);
+        uint32_t none = 0;
+
+        if (mbr_load_relaxed(&m->tickets[i]) == 0 && mbr_cas(&m->tickets[i], &none, word))
+            return word; /* pair A with is_accounted(), through the mutex's word */
+    }
+    return 0;
+}
+
+static int wait_ticket(struct mbr__lock_world *w, uint64_t deadline, uint32_t *word)
+{
+    while ((*word = take_ticket(w)) == 0) {
+        uint32_t never = 0;
+        uint64_t now = mbr__now_ns();
+
+        if (now >= deadline)
+            return -ETIMEDOUT;
+        (void)mbr__futex_wait(&never, 0, MBR__FUTEX_ALL, now + TICKET_NAP_NS);
+    }
+    return 0;
+}
+
+static void give_ticket(struct mbr__lock_world *w, uint32_t word)
+{
+    mbr_store_release(ticket_of(w, word), 0); /* pair A: the mutex was freed before */
+}
+
+/* Whether a living owner has a ticket for the word; `m` still has it afterwards. */
+static bool is_accounted(struct mbr__lock_world *w, uint32_t word)
+{
+    return w->member(w, mbr__holder_slot(word)) != NULL && w->alive(w, mbr__holder_slot(word)) &&
+           mbr_load_acquire(ticket_of(w, word)) == word;
+}
+
+/* Takes the word from an owner that is dead or none: 0 or -EOWNERDEAD it is ours, -EAGAIN. */
 static int inherit(struct mbr__lock_world *w, struct mbr__shm_mutex *m, uint32_t own,
                    uint32_t *dead)
 {
     uint32_t old = mbr_load_acquire(&m->word);
     uint32_t slot = mbr__holder_slot(old);
 
-    if (old == 0)
+    if (old == 0 || (slot < MBR_CONTAINER_MEMBERS && is_accounted(w, old)))
         return -EAGAIN;
-    if (slot < MBR_CONTAINER_MEMBERS && w->alive(w, slot))
-        return -EAGAIN;
-    if (!mbr_cas(&m->word, &old, own)) /* pair C: what the dead one has written is seen */
+    /* The ticket is older than the word and younger than its end: were the word true all the while,
+     * we had seen it. Pair C: what the dead one has written is seen. */
+    if (!mbr_cas(&m->word, &old, own))
         return -EAGAIN;
     if (slot >= MBR_CONTAINER_MEMBERS)
         return 0; /* nobody's name: somebody has scribbled over it */
@@ -36,13 +91,9 @@ static bool take(struct mbr__shm_mutex *m, uint32_t own)
     return mbr_cas(&m->word, &free, own); /* pair C with the exchange in mbr__shm_unlock() */
 }
 
-int mbr__shm_lock(struct mbr__lock_world *w, struct mbr__shm_mutex *m, uint64_t deadline,
-                  uint32_t *dead)
+static int wait(struct mbr__lock_world *w, struct mbr__shm_mutex *m, uint32_t own,
+                uint64_t deadline, uint32_t *dead)
 {
-    uint32_t own = mbr__holder(w->self, mbr_fetch_add(&w->member(w, w->self)->nonce, 1) + 1);
-
-    if (take(m, own))
-        return 0;
     for (;;) {
         uint32_t turn = mbr_load_acquire(&m->turn);
         uint64_t now = mbr__now_ns();
@@ -65,11 +116,29 @@ int mbr__shm_lock(struct mbr__lock_world *w, struct mbr__shm_mutex *m, uint64_t 
     }
 }
 
+int mbr__shm_lock(struct mbr__lock_world *w, struct mbr__shm_mutex *m, uint64_t deadline,
+                  uint32_t *dead)
+{
+    uint32_t own = 0;
+    int r = wait_ticket(w, deadline, &own);
+
+    if (r < 0)
+        return r;
+    if (take(m, own))
+        return 0;
+    r = wait(w, m, own, deadline, dead);
+    if (r == -ETIMEDOUT)
+        give_ticket(w, own);
+    return r;
+}
+
 void mbr__shm_unlock(struct mbr__lock_world *w, struct mbr__shm_mutex *m)
 {
-    (void)w;
-    (void)mbr_exchange(&m->word, 0); /* pair C with take() */
-    mbr_fence_full();                /* pair B with the sleeper's, see above */
+    uint32_t own = mbr_exchange(&m->word, 0); /* pair C with take() */
+
+    if (mbr__holder_slot(own) == w->self) /* else somebody has scribbled over it */
+        give_ticket(w, own);
+    mbr_fence_full(); /* pair B with the sleeper's, see above */
     if (mbr_load_relaxed(&m->waiters) == 0)
         return;
     mbr_store_relaxed(&m->waiters, 0);

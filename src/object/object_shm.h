@@ -62,11 +62,14 @@
  * its holder dead mends what he was changing and frees it (member.h).
  */
 struct mbr__shm_mutex {
-    uint32_t word;
+    uint32_t word;    /* the number in it: which of the member's tickets, and above a count */
     uint32_t turn;    /* futex: grows at each release that found sleepers */
     uint32_t waiters; /* not 0: somebody may sleep on turn; set by sleepers, cleared by who wakes */
     uint32_t reserved;
 };
+
+#define MBR__MUTEX_TICKETS     512u
+#define MBR__MUTEX_TICKET_BITS 9
 
 /* A holder: member's slot + 1 in the low 12 bits, above it a number that differs for each attempt
  * of that member (wraps), so that a word that was freed and taken again is not mistaken. */
@@ -176,8 +179,10 @@ struct mbr__member_shm {
     uint32_t nonce; /* the last mbr__holder() number it used */
     uint64_t intent;
     uint64_t intent_arg[2];
-    uint64_t reserved[8];
+    uint32_t passed; /* grows when one of its threads reads once more what a writer waits for */
+    uint32_t reserved[15];
     char intent_name[MBR_OBJECT_NAME_MAX + 8];
+    uint32_t tickets[MBR__MUTEX_TICKETS]; /* words of mutexes it takes, has, or gives back */
 };
 
 enum mbr__entry_state {
@@ -239,6 +244,7 @@ static_assert(sizeof(struct mbr__shm_mutex) == 16, "layout version 1");
 static_assert(sizeof(struct mbr__block_lock) == 64 + MBR_CONTAINER_MEMBERS / 8, "layout version 1");
 static_assert(sizeof(struct mbr__block_lock) * MBR__OBJ_NEAR_LOCKS <= 4096, "fit into a page");
 static_assert(sizeof(struct mbr__hold) == 16, "layout version 1");
+static_assert(1u << MBR__MUTEX_TICKET_BITS == MBR__MUTEX_TICKETS, "a word names a ticket");
 static_assert(sizeof(struct mbr__member_shm) <= MBR__OBJ_HOLDS_AT, "a member's page");
 static_assert(sizeof(struct mbr__container_shm) <= MBR__OBJ_PAGE, "the header");
 static_assert(sizeof(struct mbr__entry) * 64 % MBR__OBJ_PAGE == 0, "64 entries fill whole pages");

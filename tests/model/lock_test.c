@@ -10,7 +10,7 @@
  * no second writer passes a reader that sleeps.
  *
  * A program that is given a changed lock.c (LOCK_SOURCE) should find what is wrong in it:
- * lock_mutants.sh.
+ * object_mutants.py.
  */
 #define MBR_ATOMIC_MODEL "../../tests/model/space_atomic.h"
 
@@ -32,6 +32,11 @@
 #define LOCK_SOURCE "object/lock.c"
 #endif
 #include LOCK_SOURCE
+#ifndef MUTEX_SOURCE
+#define MUTEX_SOURCE "object/mutex.c"
+#endif
+#define take mutex_take
+#include MUTEX_SOURCE
 
 #define SLOTS  4
 #define HOLDS  2
@@ -51,11 +56,13 @@ struct ghost {
     uint32_t passed;         /* by so many writers since */
 };
 
+static struct mbr__member_shm pages[SLOTS];
 static struct {
-    struct mbr__member_shm page[SLOTS];
     struct mbr__hold holds[SLOTS][HOLDS];
     struct mbr__block_lock locks[BLOCKS];
     /* not shared, but part of the state */
+    struct mbr__shm_mutex table;
+    int32_t in_table;      /* actor + 1 */
     int32_t mutex;         /* actor + 1 */
     int32_t owner[SLOTS];  /* actor + 1 */
     uint32_t torn[BLOCKS]; /* as the word should be, once buried */
@@ -64,7 +71,8 @@ static struct {
 
 /* The operations of each actor: a letter, the first and the last block. R reads, r also (the way
  * that is not inline), W writes whole blocks, P parts of them, t and T read and write parts with a
- * deadline; N takes the slot that follows when it is free; C is the check at the end. */
+ * deadline; D reads twice at a time; M uses the table; N takes the slot that follows when it is
+ * free; C is the check at the end. */
 static const char *const *scripts;
 static const char *const no_scripts[SPACE_ACTORS];
 
@@ -84,9 +92,10 @@ static bool is_shared(const void *word, const char *label)
      * may grant to it. */
     if (label != NULL && (strstr(label, "self / 64") != NULL || strncmp(label, "&h->", 4) == 0))
         return strncmp(label, "or ", 3) == 0;
-    if (within(word, mem.page, sizeof(mem.page)))
-        return ((size_t)((const char *)word - (const char *)mem.page)) % sizeof(mem.page[0]) ==
-               offsetof(struct mbr__member_shm, state);
+    for (int i = 0; i < SLOTS; i++) {
+        if (within(word, &pages[i], sizeof(pages[i])))
+            return word != &pages[i].holds && word != &pages[i].nonce;
+    }
     for (int b = 0; b < BLOCKS; b++) {
         const struct mbr__block_lock *l = &mem.locks[b];
 
@@ -129,7 +138,7 @@ void mbr__futex_wake(uint32_t *word, uint32_t bits)
 static struct mbr__member_shm *member_of(struct mbr__lock_world *w, uint32_t slot)
 {
     (void)w;
-    return slot < SLOTS ? &mem.page[slot] : NULL;
+    return slot < SLOTS ? &pages[slot] : NULL;
 }
 
 static struct mbr__hold *holds_at(struct mbr__lock_world *w, uint32_t slot)
@@ -140,7 +149,7 @@ static struct mbr__hold *holds_at(struct mbr__lock_world *w, uint32_t slot)
 
 static bool lives(uint32_t slot)
 {
-    return mem.page[slot].state != MBR__MEMBER_FREE && mem.owner[slot] != 0 &&
+    return pages[slot].state != MBR__MEMBER_FREE && mem.owner[slot] != 0 &&
            !space_is_killed(mem.owner[slot] - 1);
 }
 
@@ -162,12 +171,12 @@ static void bury(struct mbr__lock_world *w, uint32_t slot)
     (void)w;
     space_block("mutex", mutex_is_free);
     mem.mutex = space_self() + 1;
-    if (mem.page[slot].state != MBR__MEMBER_FREE && !lives(slot)) {
+    if (pages[slot].state != MBR__MEMBER_FREE && !lives(slot)) {
         for (int i = 0; i < HOLDS; i++) {
             if (mbr_load_acquire(&mem.holds[slot][i].what) != 0)
                 mbr__lock_bury(&sets[space_self()], &mem.holds[slot][i]);
         }
-        mbr_store_release(&mem.page[slot].state, MBR__MEMBER_FREE);
+        mbr_store_release(&pages[slot].state, MBR__MEMBER_FREE);
         mbr_fence_full();
         space_progress();
     }
@@ -177,6 +186,7 @@ static void bury(struct mbr__lock_world *w, uint32_t slot)
 static void reset(void)
 {
     memset(&mem, 0, sizeof(mem));
+    memset(pages, 0, sizeof(pages));
     for (int i = 0; i < SPACE_ACTORS; i++) {
         worlds[i] = (struct mbr__lock_world){.self = (uint32_t)i,
                                              .member = member_of,
@@ -185,9 +195,9 @@ static void reset(void)
                                              .bury = bury};
         sets[i] = (struct mbr__lock_set){
             .world = &worlds[i], .near = mem.locks, .object = 1, .blocks = BLOCKS};
-        mem.page[i].holds = 1;
+        pages[i].holds = scripts[i] != NULL && scripts[i][0] == 'D' ? 2 : 1;
         if (scripts[i] != NULL && scripts[i][0] != 'N') {
-            mem.page[i].state = MBR__MEMBER_HERE;
+            pages[i].state = MBR__MEMBER_HERE;
             mem.owner[i] = i + 1;
         }
     }
@@ -331,9 +341,44 @@ static void write_blocks(const struct mbr__lock_set *s, struct ghost *g, bool wh
     mbr__unlock(s, 0);
 }
 
+/* A thread that reads a block reads it once more, and then ends the first of these. */
+static void read_twice(const struct mbr__lock_set *s, struct ghost *g)
+{
+    struct mbr__hold *h = mem.holds[s->world->self];
+
+    h[0].thread = h[1].thread = 1;
+    if (mbr__lock_read_inline(s, &h[0], 0, g->first, g->count, MBR__NEVER) < 0)
+        return; /* torn, which other cases look at */
+    enters(g, READS, false);
+    memset(g->before, 0, sizeof(g->before)); /* a writer may be passed now */
+    if (mbr__lock_read_inline(s, &h[1], 1, g->first, g->count, MBR__NEVER) < 0)
+        space_violation("actor %d may not read what it reads", space_self());
+    mbr__unlock_read(s, &h[0], g->first, g->count);
+    space_point("reads on");
+    g->inside = OUT;
+    mbr__unlock_read(s, &h[1], g->first, g->count);
+}
+
+/* The lock of a table. */
+static void use_table(struct mbr__lock_world *w)
+{
+    uint32_t dead = 99;
+    int r = mbr__shm_lock(w, &mem.table, MBR__NEVER, &dead);
+
+    if (r != 0 && (r != -EOWNERDEAD || dead >= SLOTS || lives(dead)))
+        space_violation("the mutex of a table fails with %d, %u", r, dead);
+    if (mem.in_table != 0 && !space_is_killed(mem.in_table - 1))
+        space_violation("actors %d and %d have the mutex", mem.in_table - 1, space_self());
+    mem.in_table = space_self() + 1;
+    space_point("changes the table");
+    if (mem.in_table == space_self() + 1)
+        mem.in_table = 0;
+    mbr__shm_unlock(w, &mem.table);
+}
+
 static bool slot_is_free(int actor)
 {
-    return mem.page[(uint32_t)(scripts[actor][1] - '0')].state == MBR__MEMBER_FREE;
+    return pages[(uint32_t)(scripts[actor][1] - '0')].state == MBR__MEMBER_FREE;
 }
 
 static void take_slot(int actor, uint32_t slot)
@@ -341,7 +386,7 @@ static void take_slot(int actor, uint32_t slot)
     space_block("slot", slot_is_free);
     worlds[actor].self = slot;
     mem.owner[slot] = actor + 1;
-    mbr_store_release(&mem.page[slot].state, MBR__MEMBER_HERE);
+    mbr_store_release(&pages[slot].state, MBR__MEMBER_HERE);
 }
 
 /* After all others: who comes now finds everything as it should be. */
@@ -351,6 +396,7 @@ static void check_all(const struct mbr__lock_set *s, struct ghost *g)
         comes(g, b, 1, false);
         read_blocks(s, g, false);
     }
+    use_table(s->world);
     comes(g, 0, BLOCKS, false);
     write_blocks(s, g, true);
     for (uint32_t slot = 0; slot < SLOTS; slot++) { /* who was in nobody's way */
@@ -384,7 +430,11 @@ static void run(int actor)
         uint32_t first = (uint32_t)(op[1] - '0');
 
         comes(g, first, (uint32_t)(op[2] - '0') - first + 1, kind == 't' || kind == 'T');
-        if (kind == 'C')
+        if (kind == 'D')
+            read_twice(&sets[actor], g);
+        else if (kind == 'M')
+            use_table(&worlds[actor]);
+        else if (kind == 'C')
             check_all(&sets[actor], g);
         else if (kind == 'R' || kind == 'r' || kind == 't')
             read_blocks(&sets[actor], g, kind == 'R');
@@ -423,6 +473,11 @@ static const struct kase kases[] = {
     {.name = "reader and writer, both killed", .scripts = {"R00", "W00"}, .kills = 2},
     {.name = "deadlines", .scripts = {"t01", "T01"}, .kills = 0, .restless = true},
     {.name = "deadlines and a killed one", .scripts = {"t00", "P00"}, .kills = 1, .restless = true},
+    {.name = "reading once more", .scripts = {"D00", "W00"}, .kills = 1},
+    {.name = "reading once more, two writers", .scripts = {"D00", "W00", "W00"}, .full = true},
+    {.name = "a table", .scripts = {"M00", "M00"}, .kills = 1},
+    {.name = "a table, restless", .scripts = {"M00M00", "M00"}, .kills = 1, .restless = true},
+    {.name = "a table for three", .scripts = {"M00", "M00", "M00"}, .kills = 2, .full = true},
     {.name = "two readers and a writer", .full = true, .scripts = {"R00", "R00", "P00"}},
     {.name = "a reader and two writers", .full = true, .scripts = {"R00", "W00", "W00"}},
     {.name = "three writers", .scripts = {"W00", "W00", "W00"}},
@@ -457,7 +512,13 @@ static const struct kase kases[] = {
 #define QUICK_STATES UINT64_C(3000000)
 #define FULL_STATES  UINT64_C(60000000)
 
-static const struct space_range memory[] = {{&mem, sizeof(mem)}, {NULL, 0}};
+#define PAGE(i)                                              \
+    {&pages[i], offsetof(struct mbr__member_shm, reserved)}, \
+    {                                                        \
+        pages[i].tickets, 8                                  \
+    }
+static const struct space_range memory[] = {
+    {&mem, sizeof(mem)}, PAGE(0), PAGE(1), PAGE(2), PAGE(3), {NULL, 0}};
 
 static bool deep;
 static bool stop_at_once;

@@ -498,6 +498,48 @@ static void mutex_of_the_dead(void **state)
     assert_int_equal(lock_mutex(0, TRIED, &gone), 0);
 }
 
+/* A word that names a living member who does not have it: scribbled, or the slot was used again. */
+static void mutex_that_nobody_has(void **state)
+{
+    uint32_t gone = 99;
+
+    for (uint32_t count = 0; count < 3; count++) {
+        shared.mutex.word = mbr__holder(2, count << MBR__MUTEX_TICKET_BITS | count);
+        assert_int_equal(lock_mutex(1, TRIED, &gone), -EOWNERDEAD);
+        assert_int_equal(gone, 2);
+        assert_int_equal(lock_mutex(2, TRIED, &gone), -ETIMEDOUT);
+        mbr__shm_unlock(&members[1].world, &shared.mutex);
+    }
+    assert_int_equal(lock_mutex(2, TRIED, &gone), 0);
+    dead[2] = true; /* and is buried before anybody wants the mutex */
+    bury_member(&members[0].world, 2);
+    dead[2] = false;
+    memset(shared.page[2].tickets, 0, sizeof(shared.page[2].tickets));
+    shared.page[2].state = MBR__MEMBER_HERE;
+    assert_int_equal(lock_mutex(1, MBR__NEVER, &gone), -EOWNERDEAD);
+    mbr__shm_unlock(&members[1].world, &shared.mutex);
+    assert_int_equal(lock_mutex(2, TRIED, &gone), 0);
+    mbr__shm_unlock(&members[2].world, &shared.mutex);
+    for (uint32_t i = 0; i < MBR__MUTEX_TICKETS; i++) {
+        assert_int_equal(shared.page[1].tickets[i], 0);
+        assert_int_equal(shared.page[2].tickets[i], 0);
+    }
+}
+
+/* A process that has all its tickets in use waits for one, and no longer than it may. */
+static void mutex_without_a_ticket(void **state)
+{
+    uint32_t gone;
+
+    for (uint32_t i = 0; i < MBR__MUTEX_TICKETS; i++)
+        shared.page[1].tickets[i] = 1;
+    assert_int_equal(lock_mutex(1, TRIED, &gone), -ETIMEDOUT);
+    assert_int_equal(lock_mutex(1, mbr__deadline_ns(3000000), &gone), -ETIMEDOUT);
+    shared.page[1].tickets[7] = 0;
+    assert_int_equal(lock_mutex(1, TRIED, &gone), 0);
+    mbr__shm_unlock(&members[1].world, &shared.mutex);
+}
+
 static uint64_t counted;
 
 static void *count(void *arg)
@@ -560,6 +602,8 @@ int main(void)
         cmocka_unit_test_setup(deadlines, setup),
         cmocka_unit_test_setup(mutex_excludes, setup),
         cmocka_unit_test_setup(mutex_of_the_dead, setup),
+        cmocka_unit_test_setup(mutex_that_nobody_has, setup),
+        cmocka_unit_test_setup(mutex_without_a_ticket, setup),
         cmocka_unit_test_setup(mutex_between_threads, setup),
     };
 

@@ -422,7 +422,8 @@ static int get_inside(struct mbr__process *p, struct mbr__handle *h, size_t offs
         mbr__handle_exit(h);
         return rc;
     }
-    open_short_way(p, container_of(h), a->io.view);
+    if (a->io.view != NULL) /* else it is versioned */
+        open_short_way(p, container_of(h), a->io.view);
     *buf = (char *)a->io.bytes;
     mbr_store_release(&a->word, ACCESS_LONG); /* pair C with seize() */
     return (int)id;
@@ -488,10 +489,12 @@ static __attribute__((noinline)) int get_again(struct access *a, size_t offset, 
 /* Whether a reader that has said so is in: its bit is set, no writer there, the block sound. */
 static inline bool is_in(const struct mbr__view *v, const struct mbr__block_lock *l)
 {
-    /* Pair A with a writer's release of the word: what it wrote is seen. */
-    uint32_t taken = mbr_load_acquire(&l->writer);
+    /* Pair A with the next writer, who takes the word before it clears this. */
+    uint32_t taken = mbr_load_acquire(&l->next);
 
-    return (taken | mbr_load_relaxed(&l->next) | mbr_load_relaxed(&l->torn)) == 0 &&
+    /* Pair A with a writer's release of the word: what it wrote is seen. */
+    taken |= mbr_load_acquire(&l->writer);
+    return (taken | mbr_load_relaxed(&l->torn)) == 0 &&
            (mbr_load_relaxed((const uint64_t *)(const void *)((const char *)l + v->reader_at)) &
             v->reader_bit) != 0;
 }

@@ -483,6 +483,15 @@ static bool reads_already(const struct attempt *a, uint32_t block)
     return false;
 }
 
+/* Whether a writer has the block or is about to. In this order: the one takes the word before it
+ * takes back that it is the next. */
+static bool is_taken(struct mbr__block_lock *l)
+{
+    uint32_t next = mbr_load_acquire(&l->next); /* pair A with take() */
+
+    return (next | mbr_load_acquire(&l->writer)) != 0; /* pair A with give_back() */
+}
+
 /* Says that we read all blocks and looks who is in the way from `from` on: the first such block, or
  * the end. What is before `from` is ours already. */
 static uint32_t enter(struct attempt *a, uint32_t from)
@@ -499,8 +508,7 @@ static uint32_t enter(struct attempt *a, uint32_t from)
             (void)mbr_fetch_or(&l->readers[self / 64], bit);
             mbr_fence_full(); /* pair B: a writer that has not seen the bit is seen by us */
         }
-        if ((mbr_load_acquire(&l->writer) | mbr_load_relaxed(&l->next)) != 0 && /* pair A */
-            !reads_already(a, b))
+        if (is_taken(l) && !reads_already(a, b))
             return b;
     }
     return a->end;
@@ -523,7 +531,7 @@ static int await_reading(struct attempt *a, uint32_t block, uint64_t waiting, ui
             return 1;
         if (what != waiting)
             return -EPROTO;
-        if ((mbr_load_acquire(&l->writer) | mbr_load_relaxed(&l->next)) == 0)
+        if (!is_taken(l))
             return 0;
         int r = nap(a, block, turn);
 

@@ -120,11 +120,13 @@ void mbr__lock_left(const struct mbr__lock_set *s, uint32_t block);
  * about to, and the block is sound. */
 static inline bool mbr__lock_open(struct mbr__block_lock *l, uint32_t self)
 {
-    /* Pair A with a writer's release of the word: what it wrote is seen. */
-    uint32_t taken = mbr_load_acquire(&l->writer);
+    /* Pair A with the next writer, who takes the word before it clears this. */
+    uint32_t taken = mbr_load_acquire(&l->next);
 
+    /* Pair A with a writer's release of the word: what it wrote is seen. */
+    taken |= mbr_load_acquire(&l->writer);
     return (mbr_load_relaxed(&l->readers[self / 64]) >> self % 64 & 1) != 0 &&
-           (taken | mbr_load_relaxed(&l->next) | mbr_load_relaxed(&l->torn)) == 0;
+           (taken | mbr_load_relaxed(&l->torn)) == 0;
 }
 
 /* mbr__lock_read() without a call when nobody is in the way. `h` is hold number `hold`. */

@@ -347,16 +347,16 @@ static void read_twice(const struct mbr__lock_set *s, struct ghost *g)
     struct mbr__hold *h = mem.holds[s->world->self];
 
     h[0].thread = h[1].thread = 1;
-    if (mbr__lock_read_inline(s, &h[0], 0, g->first, g->count, MBR__NEVER) < 0)
+    if (mbr__lock_read_inline(s, &h[1], 1, g->first, g->count, MBR__NEVER) < 0)
         return; /* torn, which other cases look at */
     enters(g, READS, false);
     memset(g->before, 0, sizeof(g->before)); /* a writer may be passed now */
-    if (mbr__lock_read_inline(s, &h[1], 1, g->first, g->count, MBR__NEVER) < 0)
+    if (mbr__lock_read_inline(s, &h[0], 0, g->first, g->count, MBR__NEVER) < 0)
         space_violation("actor %d may not read what it reads", space_self());
-    mbr__unlock_read(s, &h[0], g->first, g->count);
+    mbr__unlock_read(s, &h[1], g->first, g->count);
     space_point("reads on");
     g->inside = OUT;
-    mbr__unlock_read(s, &h[1], g->first, g->count);
+    mbr__unlock_read(s, &h[0], g->first, g->count);
 }
 
 /* The lock of a table. */

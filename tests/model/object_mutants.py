@@ -74,8 +74,13 @@ LOCK = [
      "return mbr__hold_held(what) + ((what & MBR__HOLD_WAITING) != 0);",
      "return mbr__hold_held(what);"),
     ("readers pass a reserved word",
-     "if ((mbr_load_acquire(&l->writer) | mbr_load_relaxed(&l->next)) != 0 && /* pair A */",
-     "if (mbr_load_acquire(&l->writer) != 0 &&"),
+     "    uint32_t next = mbr_load_acquire(&l->next); /* pair A with take() */\n",
+     "    uint32_t next = 0;\n"),
+    ("readers look at who is next after they have looked at the word",
+     "    uint32_t next = mbr_load_acquire(&l->next); /* pair A with take() */\n\n"
+     "    return (next | mbr_load_acquire(&l->writer)) != 0; /* pair A with give_back() */\n",
+     "    uint32_t word = mbr_load_acquire(&l->writer);\n\n"
+     "    return (word | mbr_load_acquire(&l->next)) != 0;\n"),
     ("a thread that goes from one hold to another is not looked at again",
      "        if (mbr_load_acquire(&m->passed) == passed)\n            return false;\n",
      "        return false;\n"),
@@ -120,11 +125,6 @@ VERSION_WRITE = [
     ("it is published before it is written",
      "        rc = fill(w);\n    if (rc < 0)\n        return rc;\n    publish(w);\n",
      "        publish(w);\n    if (rc == 0)\n        rc = fill(w);\n"),
-    ("what is not written is not copied",
-     "        memcpy(block, old, from);\n", ""),
-    ("what a dead reader holds is not in use although it is not buried",
-     "            if (mbr_load_acquire(&holds[i].what) != what)\n                continue;\n",
-     "            continue;\n"),
 ]
 
 # The test that must find them, the macro with which it takes another source.

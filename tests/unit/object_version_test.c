@@ -314,8 +314,10 @@ static void killed_writers(void **state)
         assert_true(words[0] >= last);
         last = words[0];
     }
-    /* And who comes can write, soon and without more memory. */
-    assert_int_equal(mbr_object_write(object, 0, words, sizeof(words)), 0);
+    /* And who comes can write. The first of these may find the version before it beyond those that
+     * were held by dead readers; by the third that is free and given back. */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(mbr_object_write(object, 0, words, sizeof(words)), 0);
     assert_true(allocated() <= 2 * (sizeof(words) + BLOCK));
     assert_int_equal(munmap(ready, 4096), 0);
     assert_int_equal(mbr_object_leave(object), 0);

@@ -125,10 +125,14 @@ static int pin(struct mbr__object *o, uint32_t *hold, uint64_t *pinned)
     return 0;
 }
 
-static inline void unpin(struct mbr__object *o, uint32_t hold)
+static void unpin(struct mbr__object *o, uint32_t hold)
 {
-    mbr_store_release(&hold_at(o, hold)->what, 0); /* pair A with mark_pinned(): we have read */
+    mbr_store_release(&hold_at(o, hold)->what, 0); /* pair A with mark_pins(): we have read */
     mbr__hold_give(o->c, hold);
+    if (__builtin_expect(mbr_load_relaxed(&o->versions->shm->held) >
+                             2 * mbr__blocks_of(mbr_load_relaxed(&o->entry->size)),
+                         0))
+        mbr__version_tidy(o); /* what we had may have been the last use of an old version */
 }
 
 /* The map of the pinned version, if the region lies in the object as it was then. -ERANGE;

@@ -43,6 +43,9 @@ int mbr__version_resize(struct mbr__object *o, uint64_t size, uint64_t deadline)
 int mbr__version_get(struct mbr__object *o, uint64_t offset, uint64_t size, struct mbr__io *io);
 void mbr__version_put(struct mbr__object *o, const struct mbr__io *io);
 
+/* Gives back memory that no version uses, but for twice the size; nothing if somebody writes. */
+void mbr__version_tidy(struct mbr__object *o);
+
 /* For mbr_object_getattr(). */
 void mbr__version_look(const struct mbr__object *o, uint64_t *version, uint64_t *allocated);
 

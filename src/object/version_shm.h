@@ -35,7 +35,8 @@
 struct mbr__version_shm {
     uint32_t top;         /* physical blocks from this one on have no memory */
     uint32_t table_pages; /* pages of `pages` that have memory */
-    uint32_t reserved[14];
+    uint32_t held;        /* physical blocks that have memory */
+    uint32_t reserved[13];
     uint16_t map_pages[MBR__MAPS]; /* pages of each place for a map */
     uint8_t rest[MBR__OBJ_PAGE - 64 - 2 * MBR__MAPS];
     uint16_t pages[MBR__PHYSICAL_BLOCKS]; /* pages of each physical block */

@@ -164,6 +164,7 @@ static int take_memory(const struct making *w, uint32_t p, uint64_t bytes)
                                      pages * MBR__OBJ_PAGE);
     if (rc < 0)
         return rc;
+    s->held += s->pages[p] == 0;
     if (s->pages[p] < pages)
         s->pages[p] = (uint16_t)pages;
     if (s->top <= p)
@@ -329,26 +330,55 @@ static void publish(const struct making *w)
         mbr_store_release(&w->o->entry->size, w->size);
 }
 
-/* Gives memory back that is beyond twice the size and in no version: after an object has shrunk, or
- * when old versions are read no more. */
+static uint32_t count_used(const struct making *w)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < MBR__PHYSICAL_BLOCKS / 64; i++)
+        n += (uint32_t)__builtin_popcountll(w->o->versions->blocks[i]);
+    return n;
+}
+
+/* Gives back the memory of blocks that are in no version, but for as many as the next version may
+ * need. */
 static void trim(const struct making *w)
 {
     struct mbr__version_shm *s = w->shm;
+    uint32_t used = count_used(w);
     uint32_t keep = 2 * mbr__blocks_of(w->size);
-    uint32_t top = s->top < MBR__PHYSICAL_BLOCKS ? s->top : MBR__PHYSICAL_BLOCKS;
+    uint32_t spare = keep > used ? keep - used : 0;
+    uint32_t top = 0;
+    uint32_t held = 0;
 
-    for (uint32_t p = top; p > keep; p--) {
-        if (in_use(w->o->versions->blocks, p - 1))
+    for (uint32_t p = 0; p < s->top && p < MBR__PHYSICAL_BLOCKS; p++) {
+        bool stays = in_use(w->o->versions->blocks, p);
+
+        if (s->pages[p] == 0)
             continue;
-        if (s->pages[p - 1] != 0)
-            mbr__container_punch(
-                w->o->c, range_at(w, MBR__OBJ_DATA_AT + (uint64_t)(p - 1) * MBR_OBJECT_BLOCK),
-                MBR_OBJECT_BLOCK);
-        s->pages[p - 1] = 0;
-        if (top == p)
-            top--;
+        if (!stays && spare != 0) {
+            spare--;
+            stays = true;
+        }
+        if (stays) {
+            top = p + 1;
+            held++;
+            continue;
+        }
+        mbr__container_punch(w->o->c,
+                             range_at(w, MBR__OBJ_DATA_AT + (uint64_t)p * MBR_OBJECT_BLOCK),
+                             MBR_OBJECT_BLOCK);
+        s->pages[p] = 0;
     }
     s->top = top;
+    s->held = held;
+}
+
+/* What was the current version may be in nobody's use now. */
+static void tidy(struct making *w)
+{
+    w->current = mbr_load_relaxed(&w->o->entry->current);
+    if (w->shm->held > 2 * mbr__blocks_of(w->size) && look(w) == 0)
+        trim(w);
 }
 
 /* Makes and publishes a version of w->size bytes in which w->length bytes from w->offset on are
@@ -370,7 +400,7 @@ static int make(struct making *w)
     if (rc < 0)
         return rc;
     publish(w);
-    trim(w);
+    tidy(w);
     return 0;
 }
 
@@ -434,6 +464,16 @@ int mbr__version_resize(struct mbr__object *o, uint64_t size, uint64_t deadline)
         rc = make(&w);
     end(&w);
     return rc;
+}
+
+void mbr__version_tidy(struct mbr__object *o)
+{
+    struct making w;
+
+    if (begin(o, 0, &w) < 0)
+        return; /* somebody writes, and does it then */
+    tidy(&w);
+    end(&w);
 }
 
 int mbr__version_first(struct mbr__object *o, uint64_t size)

@@ -73,7 +73,7 @@ int shim_lock(struct shim_conn *c, struct shim_lock *l, bool wait)
 
     if (err < 0)
         return err;
-    k = mbr_load_acquire(&c->kin);
+    k = shim_kin(c);
     if (!shim_kin_others(k))
         return 0;
     err = lock_kin(c, l, k, wait);
@@ -226,7 +226,7 @@ void shim_conn_bye(struct shim_conn *c, int fd)
     if (mbr_load_relaxed(&c->named))
         shim_upgrade_withdraw(c);
     if (mbr_load_acquire(&c->mode) == SHIM_RING && c->own != NULL && c->peer != NULL &&
-        (c->kin == NULL || shim_kin_leave(c->kin) == 0))
+        (shim_kin(c) == NULL || shim_kin_leave(shim_kin(c)) == 0))
         ring_bye(c, fd);
     errno = error;
 }

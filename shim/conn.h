@@ -108,16 +108,22 @@ struct shim_conn {
 
 enum { SHIM_SHUT_RD = 1, SHIM_SHUT_WR = 2 };
 
+/* A fork may bring it while another thread waits. */
+static inline struct shim_kin *shim_kin(const struct shim_conn *c)
+{
+    return mbr_load_acquire(&c->kin);
+}
+
 /* What has been shut down, by whatever process. */
 static inline uint32_t shim_shut(const struct shim_conn *c)
 {
-    return mbr_load_relaxed(&c->shut) | (c->kin != NULL ? mbr_load_relaxed(&c->kin->shut) : 0);
+    return mbr_load_relaxed(&c->shut) | (shim_kin(c) != NULL ? mbr_load_relaxed(&c->kin->shut) : 0);
 }
 
 static inline void shim_shut_more(struct shim_conn *c, uint32_t what)
 {
     mbr_fetch_or(&c->shut, what);
-    if (c->kin != NULL)
+    if (shim_kin(c) != NULL)
         mbr_fetch_or(&c->kin->shut, what);
 }
 
@@ -177,7 +183,7 @@ void shim_call_end(struct shim_call *call);
 /* How many bytes of the stream have come through the kernel. Under rx. */
 static inline uint64_t *shim_rx_tcp(struct shim_conn *c)
 {
-    return c->kin != NULL ? &c->kin->rx_tcp : &c->rx_tcp;
+    return shim_kin(c) != NULL ? &c->kin->rx_tcp : &c->rx_tcp;
 }
 
 /* ---- stream.c: bytes. All return 0 or more, or a negative errno; `fd` is c's descriptor. ---- */
@@ -245,7 +251,7 @@ static inline bool shim_tx_in_ring(struct shim_conn *c)
  * SHIM_KIN_SLICE_NS at a time. */
 static inline bool shim_crowded(struct shim_conn *c)
 {
-    return shim_kin_others(c->kin) || mbr_load_relaxed(&c->pump) ||
+    return shim_kin_others(shim_kin(c)) || mbr_load_relaxed(&c->pump) ||
            (shim_tx_in_ring(c) && !shim_rx_in_ring(c)); /* the peer may be unable to ring */
 }
 

@@ -263,11 +263,11 @@ static bool heat_crowd(struct shim_epoll *e)
     for (uint32_t i = 0; i < e->n_members; i++) {
         struct shim_conn *c = e->members[i].fd >= 0 ? e->members[i].c : NULL;
 
-        if (c == NULL || c->kin == NULL || !shim_rx_in_ring(c))
+        if (c == NULL || shim_kin(c) == NULL || !shim_rx_in_ring(c))
             continue;
         if (e->inherited)
             shim_member_renew(e, i);
-        else if (!shim_kin_others(c->kin) || shim_kin_count_others(c->kin) == 0)
+        else if (!shim_kin_others(shim_kin(c)) || shim_kin_count_others(shim_kin(c)) == 0)
             continue;
         shim_member_heat(e, i);
         any = true;

@@ -47,6 +47,12 @@ static bool lock_all(struct shim_conn *c)
         shim_unlock(&c->rx);
         return false;
     }
+    /* One that sleeps in the kernel expects the next byte for itself. */
+    if (mbr_load_relaxed(&c->pump)) {
+        shim_unlock(&c->tx);
+        shim_unlock(&c->rx);
+        return false;
+    }
     (void)shim_latch(&c->park, true);
     return true;
 }

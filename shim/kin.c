@@ -117,7 +117,7 @@ static bool found(struct shim_conn *c)
 {
     struct shim_kin *k = (struct shim_kin *)(void *)(c->mine.base + SHIM_KIN_AT);
 
-    if (c->kin != NULL)
+    if (shim_kin(c) != NULL)
         return true;
     if (!inheritable(&c->mine) || !inheritable(&c->theirs) || !init_lock(&k->rx) ||
         !init_lock(&k->tx))
@@ -139,14 +139,14 @@ bool shim_kin_prepare(struct shim_conn *c)
         return false;
     if (!found(c))
         return false;
-    (void)shim_kin_count_others(c->kin);
+    (void)shim_kin_count_others(shim_kin(c));
     child_mark = -getpid();
-    return claim(c->kin, child_mark);
+    return claim(shim_kin(c), child_mark);
 }
 
 void shim_kin_born(struct shim_conn *c)
 {
-    struct shim_kin *k = c->kin;
+    struct shim_kin *k = shim_kin(c);
     int32_t self = getpid();
     bool placed = false;
 
@@ -163,7 +163,7 @@ void shim_kin_born(struct shim_conn *c)
 
 void shim_kin_drop(struct shim_conn *c)
 {
-    if (c->kin == NULL)
+    if (shim_kin(c) == NULL)
         return;
     c->kin = NULL;
     mbr_fetch_add(&with_kin, UINT32_MAX);

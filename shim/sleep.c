@@ -32,7 +32,7 @@
 
 static uint32_t next_epoch(struct shim_conn *c)
 {
-    uint32_t *epoch = c->kin != NULL ? &c->kin->epoch : &c->epoch;
+    uint32_t *epoch = shim_kin(c) != NULL ? &c->kin->epoch : &c->epoch;
     uint32_t e = mbr_fetch_add(epoch, 1) + 1;
 
     return e != 0 ? e : mbr_fetch_add(epoch, 1) + 1;
@@ -68,7 +68,7 @@ void shim_unpark(struct shim_conn *c)
     /* An end that still reads from the kernel cannot be awake: its peer's switch comes as a byte.
      * And if there are others, they may sleep. */
     if (mbr_fetch_add(&c->sleepers, UINT32_MAX) == 1 && c->own != NULL && c->rx_ring &&
-        !shim_kin_crowd(c->kin))
+        !shim_kin_crowd(shim_kin(c)))
         mbr_store_relaxed(&c->own->rx_parked, (uint32_t)0);
     park_unlock(c, mine);
 }
@@ -91,7 +91,7 @@ void shim_phase_locked(struct shim_conn *c)
     mine = park_lock(c);
     mbr_store_release(&c->rx_ring, (uint32_t)1);
     mbr_store_relaxed(&c->own->rx_parked,
-                      c->sleepers > 0 || shim_kin_crowd(c->kin) ? next_epoch(c) : 0);
+                      c->sleepers > 0 || shim_kin_crowd(shim_kin(c)) ? next_epoch(c) : 0);
     mbr_store_relaxed(&c->heat, (uint32_t)1);
     park_unlock(c, mine);
     mbr_fence_full();
@@ -134,7 +134,7 @@ static void took_bytes(struct shim_conn *c)
     bool mine = park_lock(c);
 
     /* Somebody else may have been meant: whoever sleeps is to be woken by the next bytes, too. */
-    if (c->sleepers > 0 || shim_kin_crowd(c->kin))
+    if (c->sleepers > 0 || shim_kin_crowd(shim_kin(c)))
         mbr_store_relaxed(&c->own->rx_parked, next_epoch(c));
     park_unlock(c, mine);
     if (mbr_load_relaxed(&c->epolls) > 0)
@@ -230,7 +230,7 @@ static int doze(struct shim_conn *c, int fd, bool (*news)(struct shim_conn *c), 
         }
         if (end != MBR__NEVER && mbr__now_ns() >= end)
             return -EAGAIN;
-        if (c->kin != NULL && shim_kin_count_others(c->kin) == 0)
+        if (shim_kin(c) != NULL && shim_kin_count_others(shim_kin(c)) == 0)
             return 0;
     }
     return 0;
@@ -320,7 +320,7 @@ static int sleep_rx(struct shim_call *call, int fd)
     shim_park(c);
     call->parked = true;
     if (!rx_news(c))
-        r = shim_kin_others(c->kin) ? doze(c, fd, rx_news, SO_RCVTIMEO) : pump(call, fd);
+        r = shim_kin_others(shim_kin(c)) ? doze(c, fd, rx_news, SO_RCVTIMEO) : pump(call, fd);
     call->parked = false;
     shim_unpark(c);
     shim_spin_slept(&c->spin, mbr__ticks_to_ns(mbr__ticks() - begin));
@@ -379,7 +379,7 @@ static int sleep_tx(struct shim_call *call, int fd)
         return shim_rx_in_ring(c) ? 0 : nap(c, fd);
     }
     /* The timeouts of the socket are the kernel's affair only where recv() itself blocks. */
-    if (c->timed || shim_kin_others(c->kin))
+    if (c->timed || shim_kin_others(shim_kin(c)))
         return doze(c, fd, tx_news, SO_SNDTIMEO);
     return mbr_load_relaxed(&c->sleepers) > 0 ? nap(c, fd) : pump(call, fd);
 }

@@ -262,7 +262,7 @@ static bool never_waits(struct shim_conn *c, int fd, int flags)
 {
     if (flags & MSG_DONTWAIT)
         return true;
-    if (shim_kin_crowd(c->kin))
+    if (shim_kin_crowd(shim_kin(c)))
         return (real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
     return mbr_load_relaxed(&c->nonblock) != 0;
 }

@@ -309,8 +309,9 @@ int mbr_store_watch_start(struct mbr_store *s, const char *path, uint32_t depth,
     if (path == NULL || out == NULL)
         return -EINVAL;
     rc = mbr__client_reachable(s);
-    if (rc == 0)
-        rc = watch_new(s, path, depth, fn, arg, &w);
+    if (rc < 0)
+        return rc;
+    rc = watch_new(s, path, depth, fn, arg, &w);
     if (rc < 0)
         return rc;
     if (s->fd >= 0 || s->embedded != NULL)

@@ -1048,6 +1048,7 @@ void model_update(struct model *m)
             if (r->modified || r->implicit || !r->was)
                 continue;
             r->has = live != NULL;
+            r->was = live != NULL; /* what it began with is not kept: it has failed already */
             if (live)
                 r->now = *live;
         }

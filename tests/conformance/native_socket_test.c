@@ -603,6 +603,116 @@ static void ports_of_connects_are_nobody_elses(void **state)
     CHECK_INT(mbr_close(here, listener), 0);
 }
 
+/* ---- datagrams without tokens ---- */
+
+#define SENDERS 80 /* more than a socket keeps ways to */
+
+static int datagram_socket(struct mbr_libos *l, struct sockaddr_in *a)
+{
+    socklen_t size = sizeof(*a);
+    int qd = new_socket(l, AF_INET, SOCK_DGRAM);
+
+    *a = host(0);
+    CHECK_INT(mbr_bind(l, qd, (struct sockaddr *)a, size), 0);
+    CHECK_INT(mbr_getsockname(l, qd, (struct sockaddr *)a, &size), 0);
+    return qd;
+}
+
+static void send_datagram(struct mbr_libos *l, int qd, const void *data, size_t len,
+                          const struct sockaddr_in *to)
+{
+    int64_t n;
+
+    while ((n = mbr_sock_send(l, qd, data, len, (const struct sockaddr *)to, sizeof(*to))) ==
+           -EAGAIN) {
+        turn(here);
+        turn(there);
+    }
+    CHECK_INT(n, len);
+}
+
+static int64_t receive_datagram(struct mbr_libos *l, int qd, void *data, size_t len, unsigned flags,
+                                struct sockaddr_in *from)
+{
+    socklen_t size = sizeof(*from);
+    int64_t n;
+
+    while ((n = mbr_sock_recv(l, qd, data, len, flags, (struct sockaddr *)from, &size)) ==
+           -EAGAIN) {
+        turn(here);
+        turn(there);
+    }
+    CHECK_INT(size, sizeof(*from));
+    return n;
+}
+
+static void datagrams_are_cut_and_looked_at(void **state)
+{
+    static char sent[65508], got[65508];
+    struct sockaddr_in at_one, at_two, from;
+    int one = datagram_socket(here, &at_one);
+    int two = datagram_socket(there, &at_two);
+
+    stage_fill(sent, sizeof(sent), 1);
+    send_datagram(here, one, sent, 100, &at_two);
+    CHECK_INT(receive_datagram(there, two, got, 10, MBR_SOCK_PEEK | MBR_SOCK_TRUNC, &from), 100);
+    CHECK_INT(receive_datagram(there, two, got, 10, MBR_SOCK_PEEK, &from), 10);
+    CHECK(from.sin_port == at_one.sin_port && memcmp(got, sent, 10) == 0);
+    CHECK_INT(receive_datagram(there, two, got, 10, 0, &from), 10); /* the rest is lost */
+    CHECK_INT(mbr_sock_recv(there, two, got, 10, 0, NULL, NULL), -EAGAIN);
+    send_datagram(here, one, NULL, 0, &at_two); /* of no bytes, and no end of file */
+    send_datagram(here, one, sent, 65507, &at_two);
+    CHECK_INT(receive_datagram(there, two, NULL, 0, 0, &from), 0);
+    CHECK_INT(receive_datagram(there, two, got, sizeof(got), 0, &from), 65507);
+    CHECK(memcmp(got, sent, 65507) == 0);
+    CHECK_INT(mbr_sock_send(here, one, sent, 65508, (struct sockaddr *)&at_two, sizeof(at_two)),
+              -EMSGSIZE);
+    for (uint64_t i = 0; i < 200; i++)
+        send_datagram(here, one, &i, sizeof(i), &at_two);
+    for (uint64_t i = 0; i < 200; i++) {
+        uint64_t number = 0;
+
+        CHECK_INT(receive_datagram(there, two, &number, sizeof(number), 0, &from), sizeof(number));
+        CHECK_INT(number, i);
+    }
+    CHECK_INT(mbr_close(here, one), 0);
+    CHECK_INT(mbr_close(there, two), 0);
+}
+
+static void many_send_datagrams_to_one(void **state)
+{
+    struct sockaddr_in at_one, at[SENDERS], from;
+    int one = datagram_socket(here, &at_one);
+    int qds[SENDERS];
+
+    for (int i = 0; i < SENDERS; i++)
+        qds[i] = datagram_socket(there, &at[i]);
+    for (int round = 0; round < 2; round++) {
+        bool seen[SENDERS] = {false};
+
+        for (int i = 0; i < SENDERS; i++)
+            send_datagram(there, qds[i], &i, sizeof(i), &at_one);
+        for (int i = 0; i < SENDERS; i++) {
+            int who = -1;
+
+            CHECK_INT(receive_datagram(here, one, &who, sizeof(who), 0, &from), sizeof(who));
+            CHECK(who >= 0 && who < SENDERS && !seen[who] && from.sin_port == at[who].sin_port);
+            seen[who] = true;
+            send_datagram(here, one, &who, sizeof(who), &from);
+        }
+        for (int i = 0; i < SENDERS; i++) {
+            int who = -1;
+
+            CHECK_INT(receive_datagram(there, qds[i], &who, sizeof(who), 0, &from), sizeof(who));
+            CHECK_INT(who, i);
+            CHECK(from.sin_port == at_one.sin_port);
+        }
+    }
+    for (int i = 0; i < SENDERS; i++)
+        CHECK_INT(mbr_close(there, qds[i]), 0);
+    CHECK_INT(mbr_close(here, one), 0);
+}
+
 static int run(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -619,6 +729,8 @@ static int run(int argc, char **argv)
         cmocka_unit_test(an_address_is_shared_by_consent),
         cmocka_unit_test(a_second_listen_changes_nothing),
         cmocka_unit_test(the_dead_hide_nobody),
+        cmocka_unit_test(datagrams_are_cut_and_looked_at),
+        cmocka_unit_test(many_send_datagrams_to_one),
         cmocka_unit_test(ports_of_connects_are_nobody_elses),
     };
 

@@ -169,6 +169,30 @@ static bool give_held(struct mbr__sock *s, struct mbr__op *op)
     return true;
 }
 
+/* A datagram of no bytes, which is none of a pipe's messages. */
+static bool take_empty(struct mbr__pair *pair, struct mbr__op *op)
+{
+    struct mbr__pipe *p = &pair->pipe;
+    struct mbr__record rec = {0};
+
+    if (p->in.buf != NULL || mbr__pipe_peek(p, &rec) <= 0 || rec.kind != MBR__REC_WHOLE ||
+        rec.len != 0)
+        return false;
+    struct mbr__buf *buf = mbr__buf_alloc(1);
+
+    if (buf == NULL) {
+        mbr__op_complete(p->l, op, DEMI_OPC_FAILED, ENOMEM);
+        return true;
+    }
+    mbr__ring_release(&p->rx, &rec);
+    mbr__pipe_retire(p);
+    op->buf = buf;
+    op->data = buf->data;
+    op->len = 0;
+    mbr__op_complete(p->l, op, DEMI_OPC_POP, 0);
+    return true;
+}
+
 bool mbr__datagram_pop(struct mbr__sock *s, struct mbr__op *op)
 {
     struct mbr__catloop *c = s->u.loop;
@@ -183,7 +207,7 @@ bool mbr__datagram_pop(struct mbr__sock *s, struct mbr__op *op)
         /* Who was served goes behind the others. */
         mbr__list_del(&pair->flow);
         mbr__list_push_back(&c->in, &pair->flow);
-        done = mbr__pipe_try_pop(&pair->pipe, op);
+        done = take_empty(pair, op) || mbr__pipe_try_pop(&pair->pipe, op);
     }
     op->max = max;
     if (done && op->opcode == DEMI_OPC_POP && max != 0 && op->len > max)

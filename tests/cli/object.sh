@@ -40,7 +40,7 @@ same "$work/big" "$work/copy"
 printf 'hello' | mo put demo big || fail "put again"
 mo cat demo big big >"$work/out" || fail "cat twice"
 out_has hellohello
-run 0 mo put --policy in-place --json demo versioned "$0"
+run 0 mo put --policy versioned --json demo versioned "$0"
 member "$work/out" "j['object'] == 'versioned' and j['bytes'] > 100"
 run 0 mo get --json demo script "$work/copy"
 member "$work/out" "j['container'] == 'demo'"
@@ -57,7 +57,7 @@ run 0 mo ls demo
 printf 'big\npiped\nscript\nversioned\n' | cmp -s - "$work/out" || fail "ls: not the four names"
 run 0 mo ls -l demo
 out_has "70.0 MB"
-out_has 'in place'
+out_has versioned
 run 0 mo ls -l -b demo
 out_has 70000000
 run 0 mo ls --json demo

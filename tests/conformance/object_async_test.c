@@ -60,7 +60,7 @@ static void written_and_read(void **state)
     uint64_t done = 1;
 
     CHECK(in != NULL && out != NULL);
-    for (uint32_t policy = 0; policy < object_policies(); policy++) {
+    for (uint32_t policy = 0; policy < OBJECT_POLICIES; policy++) {
         int o = HAVE(mbr_object_create_with(con, "y", 4 * MIB, (enum mbr_write_policy)policy));
 
         stage_fill(in, 4 * MIB, 5);

@@ -38,7 +38,7 @@ static const struct {
 
 static void regions_outside(void **state)
 {
-    for (uint32_t policy = 0; policy < object_policies(); policy++) {
+    for (uint32_t policy = 0; policy < OBJECT_POLICIES; policy++) {
         int obj = HAVE(mbr_object_create_with(con, "x", 3 * MIB, (enum mbr_write_policy)policy));
         char byte = 0, *p = &byte;
 
@@ -60,7 +60,7 @@ static void regions_outside(void **state)
 
 static void empty_regions(void **state)
 {
-    for (uint32_t policy = 0; policy < object_policies(); policy++) {
+    for (uint32_t policy = 0; policy < OBJECT_POLICIES; policy++) {
         int obj = HAVE(mbr_object_create_with(con, "x", MIB, (enum mbr_write_policy)policy));
         char byte = 0, *p = NULL;
         uint64_t version = object_attr_of(obj).version;
@@ -87,7 +87,7 @@ static void writes_change_their_region_alone(void **state)
     char *model = calloc(1, size), *bytes = malloc(size);
 
     CHECK(model != NULL && bytes != NULL);
-    for (uint32_t policy = 0; policy < object_policies(); policy++) {
+    for (uint32_t policy = 0; policy < OBJECT_POLICIES; policy++) {
         int obj = HAVE(mbr_object_create_with(con, "x", size, (enum mbr_write_policy)policy));
         uint64_t key = 0, version = object_attr_of(obj).version;
 
@@ -121,7 +121,7 @@ static void writes_change_their_region_alone(void **state)
 /* More blocks than have their locks in the first page. */
 static void far_blocks(void **state)
 {
-    for (uint32_t policy = 0; policy < object_policies(); policy++) {
+    for (uint32_t policy = 0; policy < OBJECT_POLICIES; policy++) {
         int obj = HAVE(mbr_object_create_with(con, "x", 40 * MIB, (enum mbr_write_policy)policy));
         char *p;
 
@@ -186,8 +186,6 @@ static void edit_excludes_all(void **state)
 
 static void versioned_readers_keep_what_they_have(void **state)
 {
-    if (object_policies() < 2)
-        skip();
     int obj = HAVE(mbr_object_create_with(con, "x", 2 * MIB, MBR_WRITE_VERSIONED));
     char *p[6], *q;
     int access[6];
@@ -211,8 +209,6 @@ static void versioned_readers_keep_what_they_have(void **state)
 /* "A versioned object's readers keep it instead." */
 static void versioned_readers_outlast_a_resize(void **state)
 {
-    if (object_policies() < 2)
-        skip();
     int obj = HAVE(mbr_object_create_with(con, "x", 3 * MIB, MBR_WRITE_VERSIONED));
     char *p;
 

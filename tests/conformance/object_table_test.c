@@ -239,10 +239,8 @@ static void container_options(void **state)
 
     CHECK_INT(mbr_container_getattr(c, &attr), 0);
     CHECK_INT(attr.policy, MBR_WRITE_VERSIONED);
-    if (object_policies() > 1) {
-        obj = HAVE(mbr_object_create(c, "x", 1));
-        CHECK_INT(object_attr_of(obj).policy, MBR_WRITE_VERSIONED);
-    }
+    obj = HAVE(mbr_object_create(c, "x", 1));
+    CHECK_INT(object_attr_of(obj).policy, MBR_WRITE_VERSIONED);
     obj = HAVE(mbr_object_create_with(c, "y", 1, MBR_WRITE_IN_PLACE));
     CHECK_INT(object_attr_of(obj).policy, MBR_WRITE_IN_PLACE);
     CHECK_INT(mbr_object_create_with(c, "z", 1, (enum mbr_write_policy)2), -EINVAL);
@@ -398,10 +396,9 @@ static void object_sizes(void **state)
     CHECK_INT(mbr_object_create(con, "x", 0), -EINVAL);
     CHECK_INT(mbr_object_create(con, "x", (size_t)MBR_OBJECT_SIZE_MAX + 1), -EFBIG);
     CHECK_INT(mbr_object_create(con, "x", SIZE_MAX), -EFBIG);
-    if (object_policies() > 1)
-        CHECK_INT(mbr_object_create_with(con, "x", (size_t)MBR_OBJECT_SIZE_MAX / 2 + 1,
-                                         MBR_WRITE_VERSIONED),
-                  -EFBIG);
+    CHECK_INT(
+        mbr_object_create_with(con, "x", (size_t)MBR_OBJECT_SIZE_MAX / 2 + 1, MBR_WRITE_VERSIONED),
+        -EFBIG);
     CHECK_INT(mbr_object_join(con, "x"), -ENOENT);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         int obj = HAVE(mbr_object_create(con, "x", sizes[i]));
@@ -445,8 +442,7 @@ static void object_exists_already(void **state)
     int obj = HAVE(mbr_object_create(con, "x", 5));
 
     CHECK_INT(mbr_object_create(con, "x", 5), -EEXIST);
-    if (object_policies() > 1)
-        CHECK_INT(mbr_object_create_with(con, "x", 5, MBR_WRITE_VERSIONED), -EEXIST);
+    CHECK_INT(mbr_object_create_with(con, "x", 5, MBR_WRITE_VERSIONED), -EEXIST);
     CHECK_INT(mbr_object_destroy(obj), 0);
     CHECK_INT(mbr_object_join(con, "x"), -ENOENT);
     obj = HAVE(mbr_object_create(con, "x", 7));
@@ -461,7 +457,7 @@ static void new_objects_are_zero(void **state)
     char *all = malloc(2 * MIB);
 
     CHECK(all != NULL);
-    for (uint32_t policy = 0; policy < object_policies(); policy++) {
+    for (uint32_t policy = 0; policy < OBJECT_POLICIES; policy++) {
         for (int i = 0; i < 3; i++) {
             int obj =
                 HAVE(mbr_object_create_with(con, "x", 2 * MIB, (enum mbr_write_policy)policy));
@@ -588,7 +584,7 @@ static void rename_moves_the_name(void **state)
 
 static void resize_keeps_what_stays(void **state)
 {
-    for (uint32_t policy = 0; policy < object_policies(); policy++) {
+    for (uint32_t policy = 0; policy < OBJECT_POLICIES; policy++) {
         int obj = HAVE(mbr_object_create_with(con, "x", MIB / 2, (enum mbr_write_policy)policy));
         static const char zero[100];
         char end[100];

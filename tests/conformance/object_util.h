@@ -42,21 +42,7 @@ static inline int object_have(const char *file, int line, const char *text, int 
 /* A number that must have been given. */
 #define HAVE(call) object_have(__FILE__, __LINE__, #call " gives a number", (call))
 
-/* Policies that objects can have here: 1 in place, 2 versioned as well. */
-static inline uint32_t object_policies(void)
-{
-    static uint32_t known;
-    char name[32];
-
-    if (known == 0) {
-        (void)snprintf(name, sizeof(name), "policies %d", (int)getpid());
-        int c = HAVE(mbr_container_create(name, -1));
-
-        known = mbr_object_create_with(c, "x", 1, MBR_WRITE_VERSIONED) == -EOPNOTSUPP ? 1 : 2;
-        CHECK_INT(mbr_container_leave(c), 0);
-    }
-    return known;
-}
+#define OBJECT_POLICIES 2u /* in place, versioned */
 
 /* Waits until an actor sleeps, who was told to begin something that has to wait. (Not
  * stage_await_parked(): who waits for a lock looks round every few milliseconds.) */

@@ -240,7 +240,7 @@ static void work_once(struct worker *w, int con)
     object = TRY(mbr_object_join(con, name));
     if (object < 0)
         object = TRY(mbr_object_create_with(
-            con, name, SIZE, (enum mbr_write_policy)stage_below(&w->random, object_policies())));
+            con, name, SIZE, (enum mbr_write_policy)stage_below(&w->random, OBJECT_POLICIES)));
     for (int i = 0; object >= 0 && i < 20; i++)
         work_on(w, object);
     for (int i = 0; i < 100 && rc >= 0; i++) {

@@ -68,7 +68,7 @@ static void churn_step(struct hands *h)
     churn_name(h, other);
     if (kind < 3) {
         o = mbr_object_create_with(h->con, name, CHURN_SIZE,
-                                   (enum mbr_write_policy)(kind % object_policies()));
+                                   (enum mbr_write_policy)(kind % OBJECT_POLICIES));
         CHECK(o >= 0 || o == -EEXIST);
     } else {
         o = mbr_object_join(h->con, name);
@@ -140,8 +140,6 @@ static void versioned_step(struct hands *h)
     uint64_t value;
     char *p;
 
-    if (object_policies() < 2)
-        return;
     if (stage_below(&h->random, 2) == 0) {
         stamp(h->bytes, SIZE, stage_random(&h->random));
         int rc = mbr_object_write(h->versioned, 0, h->bytes, SIZE);
@@ -294,8 +292,7 @@ static void deaths_leave_nothing(void **state)
     int con = HAVE(mbr_container_create("con", -1));
 
     HAVE(mbr_object_create(con, "in place", SIZE));
-    HAVE(mbr_object_create_with(con, "versioned", SIZE,
-                                (enum mbr_write_policy)(object_policies() - 1)));
+    HAVE(mbr_object_create_with(con, "versioned", SIZE, MBR_WRITE_VERSIONED));
     CHECK_INT(mbr_object_leave(0), 0);
     CHECK_INT(mbr_object_leave(1), 0);
     struct hands h = hands_of(random);

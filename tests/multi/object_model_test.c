@@ -353,7 +353,7 @@ static void choose_region(struct prop *p, size_t size, size_t *offset, size_t *n
 static bool step_create(struct prop *p, struct model_actor *who)
 {
     int name = (int)prop_choose(p, NAMES), n = free_number(who);
-    bool versioned = prop_choose(p, object_policies()) != 0;
+    bool versioned = prop_choose(p, OBJECT_POLICIES) != 0;
     size_t size = prop_choose(p, 3) != 0 ? 1 + choose_place(p, 3 * MIB)
                                          : 1 + choose_place(p, SIZE_MAX_BLOCKS * MIB - 1);
     struct model_object *x = named(name);

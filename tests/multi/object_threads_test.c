@@ -161,8 +161,7 @@ static void threads_share_objects(void **state)
 
     con = HAVE(mbr_container_create("con", -1));
     HAVE(mbr_object_create(con, "in place", SIZE));
-    HAVE(mbr_object_create_with(con, "versioned", SIZE,
-                                (enum mbr_write_policy)(object_policies() - 1)));
+    HAVE(mbr_object_create_with(con, "versioned", SIZE, MBR_WRITE_VERSIONED));
     open_objects();
     stage_spawn(&other, other_process, NULL);
     (void)stage_hear(&other);

@@ -38,7 +38,7 @@ struct mbr__version_shm {
     uint32_t held;        /* physical blocks that have memory */
     uint32_t reserved[13];
     uint16_t map_pages[MBR__MAPS]; /* pages of each place for a map */
-    uint8_t rest[MBR__OBJ_PAGE - 64 - 2 * MBR__MAPS];
+    uint8_t rest[MBR__OBJ_PAGE - 64 - sizeof(uint16_t) * MBR__MAPS];
     uint16_t pages[MBR__PHYSICAL_BLOCKS]; /* pages of each physical block */
 };
 

@@ -164,7 +164,8 @@ static int take_memory(const struct making *w, uint32_t p, uint64_t bytes)
                                      pages * MBR__OBJ_PAGE);
     if (rc < 0)
         return rc;
-    s->held += s->pages[p] == 0;
+    if (s->pages[p] == 0) /* a hint to readers that leave, who read it without the lock */
+        mbr_store_relaxed(&s->held, s->held + 1);
     if (s->pages[p] < pages)
         s->pages[p] = (uint16_t)pages;
     if (s->top <= p)
@@ -370,7 +371,7 @@ static void trim(const struct making *w)
         s->pages[p] = 0;
     }
     s->top = top;
-    s->held = held;
+    mbr_store_relaxed(&s->held, held);
 }
 
 /* What was the current version may be in nobody's use now. */

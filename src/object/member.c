@@ -332,7 +332,6 @@ static bool bury_joined(struct mbr__container *c, uint32_t slot)
 /* With the container's mutex. What it was changing comes first: the rest may depend on it. */
 static void bury(struct mbr__container *c, uint32_t slot)
 {
-    mbr__persist_bury(c, slot);
     if (mbr_load_acquire(&mbr__member_at(c, slot)->intent) != 0) {
         mbr__table_mend(c, slot);
         mbr__persist_mend(c);

@@ -305,12 +305,11 @@ static int use(struct mbr__container *c, uint32_t index, struct mbr__object **ou
     if (rc == 0)
         rc = mbr__hash_reserve(&c->objects, c->objects.count + 1);
     if (rc == 0)
-        rc = mbr__persist_load(c, index);
-    if (rc == 0)
         rc = new_object(c, index, mbr_load_relaxed(&e->size), policy, &o);
-    if (rc < 0)
-        return rc;
-    rc = mbr__hash_put(&c->objects, (uint64_t)index + 1, o);
+    if (rc == 0)
+        rc = mbr__persist_load(o);
+    if (rc == 0)
+        rc = mbr__hash_put(&c->objects, (uint64_t)index + 1, o);
     if (rc < 0) {
         free_object(o);
         return rc;

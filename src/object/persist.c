@@ -11,9 +11,9 @@
 
 #include "base/hash.h"
 #include "object/disk.h"
-#include "object/futex.h"
 #include "object/persist_turn.h"
 #include "object/table.h"
+#include "object/version.h"
 
 /* ---- turns ----------------------------------------------------------------------------------- */
 
@@ -59,20 +59,6 @@ void mbr__persist_exit(struct mbr__container *c)
         mbr_store_relaxed(&c->shm->disk_doubt, mbr__disk_doubt(c->disk) ? 1 : 0);
     mbr__shm_unlock(&c->world, &c->shm->disk);
     (void)pthread_mutex_unlock(&c->disk_lock);
-}
-
-void mbr__persist_bury(struct mbr__container *c, uint32_t slot)
-{
-    uint32_t word = mbr_load_acquire(&c->shm->disk.word);
-
-    if (!mbr__is_persistent(c) || word == 0 || (word & ((1u << MBR__HOLDER_BITS) - 1)) != slot + 1)
-        return;
-    /* Before the slot is somebody else's, who would seem to have it. */
-    mbr_store_relaxed(&c->shm->disk_doubt, 1);
-    if (mbr_cas(&c->shm->disk.word, &word, 0)) {
-        (void)mbr_fetch_add(&c->shm->disk.turn, 1);
-        mbr__futex_wake(&c->shm->disk.turn, MBR__FUTEX_ALL);
-    }
 }
 
 /* ---- making the disk follow ------------------------------------------------------------------ */
@@ -188,8 +174,6 @@ int mbr__persist_create(struct mbr__container *c, uint32_t index)
 
     if (!mbr__is_persistent(c))
         return 0;
-    if (mbr_load_relaxed(&e->policy) != MBR_WRITE_IN_PLACE)
-        return -EOPNOTSUPP;
     memcpy(name, e->name, MBR_OBJECT_NAME_MAX);
     rc = enter_table(c);
     if (rc < 0)
@@ -283,52 +267,50 @@ int mbr__persist_destroy(struct mbr__container *c)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static int read_blocks(struct mbr__container *c, uint32_t index, struct mbr__view *v, uint64_t size)
+static int read_blocks(struct mbr__object *o, uint64_t size)
 {
-    uint64_t id = mbr_load_relaxed(&mbr__entry_at(c, index)->id);
-    const struct mbr__catalog_object *o = mbr__catalog_by_id(mbr__disk_catalog(c->disk), id);
+    struct mbr__disk *d = o->c->disk;
+    uint64_t id = mbr_load_relaxed(&o->entry->id);
+    const struct mbr__catalog_object *on_disk = mbr__catalog_by_id(mbr__disk_catalog(d), id);
     uint32_t blocks = mbr__blocks_of(size);
-    int rc = o != NULL && o->size == size ? 0 : -EPROTO;
+    int rc = on_disk != NULL && on_disk->size == size ? 0 : -EPROTO;
 
     for (uint32_t b = 0; b < blocks && rc == 0; b++)
-        rc = mbr__disk_read(c->disk, id, b, v->data + (uint64_t)b * MBR_OBJECT_BLOCK);
+        rc = mbr__disk_read(d, id, b, o->view->data + (uint64_t)b * MBR_OBJECT_BLOCK);
     return rc;
 }
 
-static int read_object(struct mbr__container *c, uint32_t index, uint64_t size)
+/* Memory first; a versioned object's first version has its blocks in their order, as in place. */
+static int read_object(struct mbr__object *o, uint64_t size)
 {
-    struct mbr__view *v = NULL;
-    int rc = mbr__view_new(c, index, size, 0, &v);
+    int rc = mbr__data_allocate(o->c, o->index, 0, size);
 
+    if (rc == 0 && o->policy == MBR_WRITE_VERSIONED)
+        rc = mbr__version_first(o, size);
     if (rc == 0)
-        rc = mbr__persist_enter(c);
-    if (rc == 0) {
-        rc = read_blocks(c, index, v, size);
-        mbr__persist_exit(c);
-    }
-    mbr__view_free(v);
+        rc = mbr__persist_enter(o->c);
+    if (rc < 0)
+        return rc;
+    rc = read_blocks(o, size);
+    mbr__persist_exit(o->c);
     return rc;
 }
 
-int mbr__persist_load(struct mbr__container *c, uint32_t index)
+int mbr__persist_load(struct mbr__object *o)
 {
-    struct mbr__entry *e = mbr__entry_at(c, index);
-    uint64_t size = mbr_load_relaxed(&e->size);
+    uint64_t size = mbr_load_relaxed(&o->entry->size);
     int rc;
 
-    if (!mbr__is_persistent(c) || mbr_load_relaxed(&e->unloaded) == 0)
+    if (!mbr__is_persistent(o->c) || mbr_load_relaxed(&o->entry->unloaded) == 0)
         return 0;
-    if (size == 0 || size > MBR_OBJECT_SIZE_MAX)
+    if (size == 0 || size > o->view->capacity)
         return -EPROTO;
-    if (mbr_load_relaxed(&e->policy) != MBR_WRITE_IN_PLACE)
-        return -EOPNOTSUPP;
-    rc = mbr__data_allocate(c, index, 0, size);
-    if (rc == 0)
-        rc = read_object(c, index, size);
+    mbr__table_wipe(o->c, o->index); /* somebody may have died while he read it */
+    rc = read_object(o, size);
     if (rc < 0)
-        mbr__table_wipe(c, index);
+        mbr__table_wipe(o->c, o->index);
     else
-        mbr_store_release(&e->unloaded, 0);
+        mbr_store_release(&o->entry->unloaded, 0);
     return rc;
 }
 

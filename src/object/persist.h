@@ -47,12 +47,13 @@ void mbr__persist_uncreate(struct mbr__container *c, uint32_t index);
 int mbr__persist_unlink(struct mbr__container *c, uint32_t index);
 int mbr__persist_rename(struct mbr__container *c, uint32_t index, const char *name);
 
-/* With the object's writer lock: its size is going to be SIZE. */
+/* With the object's writer lock: its size is going to be SIZE. Of an object without a name nothing
+ * is on the disk: 0. */
 int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size);
 
-/* With the container's mutex: reads an object that nobody has joined since the container was made;
- * for others nothing. -EBADMSG what was read is not what was written. */
-int mbr__persist_load(struct mbr__container *c, uint32_t index);
+/* With the container's mutex: reads an object that we are the first to join since the container
+ * was made; of others nothing. -EBADMSG what was read is not what was written. */
+int mbr__persist_load(struct mbr__object *o);
 
 /* Removes the files. */
 int mbr__persist_destroy(struct mbr__container *c);
@@ -60,7 +61,5 @@ int mbr__persist_destroy(struct mbr__container *c);
 /* With the container's mutex: a member has died inside of it, and what it was changing in memory
  * was mended. If the disk cannot follow now, the next change begins with that. */
 void mbr__persist_mend(struct mbr__container *c);
-/* With it, too: member `slot` is dead; if it was writing to the directory somebody else may. */
-void mbr__persist_bury(struct mbr__container *c, uint32_t slot);
 
 #endif

@@ -22,7 +22,7 @@
 /* What is written, and the versions it has. */
 struct job {
     struct mbr__object *o;
-    struct mbr__view *view;
+    struct mbr__view *view; /* NULL: it is versioned, and its blocks have no locks */
     const uint8_t *bytes;
     uint64_t size;
     uint64_t id;
@@ -36,16 +36,25 @@ static bool all_zero(const uint8_t *bytes, size_t n)
     return n == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0);
 }
 
+static uint64_t version_of(const struct job *j, uint32_t block)
+{
+    return mbr_load_relaxed(&mbr__lock_of(&j->view->set, block)->version);
+}
+
+static uint64_t synced_of(const struct job *j, uint32_t block)
+{
+    return mbr_load_relaxed(&mbr__lock_of(&j->view->set, block)->synced);
+}
+
 static bool differs(const struct job *j, const struct mbr__catalog_object *on_disk, uint32_t block)
 {
-    const struct mbr__block_lock *l = mbr__lock_of(&j->view->set, block);
     const uint8_t *bytes = j->bytes + (uint64_t)block * MBR_OBJECT_BLOCK;
     struct mbr__catalog_place p = mbr__catalog_place(on_disk, block);
     uint32_t n = mbr__catalog_block_bytes(j->size, block);
 
     if (p.slot == 0)
         return !all_zero(bytes, n);
-    if (mbr_load_relaxed(&l->version) != mbr_load_relaxed(&l->synced))
+    if (j->view != NULL && version_of(j, block) != synced_of(j, block))
         return true;
     return p.valid != p.stored || p.stored > n || mbr__crc32c(0, bytes, p.stored) != p.sum ||
            !all_zero(bytes + p.stored, n - p.stored);
@@ -59,13 +68,13 @@ static void find_dirty(struct job *j, const struct mbr__catalog_object *on_disk)
         if (!differs(j, on_disk, b))
             continue;
         j->dirty[j->count] = (struct mbr__disk_dirty){b, j->bytes + (uint64_t)b * MBR_OBJECT_BLOCK};
-        j->version[j->count++] = mbr_load_relaxed(&mbr__lock_of(&j->view->set, b)->version);
+        j->version[j->count++] = j->view != NULL ? version_of(j, b) : 0;
     }
 }
 
 static void mark_synced(const struct job *j)
 {
-    for (uint32_t i = 0; i < j->count; i++)
+    for (uint32_t i = 0; i < j->count && j->view != NULL; i++)
         mbr_store_relaxed(&mbr__lock_of(&j->view->set, j->dirty[i].block)->synced, j->version[i]);
 }
 
@@ -132,6 +141,19 @@ static int sync_locked(struct mbr__handle *h, struct job *j)
     return write_and_commit(j, &io);
 }
 
+/* A writer of versions that dies has changed nothing; one that changes the size in place may have.
+ */
+static int lock_writer(struct mbr__object *o)
+{
+    uint32_t dead;
+    int rc;
+
+    if (o->policy == MBR_WRITE_IN_PLACE)
+        return mbr__object_lock_size(o, MBR_FOREVER);
+    rc = mbr__shm_lock(&o->c->world, &o->entry->writer, MBR_FOREVER, &dead);
+    return rc == -EOWNERDEAD ? 0 : rc;
+}
+
 static int sync_object(struct mbr__handle *h)
 {
     struct job j = {.o = h->what};
@@ -139,7 +161,7 @@ static int sync_object(struct mbr__handle *h)
 
     if (!mbr__is_persistent(j.o->c))
         return -EOPNOTSUPP;
-    rc = mbr__object_lock_size(j.o, MBR_FOREVER);
+    rc = lock_writer(j.o);
     if (rc < 0)
         return rc;
     rc = sync_locked(h, &j);

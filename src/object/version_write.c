@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "object/member.h"
+#include "object/persist.h"
 #include "object/version.h"
 #include "object/version_impl.h"
 
@@ -462,7 +463,12 @@ int mbr__version_resize(struct mbr__object *o, uint64_t size, uint64_t deadline)
     w.offset = w.old_size;
     w.length = size > w.old_size ? size - w.old_size : 0;
     if (size != w.old_size)
+        rc = mbr__persist_resize(o->c, o->index, size);
+    if (rc == 0 && size != w.old_size) {
         rc = make(&w);
+        if (rc < 0) /* the next sync would do it, too */
+            (void)mbr__persist_resize(o->c, o->index, w.old_size);
+    }
     end(&w);
     return rc;
 }

@@ -155,7 +155,8 @@ static int change_step(int c, int i)
     if (o.size == 0) {
         o = (struct object){.size = random_size(), .name = free_name()};
         begin(i, o, false);
-        id = mbr_object_create(c, name_of(o.name), o.size);
+        id = mbr_object_create_with(c, name_of(o.name), o.size,
+                                    draw(2) ? MBR_WRITE_IN_PLACE : MBR_WRITE_VERSIONED);
         CHILD(id >= 0);
         end();
         return mbr_object_leave(id);

@@ -181,6 +181,42 @@ static void names_and_sizes_stay(void **state)
     assert_int_equal(mbr_container_leave(c), 0);
 }
 
+static void versions_stay(void **state)
+{
+    size_t size = BLOCK + 500;
+    struct mbr_object_attr attr;
+    int c = make("c", MBR_CONTAINER_CHECKSUMS);
+    int o = mbr_object_create_with(c, "o", size, MBR_WRITE_VERSIONED);
+
+    assert_int_equal(o, 0);
+    for (char seed = 1; seed < 5; seed++) {
+        write_all(o, seed, size);
+        assert_int_equal(mbr_object_sync(o), 0);
+    }
+    write_all(o, 9, size);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(o, 0);
+    assert_bytes(o, 4, size);
+    assert_int_equal(mbr_object_getattr(o, &attr), 0);
+    assert_int_equal(attr.policy, MBR_WRITE_VERSIONED);
+    write_all(o, 5, size);
+    assert_int_equal(mbr_object_resize(o, 100), 0);
+    assert_int_equal(mbr_object_sync(o), 0);
+    assert_int_equal(mbr_object_resize(o, 2 * BLOCK), 0);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_bytes(o, 5, 100);
+    assert_int_equal(mbr_object_read(o, 100, buffer, 2 * BLOCK - 100), 0);
+    assert_int_equal(buffer[0], 0);
+    failing = 1;
+    assert_int_equal(mbr_object_resize(o, 7), -ENOSPC);
+    failing = 0;
+    assert_int_equal(mbr_object_getattr(o, &attr), 0);
+    assert_int_equal(attr.size, 2 * BLOCK);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
 static void never_joined_can_be_unlinked(void **state)
 {
     int c = make("c", 0);
@@ -366,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(synced_bytes_stay),
         T(names_and_sizes_stay),
+        T(versions_stay),
         T(never_joined_can_be_unlinked),
         T(destroying_removes_the_files),
         T(refuses_bad_options),

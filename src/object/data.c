@@ -3,9 +3,9 @@
 #include "object/data.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 /* Newer than the C library's headers may be: Linux 5.14. */
@@ -126,8 +126,10 @@ bool mbr__data_has_memory(uint64_t size)
     if (f == NULL)
         return true;
     while (fgets(line, sizeof(line), f) != NULL) {
-        if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &kib) == 1)
+        if (strncmp(line, "MemAvailable:", 13) == 0) {
+            kib = strtoull(line + 13, NULL, 10);
             break;
+        }
     }
     (void)fclose(f);
     return size / 1024 < kib;

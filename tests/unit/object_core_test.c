@@ -11,6 +11,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include <membrane/queue.h>
+
 #define BLOCK MBR_OBJECT_BLOCK
 #define NOW   0
 
@@ -634,6 +636,41 @@ static void test_first_member_dies(void **state)
         (void)close(pipe_[i]);
 }
 
+/* mbr_gc() removes the links of the dead, but for the one that leads to the living. */
+static void test_gc(void **state)
+{
+    int pipe_[4];
+    char byte;
+    pid_t creator;
+    int c;
+
+    assert_int_equal(pipe(pipe_), 0);
+    assert_int_equal(pipe(pipe_ + 2), 0);
+    creator = object_test_child(child_creates, pipe_);
+    assert_int_equal(read(pipe_[0], &byte, 1), 1);
+    c = mbr_container_join("c");
+    assert_int_equal(c, 0);
+    assert_int_equal(mbr_gc(0, NULL, NULL), 0);
+    assert_int_equal(object_test_count_links(), 3);
+    assert_int_equal(write(pipe_[3], "x", 1), 1);
+    assert_int_equal(object_test_wait(creator), -SIGKILL);
+    assert_int_equal(mbr_gc(1, NULL, NULL), 1); /* the creator's own, not c.c */
+    assert_int_equal(mbr_gc(0, NULL, NULL), 1);
+    assert_int_equal(object_test_count_links(), 2);
+    assert_int_equal(object_test_wait(object_test_child(child_joins, NULL)), 0);
+    assert_int_equal(mbr_container_leave(c), 0);
+
+    creator = object_test_child(child_creates, pipe_);
+    assert_int_equal(read(pipe_[0], &byte, 1), 1);
+    assert_int_equal(write(pipe_[3], "x", 1), 1);
+    assert_int_equal(object_test_wait(creator), -SIGKILL);
+    assert_int_equal(object_test_count_links(), 2);
+    assert_int_equal(mbr_gc(0, NULL, NULL), 2);
+    assert_int_equal(object_test_count_links(), 0);
+    for (int i = 0; i < 4; i++)
+        (void)close(pipe_[i]);
+}
+
 /* All are killed: the name is free, the memory gone. */
 static void test_all_die(void **state)
 {
@@ -678,6 +715,7 @@ int main(void)
         T(test_exec),
         T(test_first_member_dies),
         T(test_all_die),
+        T(test_gc),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,7 +220,7 @@ struct mbr__process *mbr__process_own_slow(void)
 
 /* ---- handles --------------------------------------------------------------------------------- */
 
-int mbr__handle_missing(enum mbr__kind kind, int id)
+bool mbr__handle_inherited(enum mbr__kind kind, int id)
 {
     uint32_t mark = mbr__fork_mark();
 
@@ -228,9 +228,9 @@ int mbr__handle_missing(enum mbr__kind kind, int id)
         struct mbr__handle *h = p->mark == mark ? NULL : mbr__ids_at(&p->ids[kind], id);
 
         if (h != NULL && (mbr_load_relaxed(&h->word) & MBR__OPEN) != 0)
-            return -EPERM;
+            return true;
     }
-    return -EBADF;
+    return false;
 }
 
 int mbr__handle_new(enum mbr__kind kind, struct mbr__process **p, struct mbr__handle **out)

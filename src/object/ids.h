@@ -14,6 +14,7 @@
 #define MBR_OBJECT_IDS_H
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -127,8 +128,13 @@ static inline void mbr__handle_open(struct mbr__handle *h)
 /* Gives the number back; of one that is not open, or that the caller has closed and drained. */
 void mbr__handle_free(struct mbr__process *p, enum mbr__kind kind, struct mbr__handle *h);
 
-/* Why a number is none: -EPERM an ancestor had it, else -EBADF. */
-int mbr__handle_missing(enum mbr__kind kind, int id);
+/* Why a number is none: true -EPERM, an ancestor had it; else -EBADF. */
+bool mbr__handle_inherited(enum mbr__kind kind, int id);
+
+static inline int mbr__handle_missing(enum mbr__kind kind, int id)
+{
+    return mbr__handle_inherited(kind, id) ? -EPERM : -EBADF;
+}
 
 /* Wakes who waits in mbr__handle_drain(). */
 void mbr__handle_wake(struct mbr__handle *h);

@@ -79,7 +79,7 @@ static int prepare(int fd, const char *name, const struct mbr__names *names,
     struct mbr__container *c = NULL;
     int rc = mbr__container_new(fd, &c);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     memcpy(c->name, name, strlen(name));
     c->names = *names;
@@ -132,7 +132,7 @@ static int furnish(struct mbr__container *c, const struct mbr_container_options 
 
     if (rc == 0)
         rc = mbr__container_allocate(c, MBR__OBJ_BUCKETS_AT, MBR__OBJ_BUCKETS * sizeof(uint32_t));
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     c->id[0] = s->id[0] = mbr__random_id();
     c->id[1] = s->id[1] = mbr__random_id();
@@ -186,12 +186,12 @@ static int make(struct mbr__process *p, struct mbr__container *c, int group,
 
     if (rc == 0)
         rc = mbr__member_claim(c);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     mbr_store_release(&mbr__member_at(c, c->world.self)->state, MBR__MEMBER_HERE);
     if (o != NULL && o->directory != NULL)
         rc = mbr__persist_begin(c, o->directory, o->flags);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     c->ready = 1;
     /* In the list before anybody can find it: so a join by another thread finds it there. */
@@ -209,12 +209,12 @@ static int create(const char *name, int group, const struct mbr_container_option
     int fd = -1;
     int rc = mbr__names_open(&names);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = mbr__object_memory_new(name, &fd);
     if (rc == 0)
         rc = prepare(fd, name, &names, &c);
-    if (rc < 0) {
+    if (rc != 0) {
         mbr__names_close(&names);
         if (fd >= 0)
             (void)close(fd);
@@ -244,10 +244,10 @@ int mbr_container_create_with(const char *name, int group,
         rc = check_options(group, options);
     if (rc == 0)
         rc = mbr__handle_new(MBR__KIND_CONTAINER, &p, &h);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = create(name, group, options, p, &c);
-    if (rc < 0) {
+    if (rc != 0) {
         mbr__handle_free(p, MBR__KIND_CONTAINER, h);
         return rc;
     }
@@ -295,7 +295,7 @@ static int become_member(struct mbr__container *c)
 {
     int rc = mbr__member_claim(c);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = mbr__container_lock(c, MBR_FOREVER);
     if (rc == 0) {
@@ -307,7 +307,7 @@ static int become_member(struct mbr__container *c)
     }
     if (rc == 0 && c->session < 0)
         rc = mbr__links_join(c);
-    if (rc < 0)
+    if (rc != 0)
         mbr__member_release(c);
     return rc;
 }
@@ -318,7 +318,7 @@ static int join_first(struct mbr__process *p, struct mbr__container *c)
     int rc = become_member(c);
 
     c->result = rc;
-    if (rc < 0) { /* nobody shall find it any more; those who have, give it back */
+    if (rc != 0) { /* nobody shall find it any more; those who have, give it back */
         (void)pthread_mutex_lock(&p->lock);
         mbr__list_del(&c->node);
         (void)pthread_mutex_unlock(&p->lock);
@@ -351,7 +351,7 @@ static int join_memory(struct mbr__process *p, const struct mbr__broker_found *f
         rc = -ENOENT;
     if (rc == 0)
         rc = prepare(fd, name, names, &c);
-    if (rc < 0) {
+    if (rc != 0) {
         mbr__names_close(names);
         (void)close(fd);
         if (found->session >= 0)
@@ -370,7 +370,7 @@ static int join_memory(struct mbr__process *p, const struct mbr__broker_found *f
     } else {
         rc = join_first(p, c);
     }
-    if (rc < 0)
+    if (rc != 0)
         unref(p, c);
     else
         *out = c;
@@ -396,10 +396,10 @@ static int join(struct mbr__process *p, const char *name, struct mbr__container 
     struct mbr__names names;
     int rc = mbr__names_open(&names);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = find_memory(&names, name, &found);
-    if (rc < 0) {
+    if (rc != 0) {
         mbr__names_close(&names);
         return rc;
     }
@@ -415,12 +415,12 @@ int mbr_container_join(const char *name)
 
     if (rc == 0)
         rc = mbr__handle_new(MBR__KIND_CONTAINER, &p, &h);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = -EAGAIN;
     for (int i = 0; i < JOIN_TRIES && rc == -EAGAIN; i++)
         rc = join(p, name, &c);
-    if (rc < 0) {
+    if (rc != 0) {
         mbr__handle_free(p, MBR__KIND_CONTAINER, h);
         return rc == -EAGAIN ? -ETIMEDOUT : rc;
     }
@@ -459,7 +459,7 @@ static int stop_joins(struct mbr__container *c, uint64_t deadline)
 {
     int rc = mbr__container_lock(c, deadline);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     if (mbr_load_relaxed(&c->shm->state) == MBR__CONTAINER_LIVE) {
         mbr_store_release(&c->shm->destroyer, c->world.self + 1);
@@ -514,7 +514,7 @@ static int remove_files(struct mbr__process *p, struct mbr__container *c)
 {
     int rc = mbr__persist_destroy(c);
 
-    if (rc < 0) {
+    if (rc != 0) {
         (void)pthread_mutex_lock(&p->lock);
         mbr__list_push_back(&p->containers, &c->node);
         (void)pthread_mutex_unlock(&p->lock);
@@ -527,14 +527,14 @@ static int destroy(struct mbr__process *p, struct mbr__handle *h, uint64_t deadl
     struct mbr__container *c = h->what;
     int rc = may_destroy(c) ? stop_joins(c, deadline) : -EACCES;
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = wait_alone(p, h, deadline);
     if (rc == 0)
         rc = remove_files(p, c);
     if (rc == 0 && !mbr__handle_shut(h))
         rc = -EBADF; /* the other thread frees it as the last to leave */
-    if (rc < 0)
+    if (rc != 0)
         mbr_store_release(&c->shm->state, MBR__CONTAINER_LIVE);
     else
         mbr_store_release(&c->shm->state, MBR__CONTAINER_DEAD);
@@ -550,11 +550,11 @@ int mbr_container_destroy_until(int container, uint64_t deadline_ns)
     struct mbr__handle *h = NULL;
     int rc = mbr__handle_enter(MBR__KIND_CONTAINER, container, &h);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     p = mbr_load_acquire(&mbr__process_state);
     rc = destroy(p, h, deadline_ns);
-    if (rc < 0)
+    if (rc != 0)
         mbr__handle_exit(h);
     else
         unref(p, give_back(p, h, 1));
@@ -591,7 +591,7 @@ int mbr_container_getattr(int container, struct mbr_container_attr *out)
     if (out == NULL)
         return -EINVAL;
     rc = mbr__handle_enter(MBR__KIND_CONTAINER, container, &h);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     c = h->what;
     mbr__member_look(c, MBR_CONTAINER_MEMBERS);
@@ -621,7 +621,7 @@ int mbr_container_list(int container, uint64_t *cursor, char name[MBR_OBJECT_NAM
     if (cursor == NULL || name == NULL)
         return -EINVAL;
     rc = mbr__handle_enter(MBR__KIND_CONTAINER, container, &h);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     index = *cursor < MBR_CONTAINER_OBJECTS ? (uint32_t)*cursor : MBR_CONTAINER_OBJECTS;
     rc = mbr__container_lock(h->what, MBR_FOREVER);

@@ -76,7 +76,8 @@ int mbr__view_new(struct mbr__container *c, uint32_t index, uint64_t size, uint3
     v->own_holds = c->own_holds;
     v->hold_of_one = mbr__hold_of(index + 1, 0, 1);
     v->reader_bit = UINT64_C(1) << c->world.self % 64;
-    v->reader_at = offsetof(struct mbr__block_lock, readers) + 8 * (c->world.self / 64);
+    v->reader_at =
+        offsetof(struct mbr__block_lock, readers) + sizeof(uint64_t) * (c->world.self / 64);
     *out = v;
     return 0;
 }

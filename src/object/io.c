@@ -353,7 +353,7 @@ static bool count_one_more(struct mbr__container *c)
     uint32_t holds = mbr_load_relaxed(&mbr__member_at(c, c->world.self)->holds);
 
     for (uint32_t i = 0; i < MBR_ACCESS_MAX && 2 * i < holds; i++)
-        open += mbr_load_relaxed(&c->own_holds[2 * i].what) != 0;
+        open += mbr_load_relaxed(&c->own_holds[2 * (size_t)i].what) != 0;
     if (open < MBR_ACCESS_MAX)
         return true;
     (void)mbr_fetch_add(&c->more_accesses, UINT32_MAX);

@@ -159,7 +159,7 @@ static int try_slot(struct mbr__container *c, uint32_t slot, uint64_t own)
     while (bound <= slot && !mbr_cas(&c->shm->members, &bound, slot + 1))
         ;
     mark_taken(c, slot, true);
-    return (int)slot;
+    return 0;
 }
 
 /* Tries the slots that seem to be free, from the first on. */
@@ -170,10 +170,12 @@ static int take_slot(struct mbr__container *c, uint64_t own)
 
         while (taken != UINT64_MAX) {
             uint32_t b = (uint32_t)__builtin_ctzll(~taken);
-            int slot = try_slot(c, w * 64 + b, own);
+            int rc = try_slot(c, w * 64 + b, own);
 
-            if (slot != -EBUSY)
-                return slot;
+            if (rc == 0)
+                return (int)(w * 64 + b);
+            if (rc != -EBUSY)
+                return rc;
             taken |= UINT64_C(1) << b;
         }
     }

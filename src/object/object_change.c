@@ -48,7 +48,7 @@ static int stop_joins(struct mbr__object *o, uint64_t deadline)
     int rc = mbr__container_lock(o->c, deadline);
     uint32_t state;
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     state = mbr_load_relaxed(&o->entry->state);
     if (state == MBR__ENTRY_LIVE) {
@@ -69,7 +69,7 @@ static int unlink_alone(struct mbr__object *o, uint64_t deadline)
     if (mbr__table_other_users(o->c, o->index) != 0)
         return 0;
     rc = mbr__container_lock(o->c, deadline);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     if (o->numbers == 1 && mbr__table_other_users(o->c, o->index) == 0) {
         rc = mbr__persist_unlink(o->c, o->index);
@@ -104,7 +104,7 @@ static int destroy(struct mbr__handle *h, struct mbr__object *o, uint64_t deadli
     uint32_t dying = MBR__ENTRY_DYING;
     int rc = stop_joins(o, deadline);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = wait_alone(h, o, deadline);
     if (rc < 0) /* only we may take it out of this state */
@@ -118,7 +118,7 @@ int mbr_object_destroy_until(int object, uint64_t deadline_ns)
     struct mbr__object *o = NULL;
     int rc = enter(object, &h, &o);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = destroy(h, o, deadline_ns);
     if (rc == 0 && mbr__handle_shut(h))
@@ -143,7 +143,7 @@ static int unlink_entry(struct mbr__container *c, uint32_t index)
     uint32_t place;
     int rc = joined ? 0 : mbr__table_reserve_place(c);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     if (!joined)
         mbr__table_use(c, index, &place);
@@ -164,7 +164,7 @@ int mbr_object_unlink(int container, const char *name)
 
     if (rc == 0)
         rc = mbr__handle_enter(MBR__KIND_CONTAINER, container, &ch);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     c = ch->what;
     rc = mbr__container_lock(c, MBR_FOREVER);
@@ -205,7 +205,7 @@ int mbr_object_rename(int object, const char *name)
 
     if (rc == 0)
         rc = enter(object, &h, &o);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = mbr__container_lock(o->c, MBR_FOREVER);
     if (rc == 0) {
@@ -234,7 +234,7 @@ static int grow(struct mbr__object *o, uint64_t old, uint64_t size)
 {
     int rc = mbr__data_allocate(o->c, o->index, old, size);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = mbr__persist_resize(o->c, o->index, size);
     if (rc == 0)
@@ -274,7 +274,7 @@ static int shrink(struct mbr__object *o, uint64_t old, uint64_t size, uint64_t d
 
     if (rc == 0)
         rc = mbr__hold_take(o->c, &hold);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     /* Whether they are torn is of no interest here. */
     rc = mbr__lock_write(&v->set, hold, first, end - first, first, end, deadline);
@@ -295,7 +295,7 @@ static int resize(struct mbr__object *o, uint64_t size, uint64_t deadline)
         return mbr__version_resize(o, size, deadline);
     rc = mbr__object_lock_size(o, deadline);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     old = mbr_load_relaxed(&o->entry->size);
     if (old > MBR_OBJECT_SIZE_MAX)
@@ -316,7 +316,7 @@ int mbr_object_resize_until(int object, size_t size, uint64_t deadline_ns)
 
     if (rc == 0)
         rc = enter(object, &h, &o);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     rc = resize(o, size, deadline_ns);
     mbr__handle_exit(h);
@@ -349,7 +349,7 @@ static int getattr_locked(struct mbr__object *o, struct mbr_object_attr *out)
     struct mbr__view *v;
     int rc = mbr__object_view(o, attr.size, &v);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     attr.allocated = mbr__page_up(attr.size);
     if (o->policy == MBR_WRITE_VERSIONED)
@@ -370,7 +370,7 @@ int mbr_object_getattr(int object, struct mbr_object_attr *out)
     if (out == NULL)
         return -EINVAL;
     rc = enter(object, &h, &o);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     look_at_users(o);
     rc = mbr__container_lock(o->c, MBR_FOREVER);

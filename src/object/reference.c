@@ -28,7 +28,7 @@ static int identify(int object, struct identity *out)
     struct mbr__handle *h = NULL;
     int rc = mbr__handle_enter(MBR__KIND_OBJECT, object, &h);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     o = h->what;
     memcpy(out->container, o->c->id, sizeof(out->container));
@@ -53,7 +53,7 @@ int mbr_object_refer(int object, size_t offset, size_t size, demi_sgarray_t *sga
     rc = mbr_object_getattr(object, &attr);
     if (rc == 0)
         rc = identify(object, &who);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     if (offset > attr.size || size > attr.size - offset)
         return -ERANGE;
@@ -129,7 +129,7 @@ static int get_region(const struct message *m, uint64_t deadline, struct mbr_obj
     struct identity who;
     int rc = identify(out->object, &who);
 
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     if (memcmp(who.container, m->r.container_id, sizeof(who.container)) != 0 ||
         who.object != m->r.object_id)
@@ -155,7 +155,7 @@ int mbr_object_follow_until(const demi_sgarray_t *sga, uint64_t deadline_ns,
     if (sga == NULL || out == NULL)
         return -EINVAL;
     rc = parse(sga, &m);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     region.container = of_name(mbr_container_join(m.container));
     if (region.container < 0)
@@ -182,7 +182,7 @@ int mbr_object_unfollow(struct mbr_object_region *region)
     if (region == NULL)
         return -EINVAL;
     rc = mbr_object_put(region->access);
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     return mbr_container_leave(region->container); /* and with it the object */
 }

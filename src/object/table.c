@@ -122,7 +122,8 @@ static void take_out(const struct mbr__container *c, uint32_t hash, uint32_t ind
 static void set_name(struct mbr__entry *e, uint32_t hash, const char *name)
 {
     mbr_store_release(&e->hash, hash);
-    memset(e->name, 0, sizeof(e->name));
+    /* An entry is never NULL. */
+    memset(e->name, 0, sizeof(e->name)); // NOLINT(clang-analyzer-core.NonNullParamChecker)
     memcpy(e->name, name, strlen(name));
 }
 

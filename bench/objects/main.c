@@ -20,6 +20,7 @@
 #include "bench/lib/env.h"
 #include "bench/lib/json.h"
 #include "bench/objects/load.h"
+#include "bench/objects/wake.h"
 #include "bench/objects/way.h"
 
 #define RUNS_MAX 100
@@ -248,6 +249,26 @@ static void ways(struct world *w)
     report(w, &reference, rc);
 }
 
+static void wakes(struct world *w)
+{
+    struct row rows[] = {
+        {.name = "waking a reader / futex", .unit = "ns", .goal = 1.3, .at_most = true},
+        {.name = "waking a writer / futex", .unit = "ns", .goal = 1.3, .at_most = true}};
+    const enum wake_way ways[] = {WAKE_READER, WAKE_WRITER};
+    int rc;
+
+    if (!wanted(w, "wakes"))
+        return;
+    rc = wake_begin();
+    for (int i = 0; i < w->runs && rc == 0; i++) {
+        for (int r = 0; r < 2 && rc == 0; r++)
+            rc = take(&rows[r], wake_once(ways[r], 200), wake_once(WAKE_FUTEX, 200));
+    }
+    wake_end();
+    for (int r = 0; r < 2; r++)
+        report(w, &rows[r], rc);
+}
+
 static void crowds(struct world *w)
 {
     static const struct {
@@ -296,14 +317,14 @@ static int write_json(struct world *w, const char *path)
 
 static int usage(int status)
 {
-    fputs(
-        "usage: membrane-bench-objects [--runs N] [--time MS] [--values N] [--only ROWS]\n"
-        "                              [--json FILE]\n"
-        "Rows: counted readers bandwidth values crowd. Medians of N (5) repetitions of MS (100);\n"
-        "N (500) values of 1 MiB are handed over in each. redis-server and memcached are\n"
-        "measured if they are installed.\n"
-        "Exit status: 0 all was measured; 1 something failed; 2 wrong usage.\n",
-        status == 0 ? stdout : stderr);
+    fputs("usage: membrane-bench-objects [--runs N] [--time MS] [--values N] [--only ROWS]\n"
+          "                              [--json FILE]\n"
+          "Rows: counted readers bandwidth values wakes crowd. Medians of N (5) repetitions of MS "
+          "(100);\n"
+          "N (500) values of 1 MiB are handed over in each. redis-server and memcached are\n"
+          "measured if they are installed.\n"
+          "Exit status: 0 all was measured; 1 something failed; 2 wrong usage.\n",
+          status == 0 ? stdout : stderr);
     return status;
 }
 
@@ -345,6 +366,7 @@ int main(int argc, char **argv)
     times(&w);
     bandwidth(&w);
     ways(&w);
+    wakes(&w);
     crowds(&w);
     printf("%d goals missed, %d rows failed\n", w.missed, w.failed);
     if (json != NULL)

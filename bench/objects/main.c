@@ -17,102 +17,18 @@
 
 #include "bench/costs/outside.h"
 #include "bench/lib/clock.h"
-#include "bench/lib/env.h"
-#include "bench/lib/json.h"
+#include "bench/lib/ratio.h"
 #include "bench/objects/load.h"
 #include "bench/objects/wake.h"
 #include "bench/objects/way.h"
-
-#define RUNS_MAX 100
 
 struct world {
     int runs;
     uint64_t span;
     unsigned int values; /* handed over in one repetition */
     const char *only;
-    json_t *rows;
-    int missed, failed;
+    struct bench_ratios all;
 };
-
-/* One figure: the measured thing, and what it is held against. Goal 0: it is only shown. */
-struct row {
-    const char *name;
-    const char *unit;
-    double goal; /* of the ratio, or of the value itself if there is no base */
-    bool at_most;
-    double value[RUNS_MAX], base[RUNS_MAX], ratio[RUNS_MAX];
-    int count;
-};
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static double median(const double *values, int count)
-{
-    double sorted[RUNS_MAX];
-
-    if (count == 0)
-        return 0;
-    memcpy(sorted, values, (size_t)count * sizeof(*sorted));
-    qsort(sorted, (size_t)count, sizeof(*sorted), compare);
-    return count % 2 != 0 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
-}
-
-/* Takes one repetition; base 0: the value is judged by itself. */
-static int take(struct row *row, double value, double base)
-{
-    if (value < 0 || base < 0)
-        return (int)(value < 0 ? value : base);
-    row->value[row->count] = value;
-    row->base[row->count] = base;
-    row->ratio[row->count++] = base > 0 ? value / base : value;
-    return 0;
-}
-
-static json_t *samples(const double *values, int count)
-{
-    json_t *array = json_array();
-
-    for (int i = 0; i < count; i++)
-        (void)json_array_append_new(array, json_real(values[i]));
-    return array;
-}
-
-static void print(const struct row *row, double value, double base, double ratio, bool met)
-{
-    printf("%-40s %12.4g %12.4g %8.3f %-5s", row->name, value, base, ratio, row->unit);
-    if (row->goal > 0)
-        printf(" %s %-6.3g %s", row->at_most ? "<=" : ">=", row->goal, met ? "met" : "missed");
-    printf("\n");
-    (void)fflush(stdout);
-}
-
-static void report(struct world *w, const struct row *row, int error)
-{
-    double value = median(row->value, row->count);
-    double base = median(row->base, row->count);
-    double ratio = median(row->ratio, row->count);
-    bool met = row->goal <= 0 || (row->at_most ? ratio <= row->goal : ratio >= row->goal);
-
-    if (error < 0 || row->count == 0) {
-        fprintf(stderr, "membrane-bench-objects: %s: %s\n", row->name, strerror(-error));
-        w->failed += error != -ENOENT; /* a program that is not installed is no failure */
-        return;
-    }
-    w->missed += !met;
-    print(row, value, base, ratio, met);
-    (void)json_array_append_new(
-        w->rows,
-        json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:b, s:b, s:o, s:o}", "name", row->name, "unit",
-                  row->unit, "value", value, "base", base, "ratio", ratio, "goal", row->goal,
-                  "at_most", row->at_most, "met", met, "values", samples(row->value, row->count),
-                  "bases", samples(row->base, row->count)));
-}
 
 static bool wanted(const struct world *w, const char *name)
 {
@@ -124,12 +40,12 @@ static bool wanted(const struct world *w, const char *name)
 static void counted(struct world *w)
 {
     static const char *const things[] = {"get-put", "read", "write"};
-    struct row instructions[] = {
+    struct bench_ratio instructions[] = {
         {.name = "get and put, instructions", .unit = "", .goal = 120, .at_most = true},
         {.name = "read of 64 bytes, instructions", .unit = ""},
         {.name = "write of 64 bytes, instructions", .unit = ""},
     };
-    struct row calls = {.name = "get and put, system calls", .unit = ""};
+    struct bench_ratio calls = {.name = "get and put, system calls", .unit = ""};
     char self[PATH_MAX - 32], program[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     double each = 0, loop = 0;
@@ -143,19 +59,20 @@ static void counted(struct world *w)
     for (size_t i = 0; i < sizeof(things) / sizeof(things[0]); i++) {
         int rc = costs_instructions(program, things[i], 1000, &each);
 
-        report(w, &instructions[i], rc < 0 ? rc : take(&instructions[i], each - loop, 0));
+        bench_ratio_report(&w->all, &instructions[i],
+                           rc < 0 ? rc : bench_ratio_take(&instructions[i], each - loop, 0));
     }
     int rc = costs_system_calls(program, "get-put", 1000, &each);
 
-    report(w, &calls, rc < 0 ? rc : take(&calls, each, 0));
+    bench_ratio_report(&w->all, &calls, rc < 0 ? rc : bench_ratio_take(&calls, each, 0));
 }
 
 static void times(struct world *w)
 {
-    struct row get = {.name = "get and put", .unit = "ns"};
-    struct row both = {
+    struct bench_ratio get = {.name = "get and put", .unit = "ns"};
+    struct bench_ratio both = {
         .name = "get and put, two of one block / alone", .unit = "1/s", .goal = 0.833};
-    struct row apart = {.name = "get and put, two of two objects / alone", .unit = "1/s"};
+    struct bench_ratio apart = {.name = "get and put, two of two objects / alone", .unit = "1/s"};
     int rc = 0;
 
     if (!wanted(w, "readers"))
@@ -163,19 +80,19 @@ static void times(struct world *w)
     for (int i = 0; i < w->runs && rc == 0; i++) {
         double alone = load_readers(1, false, w->span);
 
-        rc = take(&get, alone > 0 ? 1e9 / alone : alone, 0);
-        rc = rc < 0 ? rc : take(&both, load_readers(2, false, w->span), alone);
-        rc = rc < 0 ? rc : take(&apart, load_readers(2, true, w->span), alone);
+        rc = bench_ratio_take(&get, alone > 0 ? 1e9 / alone : alone, 0);
+        rc = rc < 0 ? rc : bench_ratio_take(&both, load_readers(2, false, w->span), alone);
+        rc = rc < 0 ? rc : bench_ratio_take(&apart, load_readers(2, true, w->span), alone);
     }
-    report(w, &get, rc);
-    report(w, &both, rc);
-    report(w, &apart, rc);
+    bench_ratio_report(&w->all, &get, rc);
+    bench_ratio_report(&w->all, &both, rc);
+    bench_ratio_report(&w->all, &apart, rc);
 }
 
 static void bandwidth(struct world *w)
 {
     static const size_t sizes[] = {(size_t)1 << 20, (size_t)64 << 20};
-    struct row rows[] = {
+    struct bench_ratio rows[] = {
         {.name = "write 1 MiB / memcpy", .unit = "B/s", .goal = 0.9},
         {.name = "read 1 MiB / memcpy", .unit = "B/s", .goal = 0.9},
         {.name = "write 64 MiB / memcpy", .unit = "B/s", .goal = 0.9},
@@ -188,15 +105,15 @@ static void bandwidth(struct world *w)
         int rc = load_copy_begin(sizes[s]);
 
         for (int i = 0; i < w->runs && rc == 0; i++) {
-            rc = take(&rows[2 * s], load_copy(LOAD_WRITE, w->span),
-                      load_copy(LOAD_MEMCPY_IN, w->span));
+            rc = bench_ratio_take(&rows[2 * s], load_copy(LOAD_WRITE, w->span),
+                                  load_copy(LOAD_MEMCPY_IN, w->span));
             rc = rc < 0 ? rc
-                        : take(&rows[2 * s + 1], load_copy(LOAD_READ, w->span),
-                               load_copy(LOAD_MEMCPY_OUT, w->span));
+                        : bench_ratio_take(&rows[2 * s + 1], load_copy(LOAD_READ, w->span),
+                                           load_copy(LOAD_MEMCPY_OUT, w->span));
         }
         load_copy_end();
-        report(w, &rows[2 * s], rc);
-        report(w, &rows[2 * s + 1], rc);
+        bench_ratio_report(&w->all, &rows[2 * s], rc);
+        bench_ratio_report(&w->all, &rows[2 * s + 1], rc);
     }
 }
 
@@ -219,18 +136,21 @@ static double hand_over(struct world *w, const struct way *way)
 
 static void against(struct world *w, const struct way *other, const char *name, double goal)
 {
-    struct row row = {.name = name, .unit = "1/s", .goal = goal};
+    struct bench_ratio row = {.name = name, .unit = "1/s", .goal = goal};
     int rc = 0;
 
     for (int i = 0; i < w->runs && rc == 0; i++)
-        rc = take(&row, hand_over(w, &way_objects), hand_over(w, other));
-    report(w, &row, rc);
+        rc = bench_ratio_take(&row, hand_over(w, &way_objects), hand_over(w, other));
+    if (rc == -ENOENT)
+        fprintf(stderr, "membrane-bench-objects: %s: not installed\n", name);
+    else
+        bench_ratio_report(&w->all, &row, rc);
 }
 
 static void ways(struct world *w)
 {
-    struct row versioned = {.name = "1 MiB, versioned / in place", .unit = "1/s"};
-    struct row reference = {.name = "1 MiB, by reference / touched", .unit = "1/s"};
+    struct bench_ratio versioned = {.name = "1 MiB, versioned / in place", .unit = "1/s"};
+    struct bench_ratio reference = {.name = "1 MiB, by reference / touched", .unit = "1/s"};
     int rc = 0;
 
     if (!wanted(w, "values"))
@@ -241,17 +161,17 @@ static void ways(struct world *w)
     against(w, &way_lmdb, "1 MiB to another process / LMDB", 1);
 #endif
     for (int i = 0; i < w->runs && rc == 0; i++)
-        rc = take(&versioned, hand_over(w, &way_versioned), hand_over(w, &way_objects));
-    report(w, &versioned, rc);
+        rc = bench_ratio_take(&versioned, hand_over(w, &way_versioned), hand_over(w, &way_objects));
+    bench_ratio_report(&w->all, &versioned, rc);
     rc = 0;
     for (int i = 0; i < w->runs && rc == 0; i++)
-        rc = take(&reference, hand_over(w, &way_reference), hand_over(w, &way_objects));
-    report(w, &reference, rc);
+        rc = bench_ratio_take(&reference, hand_over(w, &way_reference), hand_over(w, &way_objects));
+    bench_ratio_report(&w->all, &reference, rc);
 }
 
 static void wakes(struct world *w)
 {
-    struct row rows[] = {
+    struct bench_ratio rows[] = {
         {.name = "waking a reader / futex", .unit = "ns", .goal = 1.3, .at_most = true},
         {.name = "waking a writer / futex", .unit = "ns", .goal = 1.3, .at_most = true}};
     const enum wake_way ways[] = {WAKE_READER, WAKE_WRITER};
@@ -262,11 +182,11 @@ static void wakes(struct world *w)
     rc = wake_begin();
     for (int i = 0; i < w->runs && rc == 0; i++) {
         for (int r = 0; r < 2 && rc == 0; r++)
-            rc = take(&rows[r], wake_once(ways[r], 200), wake_once(WAKE_FUTEX, 200));
+            rc = bench_ratio_take(&rows[r], wake_once(ways[r], 200), wake_once(WAKE_FUTEX, 200));
     }
     wake_end();
     for (int r = 0; r < 2; r++)
-        report(w, &rows[r], rc);
+        bench_ratio_report(&w->all, &rows[r], rc);
 }
 
 static void crowds(struct world *w)
@@ -278,7 +198,7 @@ static void crowds(struct world *w)
                  {"join and leave, crowd / few", LOAD_JOIN},
                  {"join of what is not there, crowd / few", LOAD_MISS},
                  {"join a container, crowd / few", LOAD_MEMBER}};
-    struct row rows[4];
+    struct bench_ratio rows[4];
     int rc;
 
     if (!wanted(w, "crowd"))
@@ -292,28 +212,15 @@ static void crowds(struct world *w)
     rc = load_crowd_begin(10000, 1000);
     for (int i = 0; i < w->runs && rc == 0; i++) {
         for (int s = 0; s < 4 && rc == 0; s++)
-            rc = take(&rows[s], load_crowd(true, steps[s].step, w->span),
-                      load_crowd(false, steps[s].step, w->span));
+            rc = bench_ratio_take(&rows[s], load_crowd(true, steps[s].step, w->span),
+                                  load_crowd(false, steps[s].step, w->span));
     }
     load_crowd_end();
     for (int s = 0; s < 4; s++)
-        report(w, &rows[s], rc);
+        bench_ratio_report(&w->all, &rows[s], rc);
 }
 
 /* ---- the program ---- */
-
-static int write_json(struct world *w, const char *path)
-{
-    struct bench_env env;
-    json_t *all;
-    int rc;
-
-    bench_env_read(&env);
-    all = json_pack("{s:o, s:O}", "environment", bench_env_json(&env), "rows", w->rows);
-    rc = all == NULL ? -ENOMEM : bench_json_write(all, path);
-    json_decref(all);
-    return rc;
-}
 
 static int usage(int status)
 {
@@ -339,9 +246,13 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    struct world w = {.runs = 5, .span = 100 * BENCH_MS, .values = 500, .rows = json_array()};
+    struct world w = {.runs = 5,
+                      .span = 100 * BENCH_MS,
+                      .values = 500,
+                      .all = {.program = "membrane-bench-objects", .rows = json_array()}};
     const char *json = NULL;
     int letter, rc = 0;
+    bool good;
 
     while ((letter = getopt_long(argc, argv, "n:t:v:o:j:h", options, NULL)) != -1) {
         if (letter == 'h')
@@ -359,18 +270,18 @@ int main(int argc, char **argv)
         else
             return usage(2);
     }
-    if (w.runs < 1 || w.runs > RUNS_MAX || w.span == 0 || w.values == 0 || optind < argc)
+    if (w.runs < 1 || w.runs > BENCH_RATIO_RUNS || w.span == 0 || w.values == 0 || optind < argc)
         return usage(2);
-    printf("%-40s %12s %12s %8s       goal\n", "", "here", "base", "ratio");
+    bench_ratio_head();
     counted(&w);
     times(&w);
     bandwidth(&w);
     ways(&w);
     wakes(&w);
     crowds(&w);
-    printf("%d goals missed, %d rows failed\n", w.missed, w.failed);
+    good = bench_ratio_end(&w.all);
     if (json != NULL)
-        rc = write_json(&w, json);
-    json_decref(w.rows);
-    return rc < 0 || w.failed > 0;
+        rc = bench_ratio_json(&w.all, json);
+    json_decref(w.all.rows);
+    return rc < 0 || !good;
 }

@@ -22,6 +22,7 @@
 
 #include "bench/lib/clock.h"
 #include "bench/lib/pin.h"
+#include "bench/lib/plan.h"
 
 #define ASLEEP_NS (300 * BENCH_US) /* enough to fall asleep: a nap of the locks is 4 ms */
 #define COUNT_MAX 1000
@@ -151,14 +152,6 @@ static double one(enum wake_way way)
     return look(&s->failed) ? -EIO : (double)(s->woken - begun);
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 double wake_once(enum wake_way way, int count)
 {
     double taken[COUNT_MAX];
@@ -170,8 +163,7 @@ double wake_once(enum wake_way way, int count)
         if (taken[i] < 0)
             return taken[i];
     }
-    qsort(taken, (size_t)count, sizeof(*taken), compare);
-    return taken[count / 2];
+    return bench_median(taken, (size_t)count);
 }
 
 void wake_end(void)

@@ -13,102 +13,24 @@
 #include <sys/resource.h>
 
 #include "bench/lib/clock.h"
-#include "bench/lib/env.h"
-#include "bench/lib/json.h"
+#include "bench/lib/ratio.h"
 #include "bench/store/load.h"
 #include "bench/store/peer.h"
 
-#define RUNS_MAX 100
-#define CROWD    4000
-#define WATCHES  100000
-#define WIDE     100000
-#define NODES    900000 /* and WIDE, and some: a million */
-#define FAN      50
-#define DURABLE  16
+#define CROWD   4000
+#define WATCHES 100000
+#define WIDE    100000
+#define NODES   900000 /* and WIDE, and some: a million */
+#define FAN     50
+#define DURABLE 16
 
 struct world {
     struct peer floor, store, durable;
     uint64_t span;
     int runs;
     const char *only;
-    json_t *rows;
-    int missed;
-    int failed;
+    struct bench_ratios all;
 };
-
-/* One figure: the measured thing, and what it is held against. */
-struct row {
-    const char *name;
-    const char *unit;
-    double goal; /* of the ratio, or of the value itself if there is no base */
-    bool at_most;
-    double value[RUNS_MAX], base[RUNS_MAX], ratio[RUNS_MAX];
-    int count;
-};
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static double median(const double *values, int count)
-{
-    double sorted[RUNS_MAX];
-
-    if (count == 0)
-        return 0;
-    memcpy(sorted, values, (size_t)count * sizeof(*sorted));
-    qsort(sorted, (size_t)count, sizeof(*sorted), compare);
-    return count % 2 != 0 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
-}
-
-/* Takes one repetition; base 0: the value is judged by itself. */
-static int take(struct row *row, double value, double base)
-{
-    if (value < 0 || base < 0)
-        return (int)(value < 0 ? value : base);
-    row->value[row->count] = value;
-    row->base[row->count] = base;
-    row->ratio[row->count++] = base > 0 ? value / base : value;
-    return 0;
-}
-
-static json_t *samples(const double *values, int count)
-{
-    json_t *array = json_array();
-
-    for (int i = 0; i < count; i++)
-        (void)json_array_append_new(array, json_real(values[i]));
-    return array;
-}
-
-static void report(struct world *w, const struct row *row, int error)
-{
-    double value = median(row->value, row->count);
-    double base = median(row->base, row->count);
-    double ratio = median(row->ratio, row->count);
-    bool met = row->at_most ? ratio <= row->goal : ratio >= row->goal;
-    const char *verdict = met ? "met" : "missed";
-
-    if (error < 0 || row->count == 0) {
-        fprintf(stderr, "membrane-bench-store: %s: %s\n", row->name, strerror(-error));
-        w->failed++;
-        return;
-    }
-    w->missed += !met;
-    printf("%-34s %12.0f %12.0f %10.3f  %s %-8.3g %s\n", row->name, value, base, ratio,
-           row->at_most ? "<=" : ">=", row->goal, verdict);
-    (void)fflush(stdout);
-    (void)json_array_append_new(
-        w->rows,
-        json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:b, s:b, s:o, s:o}", "name", row->name, "unit",
-                  row->unit, "value", value, "base", base, "ratio", ratio, "goal", row->goal,
-                  "at_most", row->at_most, "met", met, "values", samples(row->value, row->count),
-                  "bases", samples(row->base, row->count)));
-}
 
 static bool wanted(const struct world *w, const char *name)
 {
@@ -119,15 +41,16 @@ static bool wanted(const struct world *w, const char *name)
 
 static void requests(struct world *w)
 {
-    struct row one = {.name = "read 1x1 / floor", .unit = "1/s", .goal = 0.9};
-    struct row all = {.name = "read 16x16 / floor", .unit = "1/s", .goal = 0.7};
-    struct row write1 = {.name = "write 1x1 / read", .unit = "1/s", .goal = 0.85};
-    struct row write16 = {.name = "write 16x16 / read", .unit = "1/s", .goal = 0.85};
-    struct row tx = {.name = "transaction / read", .unit = "1/s", .goal = 0.24};
-    struct row delivery = {
+    struct bench_ratio one = {.name = "read 1x1 / floor", .unit = "1/s", .goal = 0.9};
+    struct bench_ratio all = {.name = "read 16x16 / floor", .unit = "1/s", .goal = 0.7};
+    struct bench_ratio write1 = {.name = "write 1x1 / read", .unit = "1/s", .goal = 0.85};
+    struct bench_ratio write16 = {.name = "write 16x16 / read", .unit = "1/s", .goal = 0.85};
+    struct bench_ratio tx = {.name = "transaction / read", .unit = "1/s", .goal = 0.24};
+    struct bench_ratio delivery = {
         .name = "write to event / floor", .unit = "ns", .goal = 1.3, .at_most = true};
-    struct row fan = {.name = "events to 50 watchers", .unit = "1/s", .goal = 500e3};
-    struct row fan1 = {.name = "the same, a write at a time / floor", .unit = "1/s", .goal = 0.9};
+    struct bench_ratio fan = {.name = "events to 50 watchers", .unit = "1/s", .goal = 500e3};
+    struct bench_ratio fan1 = {
+        .name = "the same, a write at a time / floor", .unit = "1/s", .goal = 0.9};
     int rc = 0;
 
     if (!wanted(w, "requests"))
@@ -136,47 +59,52 @@ static void requests(struct world *w)
         double read1 = load_requests(&w->store, MBR__XS_READ, 1, 1, w->span);
         double read16 = load_requests(&w->store, MBR__XS_READ, 16, 16, w->span);
 
-        rc = take(&one, read1, load_requests(&w->floor, MBR__XS_READ, 1, 1, w->span));
+        rc = bench_ratio_take(&one, read1, load_requests(&w->floor, MBR__XS_READ, 1, 1, w->span));
         rc = rc < 0 ? rc
-                    : take(&all, read16, load_requests(&w->floor, MBR__XS_READ, 16, 16, w->span));
+                    : bench_ratio_take(&all, read16,
+                                       load_requests(&w->floor, MBR__XS_READ, 16, 16, w->span));
         rc = rc < 0 ? rc
-                    : take(&write1, load_requests(&w->store, MBR__XS_WRITE, 1, 1, w->span), read1);
-        rc = rc < 0
-                 ? rc
-                 : take(&write16, load_requests(&w->store, MBR__XS_WRITE, 16, 16, w->span), read16);
-        rc = rc < 0 ? rc : take(&tx, load_transactions(&w->store, w->span), read1);
+                    : bench_ratio_take(
+                          &write1, load_requests(&w->store, MBR__XS_WRITE, 1, 1, w->span), read1);
         rc = rc < 0 ? rc
-                    : take(&delivery, load_delivery(&w->store, w->span),
-                           load_round_trip(&w->floor, w->span));
-        rc = rc < 0 ? rc : take(&fan, load_fan_out(&w->store, FAN, LOAD_BURST, w->span), 0);
+                    : bench_ratio_take(&write16,
+                                       load_requests(&w->store, MBR__XS_WRITE, 16, 16, w->span),
+                                       read16);
+        rc = rc < 0 ? rc : bench_ratio_take(&tx, load_transactions(&w->store, w->span), read1);
         rc = rc < 0 ? rc
-                    : take(&fan1, load_fan_out(&w->store, FAN, 1, w->span),
-                           load_fan_out(&w->floor, FAN, 1, w->span));
+                    : bench_ratio_take(&delivery, load_delivery(&w->store, w->span),
+                                       load_round_trip(&w->floor, w->span));
+        rc = rc < 0 ? rc
+                    : bench_ratio_take(&fan, load_fan_out(&w->store, FAN, LOAD_BURST, w->span), 0);
+        rc = rc < 0 ? rc
+                    : bench_ratio_take(&fan1, load_fan_out(&w->store, FAN, 1, w->span),
+                                       load_fan_out(&w->floor, FAN, 1, w->span));
     }
-    report(w, &one, rc);
-    report(w, &all, rc);
-    report(w, &write1, rc);
-    report(w, &write16, rc);
-    report(w, &tx, rc);
-    report(w, &delivery, rc);
-    report(w, &fan, rc);
-    report(w, &fan1, rc);
+    bench_ratio_report(&w->all, &one, rc);
+    bench_ratio_report(&w->all, &all, rc);
+    bench_ratio_report(&w->all, &write1, rc);
+    bench_ratio_report(&w->all, &write16, rc);
+    bench_ratio_report(&w->all, &tx, rc);
+    bench_ratio_report(&w->all, &delivery, rc);
+    bench_ratio_report(&w->all, &fan, rc);
+    bench_ratio_report(&w->all, &fan1, rc);
 }
 
 static void ring(struct world *w)
 {
-    struct row row = {.name = "ring / socket, read 1x1", .unit = "1/s", .goal = 5};
+    struct bench_ratio row = {.name = "ring / socket, read 1x1", .unit = "1/s", .goal = 5};
     int rc = 0;
 
     for (int i = 0; i < w->runs && rc == 0 && wanted(w, "ring"); i++)
-        rc = take(&row, load_ring(&w->store, w->span),
-                  load_requests(&w->store, MBR__XS_READ, 1, 1, w->span));
+        rc = bench_ratio_take(&row, load_ring(&w->store, w->span),
+                              load_requests(&w->store, MBR__XS_READ, 1, 1, w->span));
     if (wanted(w, "ring"))
-        report(w, &row, rc);
+        bench_ratio_report(&w->all, &row, rc);
 }
 
 /* The rate with a crowd, held against the rate without, each time anew. */
-static void crowded(struct world *w, struct row *row, int connections, int with_watch, int watches)
+static void crowded(struct world *w, struct bench_ratio *row, int connections, int with_watch,
+                    int watches)
 {
     int rc = 0;
 
@@ -188,17 +116,20 @@ static void crowded(struct world *w, struct row *row, int connections, int with_
         rc = watches > 0 ? load_watches(&w->store, watches)
                          : load_crowd(&w->store, connections, with_watch);
         if (rc == 0)
-            rc = take(row, load_requests(&w->store, MBR__XS_WRITE, 1, 1, w->span), without);
+            rc = bench_ratio_take(row, load_requests(&w->store, MBR__XS_WRITE, 1, 1, w->span),
+                                  without);
         load_crowd_end();
     }
-    report(w, row, rc);
+    bench_ratio_report(&w->all, row, rc);
 }
 
 static void crowds(struct world *w)
 {
-    struct row idle = {.name = "write, 4000 connections / none", .unit = "1/s", .goal = 0.9};
-    struct row each = {.name = "write, 4000 with a watch / none", .unit = "1/s", .goal = 0.9};
-    struct row all = {.name = "write, 100000 watches / none", .unit = "1/s", .goal = 0.9};
+    struct bench_ratio idle = {
+        .name = "write, 4000 connections / none", .unit = "1/s", .goal = 0.9};
+    struct bench_ratio each = {
+        .name = "write, 4000 with a watch / none", .unit = "1/s", .goal = 0.9};
+    struct bench_ratio all = {.name = "write, 100000 watches / none", .unit = "1/s", .goal = 0.9};
 
     crowded(w, &idle, CROWD, 0, 0);
     crowded(w, &each, CROWD, 1, 0);
@@ -207,9 +138,11 @@ static void crowds(struct world *w)
 
 static void big_tree(struct world *w)
 {
-    struct row child = {.name = "child of 100000 / of an empty one", .unit = "1/s", .goal = 0.9};
-    struct row bytes = {.name = "bytes of a node", .unit = "B", .goal = 200, .at_most = true};
-    struct row delay = {
+    struct bench_ratio child = {
+        .name = "child of 100000 / of an empty one", .unit = "1/s", .goal = 0.9};
+    struct bench_ratio bytes = {
+        .name = "bytes of a node", .unit = "B", .goal = 200, .at_most = true};
+    struct bench_ratio delay = {
         .name = "longest wait in a removal, ns", .unit = "ns", .goal = 5e6, .at_most = true};
     uint64_t before = peer_memory(&w->store);
     char directory[32];
@@ -224,26 +157,27 @@ static void big_tree(struct world *w)
     if (rc == 0)
         rc = load_nodes(&w->store, "/wide", WIDE);
     if (rc == 0)
-        rc = take(&bytes, (double)(peer_memory(&w->store) - before) / (NODES + WIDE), 0);
+        rc =
+            bench_ratio_take(&bytes, (double)(peer_memory(&w->store) - before) / (NODES + WIDE), 0);
     for (int i = 0; i < w->runs && rc == 0; i++) {
         (void)snprintf(directory, sizeof(directory), "/empty%d", i);
-        rc = take(&child, load_children(&w->store, "/wide", w->span),
-                  load_children(&w->store, directory, w->span));
+        rc = bench_ratio_take(&child, load_children(&w->store, "/wide", w->span),
+                              load_children(&w->store, directory, w->span));
     }
     for (int i = 0; i < w->runs && i < NODES / WIDE && rc == 0; i++) {
         (void)snprintf(directory, sizeof(directory), "/tree/%d", i);
-        rc = take(&delay, load_removal(&w->store, directory), 0);
+        rc = bench_ratio_take(&delay, load_removal(&w->store, directory), 0);
     }
-    report(w, &bytes, rc);
-    report(w, &child, rc);
-    report(w, &delay, rc);
+    bench_ratio_report(&w->all, &bytes, rc);
+    bench_ratio_report(&w->all, &child, rc);
+    bench_ratio_report(&w->all, &delay, rc);
 }
 
 /* One client that waits for each answer: a commit a write. */
 static void durable(struct world *w)
 {
-    struct row one = {.name = "durable writes 16x1 / 1x1", .unit = "1/s", .goal = 5};
-    struct row all = {.name = "durable writes 16x16 / 1x1", .unit = "1/s", .goal = 20};
+    struct bench_ratio one = {.name = "durable writes 16x1 / 1x1", .unit = "1/s", .goal = 5};
+    struct bench_ratio all = {.name = "durable writes 16x16 / 1x1", .unit = "1/s", .goal = 20};
     int rc = 0;
 
     if (!wanted(w, "durable"))
@@ -251,14 +185,16 @@ static void durable(struct world *w)
     for (int i = 0; i < w->runs && rc == 0; i++) {
         double single = load_requests(&w->durable, MBR__XS_WRITE, 1, 1, w->span);
 
-        rc = take(&one, load_requests(&w->durable, MBR__XS_WRITE, DURABLE, 1, w->span), single);
+        rc = bench_ratio_take(&one, load_requests(&w->durable, MBR__XS_WRITE, DURABLE, 1, w->span),
+                              single);
         rc = rc < 0
                  ? rc
-                 : take(&all, load_requests(&w->durable, MBR__XS_WRITE, DURABLE, DURABLE, w->span),
-                        single);
+                 : bench_ratio_take(
+                       &all, load_requests(&w->durable, MBR__XS_WRITE, DURABLE, DURABLE, w->span),
+                       single);
     }
-    report(w, &one, rc);
-    report(w, &all, rc);
+    bench_ratio_report(&w->all, &one, rc);
+    bench_ratio_report(&w->all, &all, rc);
 }
 
 /* ---- the program ---- */
@@ -285,26 +221,13 @@ static int measure(struct world *w)
         fprintf(stderr, "membrane-bench-store: cannot start the servers: %s\n", strerror(-rc));
         return rc;
     }
-    printf("%-34s %12s %12s %10s  goal\n", "", "here", "base", "ratio");
+    bench_ratio_head();
     requests(w);
     ring(w);
     crowds(w);
     durable(w);
     big_tree(w);
     return 0;
-}
-
-static int write_json(struct world *w, const char *path)
-{
-    struct bench_env env;
-    json_t *all;
-    int rc;
-
-    bench_env_read(&env);
-    all = json_pack("{s:o, s:O}", "environment", bench_env_json(&env), "rows", w->rows);
-    rc = all == NULL ? -ENOMEM : bench_json_write(all, path);
-    json_decref(all);
-    return rc;
 }
 
 static int usage(int status)
@@ -324,9 +247,12 @@ int main(int argc, char **argv)
         {"only", required_argument, NULL, 'o'}, {"json", required_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},       {0},
     };
-    struct world w = {.runs = 5, .span = 200 * BENCH_MS, .rows = json_array()};
+    struct world w = {.runs = 5,
+                      .span = 200 * BENCH_MS,
+                      .all = {.program = "membrane-bench-store", .rows = json_array()}};
     const char *json = NULL;
     int letter, rc;
+    bool good;
 
     while ((letter = getopt_long(argc, argv, "n:t:o:j:h", options, NULL)) != -1) {
         if (letter == 'h')
@@ -342,16 +268,16 @@ int main(int argc, char **argv)
         else
             return usage(2);
     }
-    if (w.runs < 1 || w.runs > RUNS_MAX || w.span == 0 || optind < argc)
+    if (w.runs < 1 || w.runs > BENCH_RATIO_RUNS || w.span == 0 || optind < argc)
         return usage(2);
     raise_limits();
     rc = measure(&w);
     peer_end(&w.floor);
     peer_end(&w.store);
     peer_end(&w.durable);
-    printf("%d goals missed, %d rows failed\n", w.missed, w.failed);
+    good = bench_ratio_end(&w.all);
     if (rc == 0 && json != NULL)
-        rc = write_json(&w, json);
-    json_decref(w.rows);
-    return rc < 0 || w.failed > 0;
+        rc = bench_ratio_json(&w.all, json);
+    json_decref(w.all.rows);
+    return rc < 0 || !good;
 }

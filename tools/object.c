@@ -218,6 +218,21 @@ int object_each(int container, int (*fn)(void *arg, const char *name), void *arg
     return object_error(rc, "the list of objects");
 }
 
+/* Those that membraned keeps; one may have a link of ours as well. */
+static int add_kept(struct names *n)
+{
+    char name[MBR_OBJECT_NAME_MAX + 1];
+    uint64_t cursor = 0;
+    int rc;
+
+    while ((rc = mbr_container_list_kept(&cursor, name)) == 1) {
+        rc = names_add(n, name, strlen(name));
+        if (rc != 0)
+            break;
+    }
+    return rc;
+}
+
 int object_each_container(int (*fn)(void *arg, const char *name), void *arg)
 {
     char path[PATH_MAX];
@@ -236,6 +251,8 @@ int object_each_container(int (*fn)(void *arg, const char *name), void *arg)
             rc = names_add(&n, entry->d_name, length - 2);
     }
     (void)closedir(dir);
+    if (rc == 0)
+        rc = add_kept(&n);
     if (rc == 0)
         return names_each(&n, fn, arg);
     (void)names_each(&n, nothing, NULL);

@@ -158,6 +158,14 @@ MBR_API int mbr_container_getattr(int container, struct mbr_container_attr *out)
  */
 MBR_API int mbr_container_list(int container, uint64_t *cursor, char name[MBR_OBJECT_NAME_MAX + 1]);
 
+/*
+ * Lists the containers that membraned keeps and that the caller may join, those of groups and those
+ * that outlive their members: as mbr_container_list() lists objects. Asks each daemon that runs
+ * (membraned(8)) and waits for its answer, 5 seconds at most. 0 also where none runs, or
+ * none whose socket is for the caller. -ETIMEDOUT.
+ */
+MBR_API int mbr_container_list_kept(uint64_t *cursor, char name[MBR_OBJECT_NAME_MAX + 1]);
+
 /* ---- objects ---- */
 
 /*

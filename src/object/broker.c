@@ -301,7 +301,7 @@ int mbr__broker_list(uint64_t *cursor, struct mbr__broker_entry *out)
         uint32_t at = which == *cursor >> 32 ? (uint32_t)*cursor : 0;
 
         rc = list_at((uint32_t)which, &at, out);
-        if (rc == -ECONNREFUSED)
+        if (rc == -ECONNREFUSED || rc == -EACCES) /* none there, or none for us */
             rc = 0;
         if (rc == 1)
             *cursor = which << 32 | at;

@@ -635,3 +635,16 @@ int mbr_container_list(int container, uint64_t *cursor, char name[MBR_OBJECT_NAM
     mbr__handle_exit(h);
     return rc;
 }
+
+int mbr_container_list_kept(uint64_t *cursor, char name[MBR_OBJECT_NAME_MAX + 1])
+{
+    struct mbr__broker_entry entry;
+    int rc;
+
+    if (cursor == NULL || name == NULL)
+        return -EINVAL;
+    rc = mbr__broker_list(cursor, &entry);
+    if (rc == 1)
+        memcpy(name, entry.name, sizeof(entry.name));
+    return rc;
+}

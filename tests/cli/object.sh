@@ -119,6 +119,47 @@ mkdir "$work/other"
 run 1 mo ls --directory "$work/other" kept
 err_has "holds something else"
 
+# A byte on the disk that is not the one that was written: found, and nothing else is.
+mkdir "$work/sums"
+run 0 mo put --directory "$work/sums" --checksums sums good "$0"
+run 0 mo put --directory "$work/sums" sums bad "$work/copy"
+at=$(grep -abo 'Nobody is in it' "$work/sums/membrane-blocks" | tail -n 1 | cut -d : -f 1)
+printf 'Somebody' | dd of="$work/sums/membrane-blocks" bs=1 seek="$at" conv=notrunc 2>/dev/null
+run 1 mo check --directory "$work/sums" sums
+out_has "1 damaged"
+run 0 mo get --directory "$work/sums" sums good "$work/out"
+same "$0" "$work/out"
+run 1 mo get --directory "$work/sums" sums bad "$work/out"
+
+# Kept by membraned, when nobody is in it; and for a group, as long as somebody is.
+daemon=${MEMBRANE_BIN_DIR:?}/membraned
+if [ -x "$daemon" ]; then
+    export XENSTORED_PATH="$work/store"
+    run 3 mo put --keep stays x "$0"
+    start daemon "$daemon" --socket "$XENSTORED_PATH"
+    daemon_pid=$pid
+    served() { "$membrane" store exists / 2>/dev/null; }
+    until_true served
+    run 0 mo put --keep stays x "$0"
+    run 0 mo get stays x "$work/copy"
+    same "$0" "$work/copy"
+    run 0 mo stat --json stays
+    member "$work/out" "j['kept'] and j['brokered']"
+    run 0 mo ls
+    out_has stays
+    start put "$membrane" object put --hold --gid "$(id -g)" ours x "$0"
+    putter=$pid
+    ours() { "$membrane" object stat --json ours >"$work/out" 2>/dev/null; }
+    until_true ours
+    member "$work/out" "j['brokered'] and j['group'] == $(id -g)"
+    kill -TERM "$putter"
+    ended "$putter" 0
+    left() { ! ours; }
+    until_true left
+    kill -TERM "$daemon_pid"
+    ended "$daemon_pid" 0
+fi
+
 # The last one in it leaves, or is killed.
 kill -9 "$holder"
 ended "$holder" 137

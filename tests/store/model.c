@@ -1049,8 +1049,9 @@ void model_update(struct model *m)
                 continue;
             r->has = live != NULL;
             r->was = live != NULL; /* what it began with is not kept: it has failed already */
+            r->base.used = r->was;
             if (live)
-                r->now = *live;
+                r->base = r->now = *live;
         }
     }
 }

@@ -7,21 +7,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "append.h"
+#include "base/strbuf.h"
 #include "conn.h"
 #include "log.h"
 #include "ring.h"
 #include "update.h"
 #include "user.h"
 
-const char control_help[] = "connect DOMID\n"
-                            "ring DOMID\n"
-                            "live-update [-f FILE] [-c ARGUMENTS] [-a] [-s [-t SECONDS] [-F]]\n"
-                            "logfile FILE\n";
+const char control_help[] = "connect         <domid>\n"
+                            "ring            <domid>\n"
+                            "live-update     [-f <file>|-c <arguments>|-a|"
+                            "-s [-F] [-t <seconds>] [-v <version>]]\n"
+                            "logfile         <file>\n";
 
 enum call_kind { CALL_CONNECT, CALL_RING, CALL_UPDATE };
 
@@ -71,11 +76,70 @@ static int note_connection(struct conn *conn, enum call_kind kind, int argc,
     return put_off(conn, kind, domid);
 }
 
-static int change_log(int argc, const char *const *argv)
+/* A file's name, as xenstored takes it: a relative one is in the directory of the socket. Who asks
+ * learns only that it was refused if the reason has no name in the protocol; the log tells more. */
+static int name_file(const struct server *server, const char *name, char *path, size_t size)
 {
-    if (argc != 2 || argv[1][0] != '/')
+    const char *socket = settings_text(server->settings, SETTING_SOCKET);
+    const char *slash = socket != NULL ? strrchr(socket, '/') : NULL;
+    int n;
+
+    if (name[0] == '/')
+        n = snprintf(path, size, "%s", name);
+    else if (slash != NULL)
+        n = snprintf(path, size, "%.*s/%s", (int)(slash - socket), socket, name);
+    else
         return -EINVAL;
-    return log_to(argv[1]);
+    return n >= 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
+}
+
+static int change_log(const struct server *server, int argc, const char *const *argv)
+{
+    char path[PATH_MAX];
+    int rc = argc == 2 ? name_file(server, argv[1], path, sizeof(path)) : -EINVAL;
+
+    if (rc == 0)
+        rc = log_to_named(path);
+    if (rc != 0)
+        log_warning("logfile refused: %s", strerror(-rc));
+    return rc;
+}
+
+static int write_all(int fd, const char *text, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = write(fd, text, length);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        text += n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
+static int report_memory(struct server *server, int argc, const char *const *argv)
+{
+    char path[PATH_MAX];
+    struct mbr__strbuf text;
+    int rc = argc == 2 ? name_file(server, argv[1], path, sizeof(path)) : -EINVAL;
+    int fd = rc == 0 ? append_open(path) : rc;
+
+    if (fd < 0) {
+        log_warning("memreport refused: %s", strerror(-fd));
+        return fd;
+    }
+    mbr__strbuf_init(&text, MBR__STORE_REPORT_MAX);
+    mbr__store_report(server->store, &text);
+    rc = mbr__strbuf_error(&text);
+    if (rc == 0)
+        rc = write_all(fd, mbr__strbuf_text(&text), text.length);
+    mbr__strbuf_fini(&text);
+    if (close(fd) != 0 && rc == 0)
+        rc = -errno;
+    return rc;
 }
 
 int control_called(void *user, struct mbr__store_conn *store_conn, int argc,
@@ -83,6 +147,7 @@ int control_called(void *user, struct mbr__store_conn *store_conn, int argc,
 {
     struct server *server = user;
     struct conn *conn = mbr__store_conn_user(store_conn);
+    int rc;
 
     if (conn == NULL || argc < 1)
         return -EINVAL;
@@ -91,12 +156,13 @@ int control_called(void *user, struct mbr__store_conn *store_conn, int argc,
     if (strcmp(argv[0], "ring") == 0)
         return note_connection(conn, CALL_RING, argc, argv);
     if (strcmp(argv[0], "logfile") == 0)
-        return change_log(argc, argv);
+        return change_log(server, argc, argv);
+    if (strcmp(argv[0], "memreport") == 0)
+        return report_memory(server, argc, argv);
     if (strcmp(argv[0], "live-update") != 0)
         return -EINVAL;
-    if (!update_command(server, argc - 1, argv + 1, reply))
-        return 0;
-    return put_off(conn, CALL_UPDATE, 0);
+    rc = update_command(server, argc - 1, argv + 1, reply);
+    return rc == 1 ? put_off(conn, CALL_UPDATE, 0) : rc;
 }
 
 void control_drop(struct control_call *call)

@@ -7,6 +7,7 @@
  *                    ringing the server, the second for being rung
  *   live-update ...  as xenstore-control sends it (update.h)
  *   logfile FILE     appends the log to FILE
+ *   memreport FILE   appends a report of what the store holds to FILE
  *
  * Descriptors come with the first byte of the reply (SCM_RIGHTS). A domain that is not introduced
  * yet is introduced, and then released with its last connection.

@@ -15,12 +15,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "append.h"
+
 #define LINE_MAX_BYTES 1024
 
 static struct {
     enum mbr_log_level level;
     int fd;
     bool journal;
+    bool named; /* the file, by a request */
     char file[PATH_MAX];
 } state = {.level = MBR_LOG_INFO, .fd = STDERR_FILENO};
 
@@ -50,27 +53,40 @@ static int open_file(const char *file)
     return fd < 0 ? -errno : fd;
 }
 
-int log_to(const char *file)
+static int change(const char *file, bool named)
 {
     int fd = STDERR_FILENO;
 
     if (file != NULL && strlen(file) >= sizeof(state.file))
         return -ENAMETOOLONG;
     if (file != NULL)
-        fd = open_file(file);
+        fd = named ? append_open(file) : open_file(file);
     if (fd < 0)
         return fd;
     if (state.fd != STDERR_FILENO)
         (void)close(state.fd);
     state.fd = fd;
+    state.named = named;
     (void)snprintf(state.file, sizeof(state.file), "%s", file != NULL ? file : "");
     return 0;
 }
 
+int log_to(const char *file)
+{
+    return change(file, false);
+}
+
+int log_to_named(const char *file)
+{
+    return change(file, true);
+}
+
 void log_reopen(void)
 {
-    int fd = state.file[0] != '\0' ? open_file(state.file) : -1;
+    int fd = -1;
 
+    if (state.file[0] != '\0')
+        fd = state.named ? append_open(state.file) : open_file(state.file);
     if (fd < 0)
         return;
     (void)close(state.fd);

@@ -17,6 +17,9 @@ void log_init(enum mbr_log_level level);
 /* Appends to FILE from now on; NULL: to standard error. 0 or a negative errno, nothing changed. */
 int log_to(const char *file);
 
+/* The same for a FILE that a request has named (append.h). */
+int log_to_named(const char *file);
+
 /* Opens the file anew, after it was moved away. */
 void log_reopen(void);
 

@@ -110,8 +110,26 @@ static void set_extra(struct update *update, const char *text, struct mbr__strbu
         (void)snprintf(update->extra, sizeof(update->extra), "%s", text);
 }
 
-bool update_command(struct server *server, int argc, const char *const *argv,
-                    struct mbr__strbuf *reply)
+/* What may stand behind -s. Nothing is waited for and nothing is forced, since transactions are
+ * kept; the version is that of Xen's stream, which is not ours. */
+static int check_start(int argc, const char *const *argv, struct mbr__strbuf *reply)
+{
+    for (int i = 1; i < argc; i++) {
+        bool version = strcmp(argv[i], "-v") == 0;
+
+        if (strcmp(argv[i], "-F") == 0)
+            continue;
+        if ((!version && strcmp(argv[i], "-t") != 0) || i + 1 == argc)
+            return -EINVAL;
+        i++;
+        if (version && strcmp(argv[i], "1") != 0 && strcmp(argv[i], "2") != 0)
+            mbr__strbuf_puts(reply, "this version of the stream is not known");
+    }
+    return 0;
+}
+
+int update_command(struct server *server, int argc, const char *const *argv,
+                   struct mbr__strbuf *reply)
 {
     struct update *update = server->update;
 
@@ -123,11 +141,13 @@ bool update_command(struct server *server, int argc, const char *const *argv,
         update->binary[0] = '\0';
         update->extra[0] = '\0';
     } else if (argc >= 1 && strcmp(argv[0], "-s") == 0) {
-        return true;
+        int rc = check_start(argc, argv, reply);
+
+        return rc == 0 ? reply->length == 0 : rc;
     } else {
-        mbr__strbuf_puts(reply, "live-update -f FILE | -c ARGUMENTS | -a | -s [-t SECONDS] [-F]");
+        return -EINVAL;
     }
-    return false;
+    return 0;
 }
 
 /* ---- starting ----------------------------------------------------------------------------------

@@ -9,8 +9,9 @@
  *   -f FILE           the binary to run (otherwise: where this one came from)
  *   -c ARGUMENTS      arguments to add, separated by blanks
  *   -a                forget both
- *   -s [-t S] [-F]    do it; time limit and force are accepted, since nothing is waited for: open
- *                     transactions are kept
+ *   -s [-t S] [-F] [-v V]
+ *                     do it; time limit, force and version are accepted, since nothing is waited
+ *                     for: open transactions are kept
  */
 #ifndef DAEMON_UPDATE_H
 #define DAEMON_UPDATE_H
@@ -27,9 +28,9 @@ struct update;
 int update_new(int argc, char **argv, struct update **out);
 void update_free(struct update *update);
 
-/* A command; its answer in REPLY. True: the update is to be run. */
-bool update_command(struct server *server, int argc, const char *const *argv,
-                    struct mbr__strbuf *reply);
+/* A command; its answer in REPLY. 1: the update is to be run; -EINVAL: it is none. */
+int update_command(struct server *server, int argc, const char *const *argv,
+                   struct mbr__strbuf *reply);
 
 /* Runs the new binary. Returns only on failure, with the reason in WHY, also logged. CONN, or NULL,
  * waits for the answer, which the new process gives. */

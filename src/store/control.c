@@ -3,6 +3,7 @@
  * CONTROL: what can be said and done about the engine itself. What it does not know is the
  * daemon's.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,29 +45,47 @@ static int do_check(struct control *c)
     return -EIO;
 }
 
+static const char *const log_switches[] = {"obj", "io", "wrl", "acc", "tdb"};
+
+#define LOG_SWITCHES  (sizeof(log_switches) / sizeof(log_switches[0]))
+#define LOG_SWITCH(i) ((unsigned)MBR__ST_LOG_OBJ << (i))
+static_assert(LOG_SWITCH(LOG_SWITCHES) == MBR__ST_LOG_ALL + 1, "a bit for each");
+
+/* "+io" or "-io". */
+static int set_switch(struct mbr__store *store, const char *text)
+{
+    for (unsigned i = 0; i < LOG_SWITCHES; i++) {
+        if ((text[0] != '+' && text[0] != '-') || strcmp(text + 1, log_switches[i]) != 0)
+            continue;
+        if (text[0] == '+')
+            store->tracing |= LOG_SWITCH(i);
+        else
+            store->tracing &= ~LOG_SWITCH(i);
+        return 0;
+    }
+    return -EINVAL;
+}
+
 static int do_log(struct control *c)
 {
-    static const char *const switches[] = {"obj", "io", "wrl", "acc", "tdb"};
+    struct mbr__store *store = c->store;
 
     if (c->argc == 0) {
-        mbr__strbuf_puts(c->text, c->store->tracing ? "on" : "off");
+        mbr__strbuf_puts(c->text, "Log switch settings:\n");
+        for (unsigned i = 0; i < LOG_SWITCHES; i++)
+            mbr__strbuf_printf(c->text, "%-8s: %s\n", log_switches[i],
+                               store->tracing & LOG_SWITCH(i) ? "on" : "off");
         return 0;
     }
     if (c->argc != 1)
         return -EINVAL;
-    if (strcmp(c->argv[0], "on") == 0 || strcmp(c->argv[0], "off") == 0) {
-        c->store->tracing = c->argv[0][1] == 'n';
-        return 0;
-    }
-    for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
-        if ((c->argv[0][0] != '+' && c->argv[0][0] != '-') ||
-            strcmp(c->argv[0] + 1, switches[i]) != 0)
-            continue;
-        if (i == 1) /* the others have no counterpart here */
-            c->store->tracing = c->argv[0][0] == '+';
-        return 0;
-    }
-    return -EINVAL;
+    if (strcmp(c->argv[0], "on") == 0)
+        store->tracing |= MBR__ST_LOG_ON;
+    else if (strcmp(c->argv[0], "off") == 0)
+        store->tracing &= ~(unsigned)MBR__ST_LOG_ON;
+    else
+        return set_switch(store, c->argv[0]);
+    return 0;
 }
 
 static int do_print(struct control *c)
@@ -80,22 +99,57 @@ static int do_print(struct control *c)
     return 0;
 }
 
-static int do_memreport(struct control *c)
+/* Those that a domain holds something of. */
+static bool is_held(int what)
 {
-    struct mbr__store_stats s;
+    return what <= MBR__STORE_QUOTA_OUTSTANDING || what == MBR__STORE_QUOTA_MEMORY;
+}
 
-    if (c->argc != 0)
-        return -EINVAL;
-    mbr__store_get_stats(c->store, &s);
-    mbr__strbuf_printf(c->text,
-                       "nodes: %llu, in %llu bytes\n"
-                       "watches: %llu\nconnections: %llu\ndomains: %llu\ntransactions: %llu\n"
-                       "removals under way: %llu\n",
+void mbr__store_report(struct mbr__store *store, struct mbr__strbuf *text)
+{
+    const struct mbr__st_domain *domain;
+    struct mbr__store_stats s;
+    size_t cursor = 0;
+
+    mbr__store_get_stats(store, &s);
+    mbr__strbuf_printf(text,
+                       "memory report: nodes=%llu bytes=%llu watches=%llu connections=%llu "
+                       "domains=%llu transactions=%llu removals=%llu\n",
                        (unsigned long long)s.nodes, (unsigned long long)s.memory,
                        (unsigned long long)s.watches, (unsigned long long)s.connections,
                        (unsigned long long)s.domains, (unsigned long long)s.transactions,
                        (unsigned long long)s.removals);
-    return 0;
+    while ((domain = mbr__hash_next(&store->domains, &cursor))) {
+        if (!domain->known)
+            continue;
+        mbr__strbuf_printf(text, "memory report: domain=%u", domain->domid);
+        for (int i = 0; i < MBR__STORE_QUOTAS; i++)
+            if (is_held(i))
+                mbr__strbuf_printf(text, " %s=%llu", mbr__st_quota_name(i),
+                                   (unsigned long long)domain->used[i]);
+        mbr__strbuf_putc(text, '\n');
+    }
+}
+
+/* Into the log, line by line. (Into a file: the daemon's.) */
+static int do_memreport(struct control *c)
+{
+    struct mbr__strbuf text;
+    int error;
+
+    mbr__strbuf_init(&text, MBR__STORE_REPORT_MAX);
+    mbr__store_report(c->store, &text);
+    error = mbr__strbuf_error(&text);
+    for (const char *line = mbr__strbuf_text(&text); !error && *line;) {
+        char one[MBR__LOG_MAX];
+        size_t len = strcspn(line, "\n");
+
+        snprintf(one, sizeof(one), "%.*s", (int)len, line);
+        say(c->store, MBR_LOG_INFO, one);
+        line += len + (line[len] == '\n');
+    }
+    mbr__strbuf_fini(&text);
+    return error;
 }
 
 /* Everything that is counted, for programs: "name value" lines. */
@@ -154,12 +208,6 @@ static void quota_line(struct control *c, int what, uint64_t value)
 {
     mbr__strbuf_printf(c->text, "%-17s: %8llu %s\n", mbr__st_quota_name(what),
                        (unsigned long long)value, mbr__st_quota_text(what));
-}
-
-/* Those that a domain holds something of. */
-static bool is_held(int what)
-{
-    return what <= MBR__STORE_QUOTA_OUTSTANDING || what == MBR__STORE_QUOTA_MEMORY;
 }
 
 static int quota_of_domain(struct control *c)
@@ -240,8 +288,8 @@ static const struct {
     const char *arguments;
 } commands[] = {
     {"check", do_check, ""},
-    {"log", do_log, "[on|off|+io|-io]"},
-    {"memreport", do_memreport, ""},
+    {"log", do_log, "[on|off|+<switch>|-<switch>]"},
+    {"memreport", do_memreport, "[<file>]"},
     {"print", do_print, "<string>"},
     {"quota", do_quota, "[set <name> <val>|<domid>|max [-r]]"},
     {"quota-soft", do_quota_soft, "[set <name> <val>]"},
@@ -254,7 +302,7 @@ static int do_help(struct control *c)
     if (c->argc != 0)
         return -EINVAL;
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        mbr__strbuf_printf(c->text, "%s\t%s\n", commands[i].name, commands[i].arguments);
+        mbr__strbuf_printf(c->text, "%-15s %s\n", commands[i].name, commands[i].arguments);
     if (c->store->options.control_help)
         mbr__strbuf_puts(c->text, c->store->options.control_help);
     return 0;

@@ -88,7 +88,7 @@ static void put_globals(struct out *out, const struct mbr__store *store)
     put(out, store->tree.next_id);
     put(out, store->seq);
     put(out, store->durable);
-    put(out, store->tracing);
+    put(out, store->tracing ^ MBR__ST_LOG_DEFAULT); /* programs before it know 0 and 1 */
     put(out, store->stats.requests);
     put(out, store->stats.events);
     put(out, store->stats.coalesced);

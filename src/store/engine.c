@@ -39,6 +39,7 @@ static const uint64_t default_quota[MBR__STORE_QUOTAS] = {
 static int set_options(struct mbr__store *store, const struct mbr__store_options *options)
 {
     store->options = *options;
+    store->tracing = MBR__ST_LOG_DEFAULT;
     if (!store->options.out_limit)
         store->options.out_limit = OUT_LIMIT;
     if (!store->options.event_timeout)

@@ -384,4 +384,9 @@ struct mbr__store_stats {
 
 void mbr__store_get_stats(const struct mbr__store *store, struct mbr__store_stats *stats);
 
+/* What the store holds, in lines, and one for each domain with what it is charged: into TEXT, which
+ * should take MBR__STORE_REPORT_MAX bytes and has an error if it does not. */
+#define MBR__STORE_REPORT_MAX ((size_t)8 << 20)
+void mbr__store_report(struct mbr__store *store, struct mbr__strbuf *text);
+
 #endif

@@ -119,7 +119,7 @@ static void get_globals(struct in *in)
     store->tree.next_id = get(in, UINT64_MAX / 2);
     store->seq = get(in, UINT64_MAX / 2);
     store->durable = get(in, UINT64_MAX / 2);
-    store->tracing = get(in, 1);
+    store->tracing = (unsigned)get(in, MBR__ST_LOG_ALL) ^ MBR__ST_LOG_DEFAULT;
     store->stats.requests = get(in, UINT64_MAX);
     store->stats.events = get(in, UINT64_MAX);
     store->stats.coalesced = get(in, UINT64_MAX);

@@ -217,8 +217,8 @@ struct mbr__store {
     unsigned batch_first, batch_count;
     struct mbr__store_change *changes;
     size_t change_count, change_capacity;
-    bool started; /* a connection was made: nothing can be loaded any more */
-    bool tracing;
+    bool started;     /* a connection was made: nothing can be loaded any more */
+    unsigned tracing; /* of the bits below */
     struct mbr__st_load *load;
     struct mbr__slab charges;
     struct mbr__st_charge *charge; /* of the request being carried out, or NULL */
@@ -238,6 +238,16 @@ struct mbr__store {
     struct mbr__st_node *below[MBR__ST_DEPTH_MAX + 2];
     char text[MBR__STORE_ABS_PATH_MAX + 64];
     char text2[MBR__STORE_ABS_PATH_MAX + 64];
+};
+
+/* What `control log` sets: whether anything is logged, and the switches of xenstored in its order,
+ * of which only that of requests has something to log here. */
+enum {
+    MBR__ST_LOG_ON = 1,
+    MBR__ST_LOG_OBJ = 2,
+    MBR__ST_LOG_IO = 4,
+    MBR__ST_LOG_ALL = 63,
+    MBR__ST_LOG_DEFAULT = MBR__ST_LOG_OBJ | MBR__ST_LOG_IO
 };
 
 static inline uint64_t mbr__st_now(const struct mbr__store *store)

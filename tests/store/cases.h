@@ -10,10 +10,11 @@
  *     A < @ path|token|   an event
  *     A < ?               any reply that is no error
  *     A < -               nothing is there (found out by asking something harmless)
- * In payloads '|' stands for NUL, and {x*100} for a hundred x. TX is a transaction's id; the first
- * of a connection is 1. A line "A READ /a| = x" is a sending and an expectation in one; so with !.
- * A and B are connections of domain 0; a and b of domains 1 and 2, which are introduced; c is of
- * domain 3, which the case must introduce. x is a second connection of domain 1.
+ * In payloads '|' stands for NUL, '~' for a newline, {x*100} for a hundred x. TX is a transaction's
+ * id; the first of a connection is 1. A line "A READ /a| = x" is a sending and an expectation in
+ * one; so with !. A and B are connections of domain 0; a and b of domains 1 and 2, which are
+ * introduced; c is of domain 3, which the case must introduce. x is a second connection of
+ * domain 1.
  *
  * Not here: how the messages travel.
  */

@@ -117,6 +117,9 @@ control() {
     c=$xen/xenstore-control
     run 0 $c check
     run 0 $c memreport
+    run 0 $c memreport "$work/report"
+    has "$work/report" 'memory report'
+    run 0 $c log
     run 0 $c print 'a line'
     run 0 $c log on
     run 0 $c log off

@@ -34,7 +34,7 @@ unsigned store_case_domid(char who)
     }
 }
 
-/* Expands '|' and {x*n} in TEXT; the length, or -1. */
+/* Expands '|', '~' and {x*n} in TEXT; the length, or -1. */
 static int expand(const char *text, size_t len, char *out)
 {
     size_t at = 0;
@@ -48,7 +48,7 @@ static int expand(const char *text, size_t len, char *out)
                 out[at++] = text[i + 1];
             i = (size_t)(end - text);
         } else if (at < MBR__STORE_PAYLOAD_MAX) {
-            out[at++] = text[i] == '|' ? '\0' : text[i];
+            out[at++] = text[i] == '|' ? '\0' : text[i] == '~' ? '\n' : text[i];
         }
     }
     return (int)at;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Paths, with the rules of the C daemon: letters, digits and "-/_@"; no empty component; at most
- * 3072 bytes in all.
+ * 3072 bytes in all, 2048 in what is relative.
  */
 #include "store/path.h"
 
@@ -162,7 +162,9 @@ static int parse_relative(struct mbr__st_path *path, uint32_t domid, const char 
     char prefix[MBR__ST_PREFIX_MAX];
     size_t front = mbr__st_path_prefix(prefix, domid);
 
-    return front + len > MBR__STORE_ABS_PATH_MAX ? -EINVAL : parse(path, prefix, front, text, len);
+    if (len > MBR__STORE_REL_PATH_MAX || front + len > MBR__STORE_ABS_PATH_MAX)
+        return -EINVAL;
+    return parse(path, prefix, front, text, len);
 }
 
 int mbr__st_path_parse(struct mbr__st_path *path, uint32_t domid, const char *text, size_t len,

@@ -173,17 +173,26 @@ static void xsa_322_417_domids_used_again(void **state)
     ASK('A', GET_PERMS, 0, "/shared/first|", "n2|b2|");
 }
 
-/* 323: a path is as long as it is with everything that is put in front of it. */
+/* 323: what can be made can be removed: both judge a path by the same length. */
 static void xsa_323_relative_length(void **state)
 {
     char text[MBR__STORE_ABS_PATH_MAX + 16];
 
     memset(text, 'a', sizeof(text));
-    strcpy(text + 3055, "|"); /* with "/local/domain/0/": 3071 */
+    strcpy(text + MBR__STORE_REL_PATH_MAX, "|");
     ASK('A', MKDIR, 0, text, "OK|");
     ASK('A', RM, 0, text, "OK|");
     memset(text, 'a', sizeof(text));
-    strcpy(text + 3057, "|");
+    strcpy(text + MBR__STORE_REL_PATH_MAX + 1, "|");
+    ASK('A', MKDIR, 0, text, "!EINVAL");
+    ASK('A', RM, 0, text, "!EINVAL");
+    memset(text, 'a', sizeof(text));
+    text[0] = '/';
+    strcpy(text + MBR__STORE_ABS_PATH_MAX, "|");
+    ASK('A', MKDIR, 0, text, "OK|");
+    ASK('A', RM, 0, text, "OK|");
+    memset(text + 1, 'a', sizeof(text) - 1);
+    strcpy(text + MBR__STORE_ABS_PATH_MAX + 1, "|");
     ASK('A', MKDIR, 0, text, "!EINVAL");
     ASK('A', RM, 0, text, "!EINVAL");
 }

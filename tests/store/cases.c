@@ -160,6 +160,9 @@ const struct store_case store_cases[] = {
         "a READ /local/domain/1/{b*2048}| ! ENOENT\n"
         "a READ /local/domain/1/{b*2049}| ! EINVAL\n" "a READ /{b*2047}| ! EACCES\n"
         "a READ /{b*2048}| ! EINVAL\n"),
+    CASE("the longest relative path of domain 0",
+        "A READ {b*2048}| ! ENOENT\n" "A READ {b*2049}| ! EINVAL\n" "A WRITE {b*2049}|v ! EINVAL\n"
+        "A WATCH {b*2049}|t| ! EINVAL\n" "A READ /{b*2048}| ! ENOENT\n"),
     CASE("/local/domain/ is no path",
         "A READ /local/domain/| ! EINVAL\n" "a READ /local/domain/| ! EINVAL\n"
         "A WATCH /local/domain/|t| ! EINVAL\n" "a WRITE /local/domain//x|v ! EINVAL\n"),

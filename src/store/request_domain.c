@@ -48,8 +48,9 @@ int mbr__st_do_introduce(struct mbr__st_req *req)
     bool known, again;
     int error = mbr__st_args(req, args, 3) == 3 ? parse_domid(args[0], &domid) : -EINVAL;
 
+    /* The protocol has it signed, so that the upper half comes with a '-' from some. */
     if (!error)
-        error = mbr__st_number(args[1], UINT64_MAX, &gfn);
+        error = mbr__st_number(args[1] + (args[1][0] == '-'), UINT64_MAX, &gfn);
     if (!error)
         error = mbr__st_number(args[2], UINT32_MAX, &port);
     if (!error && port == 0)
@@ -123,7 +124,7 @@ int mbr__st_do_is_introduced(struct mbr__st_req *req)
     uint64_t domid;
     bool is;
 
-    if (!text || mbr__st_number(text, UINT16_MAX, &domid))
+    if (!text || mbr__st_number(text, UINT32_MAX, &domid))
         return -EINVAL;
     is =
         domid == MBR__STORE_DOMID_SELF || mbr__store_domain_introduced(req->store, (uint32_t)domid);

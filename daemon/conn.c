@@ -180,7 +180,7 @@ void conn_free(struct conn *conn)
         (void)close(conn->fd);
     ring_free(conn->ring);
     control_drop(conn->call);
-    free(conn->pending);
+    spare_give(&server->spares, conn->pending);
     server->count--;
     if (conn->user != NULL)
         user_leave(conn->user);
@@ -206,10 +206,10 @@ void conn_complain(struct conn *conn, const char *what)
 int conn_keep(struct conn *conn, const unsigned char *bytes, size_t length)
 {
     if (length == 0) {
-        free(conn->pending);
+        spare_give(&conn->server->spares, conn->pending);
         conn->pending = NULL;
     } else if (conn->pending == NULL) {
-        conn->pending = malloc(SERVER_INPUT);
+        conn->pending = spare_take(&conn->server->spares);
         if (conn->pending == NULL)
             return -ENOMEM;
     }

@@ -185,7 +185,7 @@ int server_init(struct server *server, const struct settings *settings)
     if (server->containers == NULL)
         return -ENOMEM;
     containers_init(server->containers, server);
-    return 0;
+    return spare_init(&server->spares);
 }
 
 static void free_closing(struct server *server)
@@ -218,6 +218,7 @@ void server_fini(struct server *server)
         containers_fini(server->containers);
     free(server->containers);
     journal_close(server->journal);
+    spare_fini(&server->spares);
     close_fd(&server->signals);
     close_fd(&server->spare);
     close_fd(&server->epoll);

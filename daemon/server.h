@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "settings.h"
+#include "spare.h"
 #include "store/engine.h"
 
 /*
@@ -78,6 +79,7 @@ struct server {
     uint64_t watchdog_ns;
     uint64_t watchdog_next;
     uint64_t starved_until;
+    struct spare spares;
 
     unsigned char input[SERVER_INPUT];
 };

@@ -194,9 +194,9 @@ static void trace(const struct mbr__st_req *req, int result)
              req->len && memchr(req->payload, '\0', req->len) ? req->payload : "",
              result ? mbr__store_error_name(result) : "OK");
     if (options->log)
-        options->log(options->user, MBR_LOG_INFO, text);
+        options->log(options->user, MBR_LOG_DEBUG, text);
     else
-        mbr__log(MBR_LOG_INFO, "%s", text);
+        mbr__log(MBR_LOG_DEBUG, "%s", text);
 }
 
 static int dispatch(struct mbr__st_req *req)
@@ -230,12 +230,12 @@ static int carry_out(struct mbr__store_conn *conn, struct mbr__st_req *req)
     int error = dispatch(req);
 
     if (error == -MBR__ST_NO_OUTPUT)
-        return -ENOMEM;
+        error = -ENOMEM; /* for which prepare() has made room */
     if (error && !req->answered)
         answer_error(req, error);
     mbr__st_journal_flush(store);
     store->stats.requests++;
-    if ((store->tracing & MBR__ST_LOG_ON) && (store->tracing & MBR__ST_LOG_IO))
+    if (store->tracing)
         trace(req, error);
     mbr__st_out_tell(conn);
     return 0;

@@ -277,7 +277,8 @@ struct reading {
     const char *file;
     FILE *stream;
     unsigned line;
-    int code; /* the exit code after the first error */
+    int error; /* of the stream, 0 or an errno */
+    int code;  /* the exit code after the first error */
     unsigned seen[SETTING_COUNT];
 };
 
@@ -392,17 +393,35 @@ static void check_heading(struct reading *reading, const char *line)
         (void)unknown_section(reading, section);
 }
 
-/* fgets() that counts, for libinih. */
+/* A line, or as much of it as fits; its length, 0 at the end or after an error. */
+static int get_line(struct reading *reading, char *text, int size)
+{
+    int length = 0;
+    int c = 0;
+
+    while (length < size - 1 && c != '\n' && (c = getc(reading->stream)) != EOF)
+        text[length++] = (char)c;
+    text[length] = '\0';
+    if (ferror(reading->stream))
+        reading->error = errno;
+    return reading->error == 0 ? length : 0;
+}
+
+/* fgets() that counts, and lets no NUL hide what follows it; for libinih. */
 static char *read_line(char *text, int size, void *stream)
 {
     struct reading *reading = stream;
-    char *got = reading->code == TOOL_EXIT_OK ? fgets(text, size, reading->stream) : NULL;
+    int length = reading->code == TOOL_EXIT_OK ? get_line(reading, text, size) : 0;
 
-    if (got == NULL)
+    if (length == 0)
         return NULL;
     reading->line++;
-    check_heading(reading, got);
-    return got;
+    if (strlen(text) != (size_t)length) {
+        (void)bad_line(reading, "remove it", "a NUL byte");
+        return NULL;
+    }
+    check_heading(reading, text);
+    return text;
 }
 
 int settings_read(struct settings *settings, const char *file)
@@ -419,13 +438,13 @@ int settings_read(struct settings *settings, const char *file)
     ini_initial_alloc = LINE_MAX_BYTES;
     ini_stop_on_first_error = true;
     line = ini_parse_stream(read_line, &reading, take, &reading);
-    if (line != 0 && reading.code == TOOL_EXIT_OK) {
-        if (line < 0 || ferror(reading.stream))
-            reading.code = tool_error_system(line < 0 ? ENOMEM : EIO, "%s", file);
-        else
-            (void)bad_line(&reading, "KEY = VALUE, [SECTION] or # COMMENT",
-                           "neither a section nor a setting");
-    }
+    if (line < 0)
+        reading.error = ENOMEM;
+    if (reading.error != 0)
+        reading.code = tool_error_system(reading.error, "%s", file);
+    else if (line != 0 && reading.code == TOOL_EXIT_OK)
+        (void)bad_line(&reading, "KEY = VALUE, [SECTION] or # COMMENT",
+                       "neither a section nor a setting");
     (void)fclose(reading.stream);
     return reading.code;
 }

@@ -127,6 +127,9 @@ wrong 2 'neither a section nor a setting' <<'EOF'
 [daemon]
 what is this
 EOF
+printf '[daemon]\nsandbox = no\0yes\n' | wrong 2 'a NUL byte (try: remove it)'
+run 1 "$daemon" --config "$work" --dump-config
+err_has "$work: Is a directory"
 run 1 "$daemon" --config "$work/nowhere.conf"
 err_has "$work/nowhere.conf: No such file or directory"
 

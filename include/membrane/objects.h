@@ -63,8 +63,8 @@ enum mbr_write_policy {
 };
 
 /* mbr_container_attr.flags and mbr_container_options.flags */
-#define MBR_CONTAINER_CHECKSUMS                                                                    \
-    1u                              /* persistent: each block has a checksum, verified when loaded \
+#define MBR_CONTAINER_CHECKSUMS                                                                  \
+    1u                              /* persistent: each block has a checksum, verified when read \
                                      */
 #define MBR_CONTAINER_KEPT       2u /* kept by membraned when its last member has left */
 #define MBR_CONTAINER_PERSISTENT 4u /* has a directory (only reported) */
@@ -119,7 +119,7 @@ MBR_API int mbr_container_create(const char *name, int group);
 
 /*
  * As above with options (NULL: none). With `directory`, which must exist and be the caller's, the
- * container is persistent: what is in the directory is loaded, or, if it is empty, it is begun;
+ * container is persistent: it has what is in the directory, or, if that is empty, it is begun;
  * -EEXIST then means that processes have the directory's container under another name. With
  * MBR_CONTAINER_KEPT membraned is needed: -ECONNREFUSED without.
  * More errors: -EOPNOTSUPP a directory with a group or MBR_CONTAINER_KEPT; -EPERM also: it is not
@@ -180,8 +180,8 @@ MBR_API int mbr_object_create_with(int container, const char *name, size_t size,
                                    enum mbr_write_policy policy);
 
 /* Joins an object: number, one more at each call. -ENOENT none of this name, or being destroyed.
- * Persistent, and joined for the first time: it is read from the disk; -EBADMSG what was read is
- * not what was written, -EIO it cannot be read. */
+ * Versioned, persistent, and joined for the first time: it is read from the disk; -EBADMSG what was
+ * read is not what was written, -EIO it cannot be read. Others are read by blocks, see below. */
 MBR_API int mbr_object_join(int container, const char *name);
 
 /* Gives the number back, and the accesses got through it; operations under way through it are ended
@@ -194,7 +194,8 @@ MBR_API int mbr_object_destroy(int object);
 MBR_API int mbr_object_destroy_until(int object, uint64_t deadline_ns);
 
 /* Removes the name at once and the memory when the last process has left it, as unlink(2) does.
- * -ENOENT no object of this name. */
+ * What others who have joined it might still want from the disk is read before. -ENOENT no object
+ * of this name. */
 MBR_API int mbr_object_unlink(int container, const char *name);
 
 MBR_API int mbr_object_getattr(int object, struct mbr_object_attr *out);
@@ -216,9 +217,13 @@ MBR_API int mbr_object_resize_until(int object, size_t size, uint64_t deadline_n
  * In place: -EOWNERDEAD a writer was killed while it wrote a block of it: told once for each such
  * block, to whoever comes first; -ENOTRECOVERABLE after that, until mbr_object_repair(). A write of
  * whole blocks needs no repair.
- * Readers wait behind a writer that waits, but for a thread that has an access to the block
- * already: it may read it once more. Who writes what he has access to, by himself, waits for
- * himself: give it back first, or use mbr_object_edit().
+ * In place, in a persistent container: a block is read from the disk when it is wanted for the
+ * first time, which is waited for whatever the deadline. -EBADMSG it is not what was written, -EIO
+ * it cannot be read: of other blocks that says nothing, and a write of all of it makes it sound;
+ * -EPERM, -ESTALE and others the directory is not to be had (mbr_container_create_with()). Readers
+ * wait behind a writer that waits, but for a thread that has an access to the block already: it may
+ * read it once more. Who writes what he has access to, by himself, waits for himself: give it back
+ * first, or use mbr_object_edit().
  */
 
 /* Copies `size` bytes into the object, as one: no reader sees part of it. 0. */
@@ -253,7 +258,8 @@ MBR_API int mbr_object_edit_until(int object, size_t offset, size_t size, char *
 /* Ends an access; by any thread. */
 MBR_API int mbr_object_put(int access);
 
-/* Declares torn blocks of the region sound, as they are. -ERANGE. */
+/* Declares torn blocks of the region sound, as they are; not those that could not be read from the
+ * disk. -ERANGE. */
 MBR_API int mbr_object_repair(int object, size_t offset, size_t size);
 
 /* Makes what was written before durable: returns when it would survive the loss of power. A

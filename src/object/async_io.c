@@ -90,7 +90,8 @@ int mbr__async_copy(const struct mbr__async_at *at, bool write, size_t offset, s
 
     if (o->policy == MBR_WRITE_VERSIONED || size == 0)
         return copy_version(at, write, offset, size, buf, deadline, done);
-    rc = mbr__io_lock(at->handle, offset, size, write, deadline, &io);
+    rc =
+        mbr__io_lock(at->handle, offset, size, write ? MBR__IO_WRITE : MBR__IO_READ, deadline, &io);
     if (rc < 0)
         return rc;
     copy_blocks(&io, offset, buf, canceled, done);

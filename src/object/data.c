@@ -165,6 +165,21 @@ int mbr__data_allocate(const struct mbr__container *c, uint32_t index, uint64_t 
     return rc;
 }
 
+int mbr__data_allocate_locks(const struct mbr__container *c, uint32_t index, uint64_t size)
+{
+    int rc = mbr__container_allocate(c, mbr__range_of(index), MBR__OBJ_DATA_AT);
+
+    return rc < 0 ? rc : allocate_locks(c, index, 0, size);
+}
+
+int mbr__data_allocate_block(const struct mbr__container *c, uint32_t index, uint64_t size,
+                             uint32_t block)
+{
+    return mbr__container_allocate(
+        c, mbr__range_of(index) + MBR__OBJ_DATA_AT + (uint64_t)block * MBR_OBJECT_BLOCK,
+        mbr__page_up(mbr__block_bytes(size, block)));
+}
+
 void mbr__data_cut(const struct mbr__container *c, uint32_t index, uint64_t size)
 {
     uint64_t from = MBR__OBJ_DATA_AT + size;

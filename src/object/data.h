@@ -38,6 +38,16 @@ static inline uint32_t mbr__blocks_of(uint64_t size)
     return (uint32_t)((size + MBR_OBJECT_BLOCK - 1) / MBR_OBJECT_BLOCK);
 }
 
+/* Bytes of a block, by the object's size; 0 beyond the end. */
+static inline uint64_t mbr__block_bytes(uint64_t size, uint32_t block)
+{
+    uint64_t at = (uint64_t)block * MBR_OBJECT_BLOCK;
+
+    if (at >= size)
+        return 0;
+    return size - at < MBR_OBJECT_BLOCK ? size - at : MBR_OBJECT_BLOCK;
+}
+
 static inline uint64_t mbr__page_up(uint64_t size)
 {
     return (size + MBR__OBJ_PAGE - 1) / MBR__OBJ_PAGE * MBR__OBJ_PAGE;
@@ -73,6 +83,11 @@ static inline void mbr__view_touch(struct mbr__view *v, uint64_t offset, uint64_
 int mbr__data_allocate(const struct mbr__container *c, uint32_t index, uint64_t old, uint64_t size);
 /* Whether the machine has `size` bytes of memory left, asked if it is much. No promise. */
 bool mbr__data_has_memory(uint64_t size);
+/* Allocates the locks alone. */
+int mbr__data_allocate_locks(const struct mbr__container *c, uint32_t index, uint64_t size);
+/* Allocates the bytes of one block of an object of `size` bytes. */
+int mbr__data_allocate_block(const struct mbr__container *c, uint32_t index, uint64_t size,
+                             uint32_t block);
 /* Frees the data beyond `size` bytes. */
 void mbr__data_cut(const struct mbr__container *c, uint32_t index, uint64_t size);
 

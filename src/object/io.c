@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "object/persist.h"
 #include "object/version.h"
 
 /* Accesses with numbers below this can be got the short way: the first word of the numbers. */
@@ -156,11 +157,17 @@ static int lock_region(struct mbr__object *o, const struct mbr__io *io, uint64_t
 
 #define ANY_HOLD UINT32_MAX
 
+static const enum mbr__persist_want wanted[] = {[MBR__IO_READ] = MBR__WANT_BYTES,
+                                                [MBR__IO_LOOK] = MBR__WANT_AS_THEY_ARE,
+                                                [MBR__IO_EDIT] = MBR__WANT_BYTES,
+                                                [MBR__IO_WRITE] = MBR__WANT_TO_WRITE};
+
 /* io->handle is the caller's to set, and io->hold, if it is not ANY_HOLD. */
-static int io_lock(struct mbr__handle *h, uint64_t offset, size_t size, bool write,
+static int io_lock(struct mbr__handle *h, uint64_t offset, size_t size, enum mbr__io_how how,
                    uint64_t deadline, struct mbr__io *io)
 {
     struct mbr__object *o = h->what;
+    bool write = how == MBR__IO_EDIT || how == MBR__IO_WRITE;
     int rc;
 
     if (__builtin_expect(o->versions != NULL, 0))
@@ -178,6 +185,9 @@ static int io_lock(struct mbr__handle *h, uint64_t offset, size_t size, bool wri
     if (__builtin_expect(size == 0, 0))
         return 0;
     io->count = (uint32_t)((offset + size - 1) / MBR_OBJECT_BLOCK) - io->first + 1;
+    rc = mbr__persist_bring(o, io->view, offset, size, wanted[how], deadline);
+    if (__builtin_expect(rc < 0, 0))
+        return rc;
     rc = io->hold == ANY_HOLD ? new_hold(o->c, &io->hold) : prepare_hold(o->c, io->hold);
     if (__builtin_expect(rc < 0, 0))
         return rc;
@@ -207,37 +217,17 @@ static void io_unlock(const struct mbr__io *io)
     give_hold(c, io->hold);
 }
 
-int mbr__io_lock(struct mbr__handle *h, size_t offset, size_t size, bool write, uint64_t deadline,
-                 struct mbr__io *io)
+int mbr__io_lock(struct mbr__handle *h, size_t offset, size_t size, enum mbr__io_how how,
+                 uint64_t deadline, struct mbr__io *io)
 {
     io->handle = h;
     io->hold = ANY_HOLD;
-    return io_lock(h, offset, size, write, deadline, io);
+    return io_lock(h, offset, size, how, deadline, io);
 }
 
 void mbr__io_unlock(struct mbr__io *io)
 {
     io_unlock(io);
-}
-
-int mbr__io_begin(int object, size_t offset, size_t size, bool write, uint64_t deadline,
-                  struct mbr__io *io)
-{
-    struct mbr__handle *h = NULL;
-    int rc = mbr__handle_enter(MBR__KIND_OBJECT, object, &h);
-
-    if (rc < 0)
-        return rc;
-    rc = mbr__io_lock(h, offset, size, write, deadline, io);
-    if (rc < 0)
-        mbr__handle_exit(h);
-    return rc;
-}
-
-void mbr__io_end(struct mbr__io *io)
-{
-    io_unlock(io);
-    mbr__handle_exit(io->handle);
 }
 
 /* ---- copying --------------------------------------------------------------------------------- */
@@ -251,7 +241,7 @@ static int io_write(struct mbr__handle *h, size_t offset, const void *buf, size_
 
     if (o->versions != NULL)
         return mbr__version_write(o, offset, buf, size, deadline);
-    rc = mbr__io_lock(h, offset, size, true, deadline, &io);
+    rc = mbr__io_lock(h, offset, size, MBR__IO_WRITE, deadline, &io);
     if (rc < 0)
         return rc;
     mbr__view_touch(io.view, offset, size);
@@ -269,7 +259,7 @@ static int io_read(struct mbr__handle *h, size_t offset, void *buf, size_t size,
 
     if (o->versions != NULL)
         return mbr__version_read(o, offset, buf, size);
-    rc = mbr__io_lock(h, offset, size, false, deadline, &io);
+    rc = mbr__io_lock(h, offset, size, MBR__IO_READ, deadline, &io);
     if (rc < 0)
         return rc;
     mbr__view_touch(io.view, offset, size);
@@ -414,7 +404,7 @@ static int get_inside(struct mbr__process *p, struct mbr__handle *h, size_t offs
     int rc = new_access(p, h, &a, &id);
 
     if (rc == 0) {
-        rc = io_lock(h, offset, size, write, deadline, &a->io);
+        rc = io_lock(h, offset, size, write ? MBR__IO_EDIT : MBR__IO_READ, deadline, &a->io);
         if (rc < 0)
             free_access(p, a, id);
     }

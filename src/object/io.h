@@ -9,6 +9,14 @@
 
 #include "object/object.h"
 
+/* What for a region is locked. */
+enum mbr__io_how {
+    MBR__IO_READ,
+    MBR__IO_LOOK,  /* as a reader who knows which blocks are on the disk alone; they stay there */
+    MBR__IO_EDIT,  /* as a writer who may read before he writes */
+    MBR__IO_WRITE, /* as a writer who is going to write all of it */
+};
+
 /* A region that is locked. */
 struct mbr__io {
     struct mbr__handle *handle; /* we are inside */
@@ -22,17 +30,12 @@ struct mbr__io {
 };
 
 /*
- * Locks a region of an object that is written in place, for reading or writing, until
- * mbr__io_end(). Errors as mbr_object_read_until() and mbr_object_write_until(); nothing is held
- * then. From mbr__io_begin() on the bytes count as being written.
+ * Locks a region of an object that is written in place until mbr__io_unlock(); the caller is inside
+ * of its handle and stays there. Errors as mbr_object_read_until() and mbr_object_write_until();
+ * nothing is held then. From now on the bytes count as being written, if they are to be.
  */
-int mbr__io_begin(int object, size_t offset, size_t size, bool write, uint64_t deadline,
-                  struct mbr__io *io);
-void mbr__io_end(struct mbr__io *io);
-
-/* The same of a handle that the caller is inside of and stays in. */
-int mbr__io_lock(struct mbr__handle *h, size_t offset, size_t size, bool write, uint64_t deadline,
-                 struct mbr__io *io);
+int mbr__io_lock(struct mbr__handle *h, size_t offset, size_t size, enum mbr__io_how how,
+                 uint64_t deadline, struct mbr__io *io);
 void mbr__io_unlock(struct mbr__io *io);
 
 /*

@@ -337,7 +337,7 @@ static void tear(const struct mbr__lock_set *s, uint64_t what, uint32_t ticket)
         if (mbr_load_acquire(&l->writer) != ticket)
             continue; /* torn and freed by somebody who has died while he buried */
         mbr_store_relaxed(&l->version, mbr_load_relaxed(&l->version) + 1);
-        mbr_store_release(&l->torn, 1); /* pair A through the word, which is freed later */
+        mbr_store_release(&l->torn, MBR__TORN); /* pair A through the word, which is freed later */
     }
 }
 
@@ -420,15 +420,20 @@ static int nap(struct attempt *a, uint32_t block, uint32_t turn)
 
 /* ---- torn blocks ----------------------------------------------------------------------------- */
 
-/* What to say of a block that we have: 0 it is sound. */
+static bool is_torn(uint32_t torn)
+{
+    return torn != 0 && torn != MBR__ABSENT && torn != MBR__LOST;
+}
+
+/* What to say of a block that we have: 0 it is sound, or a matter of persist.h. */
 static int tell(struct mbr__block_lock *l)
 {
     uint32_t torn = mbr_load_relaxed(&l->torn);
 
-    while (torn != 0) {
-        if (torn != 1)
+    while (is_torn(torn)) {
+        if (torn != MBR__TORN)
             return -ENOTRECOVERABLE;
-        if (mbr_cas(&l->torn, &torn, 2)) /* pair C: one of those who read it is told */
+        if (mbr_cas(&l->torn, &torn, MBR__TORN_TOLD)) /* pair C: one of those who read it is told */
             return -EOWNERDEAD;
     }
     return 0;
@@ -452,10 +457,20 @@ uint32_t mbr__lock_repair(const struct mbr__lock_set *s, uint32_t first, uint32_
     for (uint32_t b = first; b < first + count; b++) {
         struct mbr__block_lock *l = mbr__lock_of(s, b);
 
-        if (mbr_load_relaxed(&l->torn) != 0 && mbr_exchange(&l->torn, 0) != 0) /* pair C, tell() */
-            n++;
+        uint32_t torn = mbr_load_relaxed(&l->torn);
+        bool mended = false;
+
+        while (is_torn(torn) && !mended)
+            mended = mbr_cas(&l->torn, &torn, 0); /* pair C, tell() */
+        n += mended;
     }
     return n;
+}
+
+void mbr__lock_zeroed(const struct mbr__lock_set *s, uint32_t first, uint32_t count)
+{
+    for (uint32_t b = first; b < first + count; b++)
+        mbr_store_relaxed(&mbr__lock_of(s, b)->torn, 0);
 }
 
 /* ---- readers --------------------------------------------------------------------------------- */

@@ -104,8 +104,13 @@ void mbr__lock_writing(const struct mbr__lock_set *s, uint32_t hold);
  * sound. Wakes who waits; a system call only if somebody does. */
 void mbr__unlock(const struct mbr__lock_set *s, uint32_t hold);
 
-/* Takes back torn marks. Returns how many blocks were torn. */
+/* Takes back torn marks, but not MBR__ABSENT and MBR__LOST, of which the functions here know only
+ * that they are in the way of mbr__lock_open(). Returns how many blocks were torn. */
 uint32_t mbr__lock_repair(const struct mbr__lock_set *s, uint32_t first, uint32_t count);
+
+/* Of blocks that the caller has locked for writing and made zeroes of: they are sound, whatever
+ * they were. */
+void mbr__lock_zeroed(const struct mbr__lock_set *s, uint32_t first, uint32_t count);
 
 /* A dead member's hold, by the one who buries it: marks torn what it was writing, gives everything
  * back, clears it. Again after one of them has died on the way. */

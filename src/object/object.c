@@ -103,8 +103,7 @@ void mbr__object_stop_using(struct mbr__container *c, uint32_t index, uint32_t p
     mbr__table_give_place(c, place);
 }
 
-/* One number less; the object is left with the last one. */
-static void drop(struct mbr__object *o)
+void mbr__object_drop(struct mbr__object *o)
 {
     struct mbr__container *c = o->c;
     bool last;
@@ -292,6 +291,16 @@ int mbr_object_create_with(int container, const char *name, size_t size,
 
 /* ---- joining --------------------------------------------------------------------------------- */
 
+/* Of one that is on the disk whole blocks, since there its last one may be longer. */
+static uint64_t size_to_show(const struct mbr__entry *e)
+{
+    uint64_t size = mbr_load_relaxed(&e->size);
+
+    if (mbr_load_relaxed(&e->unloaded) == MBR__LOADED || size > MBR_OBJECT_SIZE_MAX)
+        return size;
+    return (uint64_t)mbr__blocks_of(size) * MBR_OBJECT_BLOCK;
+}
+
 /* With the lock: becomes a user of an entry that this process does not use yet. */
 static int use(struct mbr__container *c, uint32_t index, struct mbr__object **out)
 {
@@ -305,7 +314,7 @@ static int use(struct mbr__container *c, uint32_t index, struct mbr__object **ou
     if (rc == 0)
         rc = mbr__hash_reserve(&c->objects, c->objects.count + 1);
     if (rc == 0)
-        rc = new_object(c, index, mbr_load_relaxed(&e->size), policy, &o);
+        rc = new_object(c, index, size_to_show(e), policy, &o);
     if (rc == 0)
         rc = mbr__persist_load(o);
     if (rc == 0)
@@ -319,7 +328,7 @@ static int use(struct mbr__container *c, uint32_t index, struct mbr__object **ou
     return 0;
 }
 
-static int join_locked(struct mbr__container *c, const char *name, struct mbr__object **out)
+int mbr__object_find(struct mbr__container *c, const char *name, struct mbr__object **out)
 {
     uint32_t index = 0;
     struct mbr__object *o = NULL;
@@ -345,12 +354,12 @@ static int join(struct mbr__handle *ch, struct mbr__handle *h, struct plan *plan
 
     if (rc < 0)
         return rc;
-    rc = join_locked(c, plan->name, &o);
+    rc = mbr__object_find(c, plan->name, &o);
     if (rc == 0)
         rc = adopt(ch, h, o);
     mbr__container_unlock(c);
     if (rc < 0 && o != NULL)
-        drop(o);
+        mbr__object_drop(o);
     return rc;
 }
 
@@ -391,7 +400,7 @@ void mbr__object_finish(struct mbr__process *p, struct mbr__handle *h, uint32_t 
     mbr__list_del(&h->siblings);
     (void)pthread_mutex_unlock(&o->c->lock);
     mbr__handle_free(p, MBR__KIND_OBJECT, h);
-    drop(o);
+    mbr__object_drop(o);
     mbr__handle_exit(ch);
 }
 

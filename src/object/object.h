@@ -45,6 +45,14 @@ int mbr__object_lock_size(struct mbr__object *o, uint64_t deadline);
  */
 void mbr__object_stop_using(struct mbr__container *c, uint32_t index, uint32_t place);
 
+/*
+ * With the container's lock: the object of this name that can be joined, which this process uses
+ * from now on once more than before. -ENOENT; as mbr_object_join().
+ */
+int mbr__object_find(struct mbr__container *c, const char *name, struct mbr__object **out);
+/* Without it: one use less; the object is left with the last one. */
+void mbr__object_drop(struct mbr__object *o);
+
 /* Ends everything that goes on through an object's number, which is closed and which the caller is
  * inside of `own` times, and gives it back. */
 void mbr__object_finish(struct mbr__process *p, struct mbr__handle *h, uint32_t own);

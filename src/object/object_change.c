@@ -16,6 +16,8 @@
 #include "object/table.h"
 #include "object/version.h"
 
+#define UNLINK_TRIES 100u
+
 /* Finds the number, and the object behind it. */
 static int enter(int object, struct mbr__handle **h, struct mbr__object **o)
 {
@@ -155,27 +157,75 @@ static int unlink_entry(struct mbr__container *c, uint32_t index)
     return rc;
 }
 
+/* Whether somebody could still come to bytes that will have gone from the disk. */
+static bool needs_bytes(const struct mbr__container *c, uint32_t index)
+{
+    const struct mbr__entry *e = mbr__entry_at(c, index);
+
+    return mbr_load_relaxed(&e->unloaded) == MBR__IN_BLOCKS &&
+           (mbr__table_other_users(c, index) != 0 ||
+            mbr__hash_get(&c->objects, (uint64_t)index + 1) != NULL);
+}
+
+/* 1: what is on the disk alone must be brought first (without the lock: blocks are waited for). */
+static int unlink_locked(struct mbr__container *c, const char *name)
+{
+    uint32_t index = 0;
+    int rc = mbr__table_find(c, name, &index);
+
+    if (rc < 0)
+        return rc;
+    if (mbr_load_relaxed(&mbr__entry_at(c, index)->state) != MBR__ENTRY_LIVE)
+        return -ENOENT;
+    return needs_bytes(c, index) ? 1 : unlink_entry(c, index);
+}
+
+static int bring_all(struct mbr__container *c, const char *name)
+{
+    struct mbr__object *o = NULL;
+    int rc = mbr__container_lock(c, MBR_FOREVER);
+
+    if (rc < 0)
+        return rc;
+    rc = mbr__object_find(c, name, &o);
+    mbr__container_unlock(c);
+    if (rc < 0)
+        return rc;
+    rc = mbr__persist_bring_all(o);
+    mbr__object_drop(o);
+    return rc;
+}
+
+/* More than once only if somebody else puts another object behind the name meanwhile; who does that
+ * so often has scribbled. */
+static int unlink_name(struct mbr__container *c, const char *name)
+{
+    for (uint32_t i = 0; i < UNLINK_TRIES; i++) {
+        int rc = mbr__container_lock(c, MBR_FOREVER);
+
+        if (rc < 0)
+            return rc;
+        rc = unlink_locked(c, name);
+        mbr__container_unlock(c);
+        if (rc <= 0)
+            return rc;
+        rc = bring_all(c, name);
+        if (rc < 0)
+            return rc;
+    }
+    return -EPROTO;
+}
+
 int mbr_object_unlink(int container, const char *name)
 {
     struct mbr__handle *ch = NULL;
-    struct mbr__container *c;
-    uint32_t index = 0;
     int rc = mbr__name_check(name);
 
     if (rc == 0)
         rc = mbr__handle_enter(MBR__KIND_CONTAINER, container, &ch);
     if (rc != 0)
         return rc;
-    c = ch->what;
-    rc = mbr__container_lock(c, MBR_FOREVER);
-    if (rc == 0) {
-        rc = mbr__table_find(c, name, &index);
-        if (rc == 0 && mbr_load_relaxed(&mbr__entry_at(c, index)->state) != MBR__ENTRY_LIVE)
-            rc = -ENOENT;
-        if (rc == 0)
-            rc = unlink_entry(c, index);
-        mbr__container_unlock(c);
-    }
+    rc = unlink_name(ch->what, name);
     mbr__handle_exit(ch);
     return rc;
 }
@@ -257,10 +307,9 @@ static int cut(struct mbr__object *o, const struct mbr__view *v, uint64_t old, u
         return rc;
     }
     mbr__data_cut(o->c, o->index, size);
-    /* Zeroes are what comes back when it grows again: they are not torn. */
+    /* Zeroes are what comes back when it grows again: they are neither torn nor on the disk. */
     if (mbr__blocks_of(size) < mbr__blocks_of(old))
-        (void)mbr__lock_repair(&v->set, mbr__blocks_of(size),
-                               mbr__blocks_of(old) - mbr__blocks_of(size));
+        mbr__lock_zeroed(&v->set, mbr__blocks_of(size), mbr__blocks_of(old) - mbr__blocks_of(size));
     return 0;
 }
 
@@ -336,8 +385,12 @@ static void look_at_blocks(const struct mbr__view *v, uint32_t blocks, struct mb
     for (uint32_t b = 0; b < blocks && b < v->set.blocks; b++) {
         const struct mbr__block_lock *l = mbr__lock_of(&v->set, b);
 
+        uint32_t torn = mbr_load_relaxed(&l->torn);
+
         out->version += mbr_load_relaxed(&l->version);
-        out->torn += mbr_load_relaxed(&l->torn) != 0;
+        out->torn += torn == MBR__TORN || torn == MBR__TORN_TOLD;
+        if (torn == MBR__ABSENT)
+            out->allocated -= mbr__page_up(mbr__block_bytes(out->size, b));
     }
 }
 

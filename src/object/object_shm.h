@@ -87,7 +87,7 @@ struct mbr__block_lock {
     uint32_t turn;    /* futex: grows when a writer releases, and when a reader leaves that a writer
                          waits for */
     uint32_t waiters; /* MBR__WAITS_...: who may sleep on turn */
-    uint32_t torn;    /* 0 sound; 1 torn, nobody told; 2 torn, told */
+    uint32_t torn;    /* 0 sound, else MBR__TORN... and others below */
     uint64_t version; /* grows with each write that has ended */
     uint32_t next;    /* a writer that was passed too often: after it who has the word now */
     uint32_t reserved;
@@ -99,6 +99,13 @@ struct mbr__block_lock {
  * that is about to grant. */
 #define MBR__WAITS_WRITER 1u
 #define MBR__WAITS_READER 2u
+
+/* Why a block's bytes are not those of a write that has ended. Whatever is not 0 keeps readers from
+ * the short way. The first two are told by the lock; of the others it knows nothing (persist.h). */
+#define MBR__TORN      1u /* half written, nobody told */
+#define MBR__TORN_TOLD 2u
+#define MBR__ABSENT    4u /* on the disk alone; changed with the block locked for writing */
+#define MBR__LOST      5u /* it could not be read, and is not on the disk any more */
 
 /*
  * A hold: what one access or call of a member has, or waits for, of one object's blocks. Written by
@@ -193,6 +200,14 @@ enum mbr__entry_state {
     MBR__ENTRY_UNLINKED /* has no name any more, lives until the last user leaves */
 };
 
+/* What of an object's bytes is on the disk alone. A versioned object goes from 1 to 0. */
+enum mbr__unloaded {
+    MBR__LOADED = 0,
+    MBR__NOT_JOINED, /* everything; nobody has joined it yet */
+    MBR__IN_BLOCKS,  /* what blocks say that are MBR__ABSENT */
+    MBR__PARTLY_LOST /* nothing, but there are blocks that are MBR__LOST */
+};
+
 /* An object. Changed under the container's mutex only; state, size and version are also read
  * without. */
 struct mbr__entry {
@@ -205,7 +220,7 @@ struct mbr__entry {
     uint64_t current;             /* versioned: the version published last, see version.h */
     struct mbr__shm_mutex writer; /* versioned: the one writer */
     uint32_t destroyer;           /* who has made it DYING: slot + 1 */
-    uint32_t unloaded;            /* persistent: 1 while its bytes are on the disk alone */
+    uint32_t unloaded;            /* persistent: enum mbr__unloaded */
     uint32_t reserved[2];
     char name[MBR_OBJECT_NAME_MAX + 8];
     uint64_t users[MBR_CONTAINER_MEMBERS / 64]; /* bit s: member s has joined it */

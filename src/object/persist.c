@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See persist.h: taking turns at the directory, and the changes of what objects there are.
- * mbr_object_sync() is in persist_sync.c.
+ * See persist.h: taking turns at the directory, and the changes of what objects there are. Bytes
+ * are read in persist_load.c and written in persist_sync.c.
  */
 #include "object/persist.h"
 
@@ -13,7 +13,6 @@
 #include "object/disk.h"
 #include "object/persist_turn.h"
 #include "object/table.h"
-#include "object/version.h"
 
 /* ---- turns ----------------------------------------------------------------------------------- */
 
@@ -265,55 +264,6 @@ int mbr__persist_destroy(struct mbr__container *c)
     return rc;
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
-
-static int read_blocks(struct mbr__object *o, uint64_t size)
-{
-    struct mbr__disk *d = o->c->disk;
-    uint64_t id = mbr_load_relaxed(&o->entry->id);
-    const struct mbr__catalog_object *on_disk = mbr__catalog_by_id(mbr__disk_catalog(d), id);
-    uint32_t blocks = mbr__blocks_of(size);
-    int rc = on_disk != NULL && on_disk->size == size ? 0 : -EPROTO;
-
-    for (uint32_t b = 0; b < blocks && rc == 0; b++)
-        rc = mbr__disk_read(d, id, b, o->view->data + (uint64_t)b * MBR_OBJECT_BLOCK);
-    return rc;
-}
-
-/* Memory first; a versioned object's first version has its blocks in their order, as in place. */
-static int read_object(struct mbr__object *o, uint64_t size)
-{
-    int rc = mbr__data_allocate(o->c, o->index, 0, size);
-
-    if (rc == 0 && o->policy == MBR_WRITE_VERSIONED)
-        rc = mbr__version_first(o, size);
-    if (rc == 0)
-        rc = mbr__persist_enter(o->c);
-    if (rc < 0)
-        return rc;
-    rc = read_blocks(o, size);
-    mbr__persist_exit(o->c);
-    return rc;
-}
-
-int mbr__persist_load(struct mbr__object *o)
-{
-    uint64_t size = mbr_load_relaxed(&o->entry->size);
-    int rc;
-
-    if (!mbr__is_persistent(o->c) || mbr_load_relaxed(&o->entry->unloaded) == 0)
-        return 0;
-    if (size == 0 || size > o->view->capacity)
-        return -EPROTO;
-    mbr__table_wipe(o->c, o->index); /* somebody may have died while he read it */
-    rc = read_object(o, size);
-    if (rc < 0)
-        mbr__table_wipe(o->c, o->index);
-    else
-        mbr_store_release(&o->entry->unloaded, 0);
-    return rc;
-}
-
 /* ---- beginning ------------------------------------------------------------------------------- */
 
 /* An entry for an object whose bytes are on the disk alone; nobody uses it. */
@@ -330,7 +280,7 @@ static int enter_object(struct mbr__container *c, const struct mbr__catalog_obje
         return rc;
     e = mbr__entry_at(c, index);
     mbr_store_relaxed(&e->id, o->id);
-    mbr_store_relaxed(&e->unloaded, 1);
+    mbr_store_relaxed(&e->unloaded, MBR__NOT_JOINED);
     mbr__table_publish(c, index);
     mbr__table_unuse(c, index, c->world.self, &c->joined[place]);
     mbr__table_give_place(c, place);

@@ -3,12 +3,15 @@
  * Persistent containers: the directory behind the memory.
  *
  * Who creates the container takes the directory for it (disk.h; the set's id is the container's),
- * and makes an entry for each object there. The bytes of one are read, and verified, when it is
- * joined for the first time; from then on they are in memory like others. mbr_object_sync() writes
- * the blocks that differ. Objects come, go and are renamed under the container's mutex and change
- * their size under the object's writer lock: first what is intended is said, then the disk is
- * changed, then the memory. Whoever finds that a member has died in between completes the memory
- * by what was intended, and makes the disk follow (mbr__persist_mend()).
+ * and makes an entry for each object there. When one is joined for the first time its blocks are
+ * marked: they are on the disk alone. Who comes to such a block first reads and verifies it, having
+ * locked it as a writer; from then on it is in memory like others, and a block that is damaged is
+ * an error to those alone who come to it. (A versioned object's blocks have no locks: it is read as
+ * a whole when it is joined.) mbr_object_sync() writes the blocks that differ. Objects come, go and
+ * are renamed under the container's mutex and change their size under the object's writer lock:
+ * first what is intended is said, then the disk is changed, then the memory. Whoever finds that a
+ * member has died in between completes the memory by what was intended, and makes the disk follow
+ * (mbr__persist_mend()).
  *
  * One process at a time writes to the directory: a mutex in the header sees to that, taken after
  * all other locks (the container's mutex, writer locks, blocks). Other members open the directory
@@ -51,9 +54,39 @@ int mbr__persist_rename(struct mbr__container *c, uint32_t index, const char *na
  * is on the disk: 0. */
 int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size);
 
-/* With the container's mutex: reads an object that we are the first to join since the container
- * was made; of others nothing. -EBADMSG what was read is not what was written. */
+/* With the container's mutex: makes an object ready that we are the first to join since the
+ * container was made; of others nothing. Of a versioned one: -EBADMSG what was read is not what was
+ * written, -EIO it could not be read. */
 int mbr__persist_load(struct mbr__object *o);
+
+/* What is to become of blocks that are on the disk alone. */
+enum mbr__persist_want {
+    MBR__WANT_BYTES,      /* they are read */
+    MBR__WANT_TO_WRITE,   /* as above, but for those that are going to be written as a whole */
+    MBR__WANT_AS_THEY_ARE /* nothing */
+};
+
+/*
+ * With nothing of it locked: makes the blocks of the region [offset, offset + size), which `v`
+ * shows and which is not empty, ready for that. So they stay. -EBADMSG, -EIO as above, of one of
+ * those blocks; -ETIMEDOUT somebody else has one until the deadline (to which reading does not
+ * look).
+ */
+int mbr__persist_bring_slow(struct mbr__object *o, const struct mbr__view *v, uint64_t offset,
+                            uint64_t size, enum mbr__persist_want want, uint64_t deadline);
+
+static inline int mbr__persist_bring(struct mbr__object *o, const struct mbr__view *v,
+                                     uint64_t offset, uint64_t size, enum mbr__persist_want want,
+                                     uint64_t deadline)
+{
+    if (__builtin_expect(mbr_load_relaxed(&o->entry->unloaded) == MBR__LOADED, 1))
+        return 0;
+    return mbr__persist_bring_slow(o, v, offset, size, want, deadline);
+}
+
+/* Reads all blocks that are on the disk alone, because they are about to go there; those that
+ * cannot be read are lost. -ENOMEM and others: it may be tried again. */
+int mbr__persist_bring_all(struct mbr__object *o);
 
 /* Removes the files. */
 int mbr__persist_destroy(struct mbr__container *c);

@@ -52,6 +52,9 @@ static bool differs(const struct job *j, const struct mbr__catalog_object *on_di
     struct mbr__catalog_place p = mbr__catalog_place(on_disk, block);
     uint32_t n = mbr__catalog_block_bytes(j->size, block);
 
+    if (j->view != NULL &&
+        mbr_load_relaxed(&mbr__lock_of(&j->view->set, block)->torn) == MBR__ABSENT)
+        return false; /* it is there and nowhere else */
     if (p.slot == 0)
         return !all_zero(bytes, n);
     if (j->view != NULL && version_of(j, block) != synced_of(j, block))
@@ -133,7 +136,7 @@ static int sync_locked(struct mbr__handle *h, struct job *j)
     j->version = reallocarray(NULL, blocks, sizeof(*j->version));
     if (j->dirty == NULL || j->version == NULL)
         return -ENOMEM;
-    rc = mbr__io_lock(h, 0, j->size, false, MBR_FOREVER, &io);
+    rc = mbr__io_lock(h, 0, j->size, MBR__IO_LOOK, MBR_FOREVER, &io);
     if (rc < 0)
         return rc;
     j->view = io.view;

@@ -188,13 +188,6 @@ static uint32_t find_run(const struct making *w, uint32_t n)
     return MBR__PHYSICAL_BLOCKS;
 }
 
-static uint64_t bytes_in_block(uint64_t size, uint32_t block)
-{
-    uint64_t from = (uint64_t)block * MBR_OBJECT_BLOCK;
-
-    return size - from < MBR_OBJECT_BLOCK ? size - from : MBR_OBJECT_BLOCK;
-}
-
 static uint32_t first_block(const struct making *w)
 {
     return (uint32_t)(w->offset / MBR_OBJECT_BLOCK);
@@ -228,7 +221,7 @@ static int take_blocks(struct making *w)
         return -ENOMEM;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t p = run < MBR__PHYSICAL_BLOCKS ? run + i : find_run(w, 1);
-        int rc = p < MBR__PHYSICAL_BLOCKS ? take_memory(w, p, bytes_in_block(w->size, first + i))
+        int rc = p < MBR__PHYSICAL_BLOCKS ? take_memory(w, p, mbr__block_bytes(w->size, first + i))
                                           : -ENOSPC;
 
         if (rc < 0)
@@ -254,7 +247,7 @@ static int fill_block(const struct making *w, uint32_t b, uint64_t from, uint64_
 {
     uint8_t *block = block_at(w, w->map, b);
     uint64_t start = (uint64_t)b * MBR_OBJECT_BLOCK;
-    uint64_t had = start < w->old_size ? bytes_in_block(w->old_size, b) : 0;
+    uint64_t had = start < w->old_size ? mbr__block_bytes(w->old_size, b) : 0;
 
     if (block == NULL)
         return -EPROTO;
@@ -493,7 +486,7 @@ int mbr__version_first(struct mbr__object *o, uint64_t size)
         rc = take_place(&w, n);
     for (uint32_t b = 0; b < n && rc == 0; b++) {
         mbr_store_relaxed(&w.map->physical[b], b);
-        rc = take_memory(&w, b, bytes_in_block(size, b));
+        rc = take_memory(&w, b, mbr__block_bytes(size, b));
     }
     if (rc < 0)
         return rc;

@@ -13,12 +13,15 @@
 
 #define BLOCK MBR_OBJECT_BLOCK
 
-static char where[96]; /* the directory of the container */
-static int failing;    /* calls until pwrite() fails; 0 never */
-static char *buffer;   /* 3 blocks */
+static char where[96];  /* the directory of the container */
+static int failing;     /* calls until pwrite() fails; 0 never */
+static int blocks_read; /* since it was set to 0 */
+static char *buffer;    /* 3 blocks */
 
 int __wrap_fsync(int fd);
 int __wrap_fdatasync(int fd);
+ssize_t __real_pread(int fd, void *buf, size_t n, off_t at);
+ssize_t __wrap_pread(int fd, void *buf, size_t n, off_t at);
 ssize_t __real_pwrite(int fd, const void *buf, size_t n, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *buf, size_t n, off_t at);
 
@@ -33,6 +36,12 @@ int __wrap_fdatasync(int fd)
 {
     (void)fd;
     return 0;
+}
+
+ssize_t __wrap_pread(int fd, void *buf, size_t n, off_t at)
+{
+    blocks_read += n == BLOCK;
+    return __real_pread(fd, buf, n, at);
 }
 
 ssize_t __wrap_pwrite(int fd, const void *buf, size_t n, off_t at)
@@ -324,11 +333,217 @@ static void members_share_the_directory(void **state)
 
 /* ---- what goes wrong ------------------------------------------------------------------------- */
 
+/* Whatever comes to it gets that error, and nothing stays behind. */
+static void refuses_the_second_block(int o, int error)
+{
+    struct mbr_object_attr attr;
+    char *p = NULL;
+
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(mbr_object_read(o, BLOCK, buffer, 1), error);
+        assert_int_equal(mbr_object_read_until(o, 0, buffer, 2 * BLOCK, 0), error);
+        assert_int_equal(mbr_object_get(o, BLOCK + 7, 1, &p), error);
+        assert_int_equal(mbr_object_get(o, BLOCK - 1, 2, &p), error);
+        assert_int_equal(mbr_object_edit(o, BLOCK, BLOCK, &p), error);
+        assert_int_equal(mbr_object_write(o, BLOCK - 1, "xx", 2), error);
+        assert_int_equal(mbr_object_write(o, 2 * BLOCK - 1, "x", 1), error);
+    }
+    assert_int_equal(mbr_object_getattr(o, &attr), 0);
+    assert_int_equal(attr.torn, 0);
+}
+
 static void finds_damage(void **state)
 {
     char path[160];
     int c = make("c", MBR_CONTAINER_CHECKSUMS);
     int o = mbr_object_create(c, "o", 2 * BLOCK);
+    int fd;
+
+    write_all(o, 5, 2 * BLOCK);
+    assert_int_equal(mbr_object_create(c, "sound", 10), 1);
+    assert_int_equal(mbr_object_sync(o), 0);
+    (void)snprintf(path, sizeof(path), "%s/%s", where, MBR__DISK_BLOCKS);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(__real_pwrite(fd, "oops", 4, BLOCK + 500), 4);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(o, 0);
+    refuses_the_second_block(o, -EBADMSG);
+    assert_int_equal(mbr_object_sync(o), 0);
+    assert_bytes(o, 5, BLOCK);
+    assert_int_equal(ftruncate(fd, 700), 0);
+    refuses_the_second_block(o, -EIO);
+    assert_bytes(o, 5, BLOCK); /* it is in memory */
+    assert_int_equal(mbr_object_join(c, "sound"), 1);
+    assert_int_equal(mbr_object_read(1, 0, buffer, 10), 0);
+    assert_int_equal(buffer[9], 0);
+    assert_int_equal(mbr_container_leave(c), 0);
+    close(fd);
+    (void)snprintf(path, sizeof(path), "%s/%s", where, MBR__DISK_JOURNAL);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(__real_pwrite(fd, "oops", 4, 50), 4);
+    close(fd);
+    assert_int_equal(make("c", 0), -EBADMSG);
+    assert_int_equal(object_test_count_links(), 1);
+}
+
+/* Two blocks, of which the second was damaged; the first one's bytes are those of seed 5. */
+static int damaged_second_block(int *c)
+{
+    char path[160];
+    int o, fd;
+
+    *c = make("c", MBR_CONTAINER_CHECKSUMS);
+    o = mbr_object_create(*c, "o", 2 * BLOCK);
+    write_all(o, 5, 2 * BLOCK);
+    assert_int_equal(mbr_object_sync(o), 0);
+    (void)snprintf(path, sizeof(path), "%s/%s", where, MBR__DISK_BLOCKS);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(__real_pwrite(fd, "oops", 4, BLOCK + 500), 4);
+    close(fd);
+    *c = again(*c);
+    return mbr_object_join(*c, "o");
+}
+
+static void writing_all_of_it_mends_a_block(void **state)
+{
+    int c;
+    int o = damaged_second_block(&c);
+    int operation;
+
+    refuses_the_second_block(o, -EBADMSG);
+    operation = mbr_object_awrite(o, BLOCK + 1, buffer, BLOCK - 1);
+    assert_int_equal(mbr_object_opwait(operation, MBR_FOREVER), 0);
+    assert_int_equal(mbr_object_return(operation), -EBADMSG);
+    fill(6, BLOCK);
+    assert_int_equal(mbr_object_write(o, BLOCK, buffer, BLOCK), 0);
+    assert_int_equal(mbr_object_read(o, BLOCK + 500, buffer, 4), 0);
+    fill(6, BLOCK);
+    operation = mbr_object_awrite(o, BLOCK, buffer, BLOCK);
+    assert_int_equal(mbr_object_opwait(operation, MBR_FOREVER), 0);
+    assert_int_equal(mbr_object_return(operation), 0);
+    assert_int_equal(mbr_object_sync(o), 0);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(mbr_object_read(o, BLOCK, buffer + BLOCK, BLOCK), 0);
+    fill(6, BLOCK);
+    assert_memory_equal(buffer, buffer + BLOCK, BLOCK);
+    assert_bytes(o, 5, BLOCK);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
+/* What has no name any more cannot be read from the disk: it was read before. */
+static void unlinked_bytes_stay(void **state)
+{
+    int c;
+    int o = damaged_second_block(&c);
+
+    assert_int_equal(mbr_object_unlink(c, "o"), 0);
+    assert_int_equal(mbr_object_create(c, "other", 3 * BLOCK), 1);
+    write_all(1, 9, 3 * BLOCK);
+    assert_int_equal(mbr_object_sync(1), 0); /* where the old ones were */
+    refuses_the_second_block(o, -EBADMSG);
+    assert_bytes(o, 5, BLOCK);
+    assert_int_equal(mbr_object_repair(o, 0, 2 * BLOCK), 0);
+    refuses_the_second_block(o, -EBADMSG);
+    assert_int_equal(mbr_object_resize(o, BLOCK), 0);
+    assert_int_equal(mbr_object_resize(o, 2 * BLOCK), 0);
+    assert_int_equal(mbr_object_read(o, BLOCK, buffer, BLOCK), 0);
+    assert_int_equal(buffer[500], 0);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
+static uint64_t allocated(int object)
+{
+    struct mbr_object_attr attr;
+
+    assert_int_equal(mbr_object_getattr(object, &attr), 0);
+    return attr.allocated;
+}
+
+static void reads_block_by_block(void **state)
+{
+    size_t size = 2 * BLOCK + 777;
+    int c = make("c", MBR_CONTAINER_CHECKSUMS);
+    int o = mbr_object_create(c, "o", size);
+    char *p = NULL;
+    int access;
+
+    write_all(o, 1, size);
+    assert_int_equal(mbr_object_sync(o), 0);
+    c = again(c);
+    blocks_read = 0;
+    o = mbr_object_join(c, "o");
+    assert_int_equal(allocated(o), 0);
+    assert_int_equal(mbr_object_sync(o), 0);
+    assert_int_equal(blocks_read, 0);
+    access = mbr_object_get(o, BLOCK + 3, 5, &p);
+    assert_true(access >= 0);
+    fill(1, BLOCK + 8);
+    assert_memory_equal(p, buffer + BLOCK + 3, 5);
+    assert_int_equal(blocks_read, 1);
+    assert_int_equal(allocated(o), BLOCK);
+    assert_int_equal(mbr_object_put(access), 0);
+    assert_int_equal(mbr_object_put(mbr_object_get(o, BLOCK, 5, &p)), 0);
+    assert_int_equal(blocks_read, 1);
+
+    /* Smaller, larger: what was on the disk alone stays, what has gone is zeroes. */
+    assert_int_equal(mbr_object_resize(o, 2 * BLOCK + 700), 0);
+    assert_int_equal(mbr_object_resize(o, 3 * BLOCK), 0);
+    assert_bytes(o, 1, 2 * BLOCK + 700);
+    assert_int_equal(mbr_object_read(o, 2 * BLOCK + 700, buffer, 77), 0);
+    assert_int_equal(buffer[0] | buffer[76], 0);
+    assert_int_equal(blocks_read, 2); /* the third one was stored as less than a block */
+    assert_int_equal(allocated(o), 3 * BLOCK);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(mbr_object_resize(o, 10), 0);
+    assert_int_equal(mbr_object_resize(o, 2 * BLOCK), 0);
+    assert_bytes(o, 1, 10);
+    assert_int_equal(mbr_object_read(o, 10, buffer, 2 * BLOCK - 10), 0);
+    assert_int_equal(buffer[0] | buffer[BLOCK], 0);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
+/* An object of 10 GiB on the disk, of which only one block has ever been written. */
+static void joins_what_does_not_fit_into_memory(void **state)
+{
+    static const uint64_t set[2] = {1, 2};
+    uint64_t size = UINT64_C(10) << 30;
+    struct mbr__disk_dirty dirty = {9999, buffer};
+    struct mbr__disk_write *write = NULL;
+    struct mbr__disk *d = NULL;
+    int c, o;
+
+    assert_int_equal(mbr__disk_open(where, MBR__JOURNAL_CHECKSUMS, set, &d), 0);
+    assert_int_equal(mbr__disk_create(d, 1, "o", size, MBR_WRITE_IN_PLACE), 0);
+    fill(7, BLOCK);
+    assert_int_equal(mbr__disk_write(d, 1, &dirty, 1, &write), 0);
+    assert_int_equal(mbr__disk_commit(d, write), 0);
+    mbr__disk_close(d);
+    c = make("c", 0);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(o, 0);
+    assert_int_equal(allocated(o), 0);
+    assert_int_equal(mbr_object_read(o, 9999 * BLOCK + 1, buffer, 9), 0);
+    assert_int_equal(buffer[8], 7 + 9);
+    assert_int_equal(mbr_object_read(o, size - 9, buffer, 9), 0);
+    assert_int_equal(buffer[8], 0);
+    assert_int_equal(mbr_object_write(o, 5000 * BLOCK - 4, "straddle", 8), 0);
+    assert_int_equal(allocated(o), 4 * BLOCK);
+    assert_int_equal(mbr_object_sync(o), 0);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(mbr_object_read(o, 5000 * BLOCK - 4, buffer, 8), 0);
+    assert_memory_equal(buffer, "straddle", 8);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
+static void finds_damage_in_a_version(void **state)
+{
+    char path[160];
+    int c = make("c", MBR_CONTAINER_CHECKSUMS);
+    int o = mbr_object_create_with(c, "o", 2 * BLOCK, MBR_WRITE_VERSIONED);
     int fd;
 
     write_all(o, 5, 2 * BLOCK);
@@ -345,12 +560,6 @@ static void finds_damage(void **state)
     assert_int_equal(mbr_object_unlink(c, "o"), 0);
     assert_int_equal(mbr_container_leave(c), 0);
     close(fd);
-    (void)snprintf(path, sizeof(path), "%s/%s", where, MBR__DISK_JOURNAL);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    assert_int_equal(__real_pwrite(fd, "oops", 4, 50), 4);
-    close(fd);
-    assert_int_equal(make("c", 0), -EBADMSG);
-    assert_int_equal(object_test_count_links(), 1);
 }
 
 static void a_full_disk_changes_nothing(void **state)
@@ -408,6 +617,11 @@ int main(void)
         T(refuses_bad_options),
         T(members_share_the_directory),
         T(finds_damage),
+        T(writing_all_of_it_mends_a_block),
+        T(unlinked_bytes_stay),
+        T(reads_block_by_block),
+        T(joins_what_does_not_fit_into_memory),
+        T(finds_damage_in_a_version),
         T(a_full_disk_changes_nothing),
     };
 

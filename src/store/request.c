@@ -194,9 +194,9 @@ static void trace(const struct mbr__st_req *req, int result)
              req->len && memchr(req->payload, '\0', req->len) ? req->payload : "",
              result ? mbr__store_error_name(result) : "OK");
     if (options->log)
-        options->log(options->user, MBR_LOG_DEBUG, text);
+        options->log(options->user, MBR_LOG_INFO, text);
     else
-        mbr__log(MBR_LOG_DEBUG, "%s", text);
+        mbr__log(MBR_LOG_INFO, "%s", text);
 }
 
 static int dispatch(struct mbr__st_req *req)
@@ -235,7 +235,7 @@ static int carry_out(struct mbr__store_conn *conn, struct mbr__st_req *req)
         answer_error(req, error);
     mbr__st_journal_flush(store);
     store->stats.requests++;
-    if (store->tracing)
+    if ((store->tracing & MBR__ST_LOG_ON) && (store->tracing & MBR__ST_LOG_IO))
         trace(req, error);
     mbr__st_out_tell(conn);
     return 0;

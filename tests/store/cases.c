@@ -723,8 +723,13 @@ const struct store_case store_cases[] = {
         "A CONTROL check| = OK|\n" "A CONTROL print|hello| = OK|\n" "A CONTROL foo| ! EINVAL\n"
         "A CONTROL ! EINVAL\n" "A CONTROL check|x| ! EINVAL\n" "A CONTROL print| ! EINVAL\n"),
     CASE("CONTROL log",
-        "A CONTROL log|on| = OK|\n" "A CONTROL log| = on|\n" "A CONTROL log|off| = OK|\n"
-        "A CONTROL log| = off|\n" "A CONTROL log|+io| = OK|\n" "A CONTROL log|-io| = OK|\n"
+        "A CONTROL log|on| = OK|\n" "A CONTROL log|off| = OK|\n"
+        "A CONTROL log| = Log switch settings:~obj     : on~io      : on~"
+        "wrl     : off~acc     : off~tdb     : off~|\n"
+        "A CONTROL log|-io| = OK|\n" "A CONTROL log|+wrl| = OK|\n"
+        "A CONTROL log| = Log switch settings:~obj     : on~io      : off~"
+        "wrl     : on~acc     : off~tdb     : off~|\n"
+        "A CONTROL log|+io| = OK|\n" "A CONTROL log|on|off| ! EINVAL\n"
         "A CONTROL log|x| ! EINVAL\n" "A CONTROL log|+foo| ! EINVAL\n"),
     CASE("CONTROL quota",
         "A CONTROL quota| ?\n" "A CONTROL quota|set|nodes|5| = OK|\n"
@@ -734,7 +739,8 @@ const struct store_case store_cases[] = {
         "A CONTROL quota-soft| ?\n" "A CONTROL quota-soft|set|memory|5| = OK|\n"
         "A GET_QUOTA soft-memory| = 5|\n" "A CONTROL quota-soft|set|nodes|5| ! EINVAL\n"),
     CASE("CONTROL memreport, stats and help",
-        "A CONTROL memreport| ?\n" "A CONTROL stats| ?\n" "A CONTROL help| ?\n"),
+        "A CONTROL memreport| = OK|\n" "A CONTROL memreport|/f|g| ! EINVAL\n"
+        "A CONTROL stats| ?\n" "A CONTROL help| ?\n"),
     MULTI("two connections of one domain",
         "A WRITE /local/domain/1| = OK|\n" "A SET_PERMS /local/domain/1|n1| = OK|\n"
         "a WRITE k|1 = OK|\n" "x READ k| = 1\n" "a TRANSACTION_START | = 1|\n"

@@ -10,10 +10,12 @@
  * is either one process with an epoll, or, every other time, one that forks for each connection
  * after it has moved; the children die of an alarm now and then.
  */
+#include <linux/futex.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -29,6 +31,7 @@
 struct board {
     uint64_t messages; /* that came back whole */
     uint64_t told;     /* connections that ended with the news that the peer is gone */
+    uint32_t open;     /* connections of a server with an epoll; a futex */
     uint32_t failed;   /* a process found something wrong: */
     char what[200];
 };
@@ -96,6 +99,13 @@ static bool serve(int e, int fd, struct served *s)
     }
 }
 
+static void closed(int fd)
+{
+    close(fd);
+    if (__atomic_sub_fetch(&board->open, 1, __ATOMIC_ACQ_REL) == 0)
+        syscall(SYS_futex, &board->open, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
 static void serve_many(void)
 {
     static struct served all[FDS];
@@ -111,7 +121,7 @@ static void serve_many(void)
             int fd = ev[i].data.fd;
 
             if (fd != listener && !serve(e, fd, &all[fd])) {
-                close(fd);
+                closed(fd);
                 continue;
             }
             if (fd != listener)
@@ -123,6 +133,7 @@ static void serve_many(void)
                 fail("a server keeps descriptors");
             if (b < 0)
                 continue;
+            __atomic_add_fetch(&board->open, 1, __ATOMIC_ACQ_REL);
             all[b].begin = all[b].end = 0;
             in.data.fd = b;
             if (epoll_ctl(e, EPOLL_CTL_ADD, b, &in) < 0)
@@ -251,8 +262,11 @@ static void ask_for_ever(void)
 
 static pid_t begun(bool server, uint64_t number)
 {
-    pid_t pid = fork();
+    pid_t pid;
 
+    if (server)
+        board->open = 0;
+    pid = fork();
     if (pid < 0) {
         perror("fork");
         exit(1);
@@ -321,26 +335,35 @@ static size_t descriptors(pid_t pid)
     return n;
 }
 
-static void pause_a_moment(void)
+/* Until the server has closed the connections of all who came before. */
+static void until_closed(void)
 {
-    struct timespec ts = {.tv_nsec = 10000000};
+    struct timespec patient = {.tv_sec = PATIENT};
+    int a = socket(AF_INET, SOCK_STREAM, 0);
+    uint32_t open;
+    char byte = 'x';
 
-    nanosleep(&ts, NULL);
+    /* The last of those that wait to be accepted. */
+    must(connect(a, (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
+    must(write(a, &byte, 1) == 1 && read(a, &byte, 1) == 1, "the last one");
+    close(a);
+    while ((open = __atomic_load_n(&board->open, __ATOMIC_ACQUIRE)) != 0) {
+        if (syscall(SYS_futex, &board->open, FUTEX_WAIT, open, &patient, NULL, 0) < 0)
+            must(errno == EAGAIN || errno == EINTR, "the server keeps connections");
+    }
 }
 
 /* With the clients gone the server has no more than it began with. */
 static void server_is_empty(pid_t server, size_t before)
 {
-    size_t fds = 0;
-    size_t maps = 0;
+    size_t fds;
+    size_t maps;
 
-    for (int i = 0; i < 2000; i++) {
-        fds = descriptors(server);
-        maps = lines_with(server, "memfd:membrane-shim");
-        if (fds <= before && maps == 0)
-            return;
-        pause_a_moment();
-    }
+    until_closed();
+    fds = descriptors(server);
+    maps = lines_with(server, "memfd:membrane-shim");
+    if (fds <= before && maps == 0)
+        return;
     printf("the server keeps %zu descriptors (%zu at first) and %zu mappings\n", fds, before, maps);
     exit(1);
 }
@@ -357,9 +380,8 @@ int main(int argc, char **argv)
     board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(board != MAP_FAILED && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0, "mmap");
     chance = 4242;
+    before = descriptors(getpid()) + 2; /* an epoll, the directory of names */
     server = begun(true, servers++);
-    pause_a_moment();
-    before = descriptors(server) + 2; /* an epoll, the directory of names */
     for (uint64_t i = 0; i < CLIENTS; i++)
         clients[i] = begun(false, i);
     for (uint64_t i = 0; i < kills && !board->failed; i++) {
@@ -377,9 +399,13 @@ int main(int argc, char **argv)
             bury_orphans(clients, server);
         }
     }
+    if (servers % 2 == 0) {
+        killed(server);
+        server = begun(true, servers++);
+    }
     for (int i = 0; i < CLIENTS; i++)
         killed(clients[i]);
-    if (!board->failed && servers % 2 == 1)
+    if (!board->failed)
         server_is_empty(server, before);
     killed(server);
     while (waitpid(-1, NULL, 0) > 0)

@@ -48,11 +48,19 @@ void shim_conn_locks(struct shim_conn *c)
     c->park = c->up = 0;
 }
 
+/* Who has it in another process may have it for long. */
+static int kin_lock(pthread_mutex_t *m, bool wait)
+{
+    SHIM_ALLOWED;
+
+    return shim_kin_lock(m, wait);
+}
+
 /* The same in the other processes. */
 static int lock_kin(struct shim_conn *c, struct shim_lock *l, struct shim_kin *k, bool wait)
 {
     pthread_mutex_t *m = l == &c->rx ? &k->rx : &k->tx;
-    int err = shim_kin_lock(m, wait);
+    int err = kin_lock(m, wait);
 
     if (err != 0 && err != -EOWNERDEAD)
         return err;

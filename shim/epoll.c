@@ -16,9 +16,22 @@
 
 #define SLOT_BITS 20
 
-static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t list_latch;
 static struct shim_epoll *all;
 static uint64_t ticket_mark; /* the upper half of tickets; no pointer and no small number */
+
+/* False: this thread has it, and is where a handler that could not be put off has come; each change
+ * of the list is one store, so the list can be used all the same. */
+static bool list_lock(void)
+{
+    return shim_latch(&list_latch, true) == 0;
+}
+
+static void list_unlock(bool mine)
+{
+    if (mine)
+        shim_unlatch(&list_latch);
+}
 
 /* ---- tickets --------------------------------------------------------------------------------- */
 
@@ -349,7 +362,7 @@ static void changed(struct shim_epoll *e, uint32_t slot)
     if (!shim_rx_in_ring(c))
         return;
     shim_member_heat(e, slot);
-    if (e->waiting > 0 || e->watched)
+    if (mbr_load_relaxed(&e->waiting) > 0 || mbr_load_relaxed(&e->watched))
         kick(e, slot);
 }
 
@@ -423,18 +436,35 @@ void shim_epoll_settle(struct shim_epoll *e)
 
 void shim_epoll_watched(struct shim_epoll *e)
 {
-    pthread_mutex_lock(&e->lock);
-    e->watched = true;
+    mbr_store_relaxed(&e->watched, (uint32_t)1);
+    if (!shim_epoll_lock(e))
+        return;
     shim_epoll_settle(e);
-    pthread_mutex_unlock(&e->lock);
+    shim_epoll_unlock(e);
 }
 
 /* ---- the calls ------------------------------------------------------------------------------- */
+
+/* A new one, or one that has been another before and keeps the memory of that. */
+static void reset(struct shim_epoll *e, int fd)
+{
+    struct shim_epoll was = *e;
+
+    *e = (struct shim_epoll){.object.kind = SHIM_EPOLL,
+                             .fd = fd,
+                             .members = was.members,
+                             .n_members = was.n_members,
+                             .free = was.n_members > 0 ? was.free : -1,
+                             .slots = was.slots,
+                             .n_slots = was.n_slots,
+                             .hot = was.hot};
+}
 
 static int created(int fd)
 {
     struct shim_epoll *e;
     struct shim_object *old = NULL;
+    bool mine;
 
     if (fd < 0 || shim_settings.off)
         return fd;
@@ -446,13 +476,12 @@ static int created(int fd)
         errno = ENOMEM;
         return -1;
     }
-    *e = (struct shim_epoll){.object.kind = SHIM_EPOLL, .fd = fd, .free = -1};
-    pthread_mutex_init(&e->lock, NULL);
+    reset(e, fd);
     mbr_store_release(&e->object.refs, (uint32_t)1);
-    pthread_mutex_lock(&list_lock);
+    mine = list_lock();
     e->next = all;
     all = e;
-    pthread_mutex_unlock(&list_lock);
+    list_unlock(mine);
     (void)shim_table_set(fd, &e->object, &old);
     if (old != NULL)
         shim_unref(old);
@@ -504,11 +533,13 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
         shim_epoll_watched(inner);
         shim_unref(&inner->object);
     }
-    pthread_mutex_lock(&e->lock);
-    r = op == EPOLL_CTL_DEL ? remove_member(e, fd) : control(e, op, fd, ev);
-    if (r == 1)
-        r = real.epoll_ctl(epfd, op, fd, ev) < 0 ? -errno : 0;
-    pthread_mutex_unlock(&e->lock);
+    r = shim_latch(&e->lock, true);
+    if (r == 0) {
+        r = op == EPOLL_CTL_DEL ? remove_member(e, fd) : control(e, op, fd, ev);
+        if (r == 1)
+            r = real.epoll_ctl(epfd, op, fd, ev) < 0 ? -errno : 0;
+        shim_epoll_unlock(e);
+    }
     shim_unref(&e->object);
     if (r == 0)
         return 0;
@@ -518,23 +549,21 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 
 /* ---- ends ------------------------------------------------------------------------------------ */
 
+/* Its arrays stay for the next one: close() may be called by a signal handler, free() may not. */
 void shim_epoll_dead(struct shim_epoll *e)
 {
     struct shim_epoll **at = &all;
+    bool mine = list_lock();
 
-    pthread_mutex_lock(&list_lock);
     while (*at != NULL && *at != e)
         at = &(*at)->next;
     if (*at != NULL)
         *at = e->next;
-    pthread_mutex_unlock(&list_lock);
+    list_unlock(mine);
     for (uint32_t i = 0; i < e->n_members; i++) {
         if (e->members[i].fd >= 0)
             drop(e, i);
     }
-    free(e->members);
-    free(e->slots);
-    free(e->hot);
     shim_free_list_put(&e->object);
 }
 
@@ -553,7 +582,8 @@ static void forget_in(struct shim_epoll *e, struct shim_conn *c, int fd)
 {
     int slot;
 
-    pthread_mutex_lock(&e->lock);
+    if (!shim_epoll_lock(e))
+        return;
     slot = slot_of(e, fd);
     if (slot >= 0 && e->members[slot].c == c)
         leave(e, (uint32_t)slot);
@@ -562,54 +592,56 @@ static void forget_in(struct shim_epoll *e, struct shim_conn *c, int fd)
         if (e->members[i].fd >= 0 && e->members[i].c == c)
             leave(e, i);
     }
-    pthread_mutex_unlock(&e->lock);
+    shim_epoll_unlock(e);
 }
 
 void shim_epoll_forget(struct shim_conn *c, int fd)
 {
     struct shim_epoll *e;
+    bool mine = list_lock();
 
-    pthread_mutex_lock(&list_lock);
     for (e = all; e != NULL && mbr_load_relaxed(&c->epolls) > 0; e = e->next)
         forget_in(e, c, fd);
     for (e = all; e != NULL && mbr_load_relaxed(&c->epolls) > 0; e = e->next)
         forget_in(e, c, -1);
-    pthread_mutex_unlock(&list_lock);
+    list_unlock(mine);
 }
 
 static void heat_in(struct shim_epoll *e, struct shim_conn *c)
 {
-    pthread_mutex_lock(&e->lock);
+    if (!shim_epoll_lock(e))
+        return;
     for (uint32_t i = 0; i < e->n_members; i++) {
         if (e->members[i].fd >= 0 && e->members[i].c == c)
             changed(e, i);
     }
-    pthread_mutex_unlock(&e->lock);
+    shim_epoll_unlock(e);
 }
 
 void shim_epoll_heat(struct shim_conn *c, int fd)
 {
     struct shim_epoll *e;
+    bool mine = list_lock();
 
-    pthread_mutex_lock(&list_lock);
     for (e = all; e != NULL; e = e->next) {
         int slot;
 
-        pthread_mutex_lock(&e->lock);
+        if (!shim_epoll_lock(e))
+            continue;
         slot = slot_of(e, fd);
         if (slot >= 0 && e->members[slot].c == c)
             changed(e, (uint32_t)slot);
-        pthread_mutex_unlock(&e->lock);
+        shim_epoll_unlock(e);
         if (slot < 0 && mbr_load_relaxed(&c->epolls) > 1)
             heat_in(e, c);
     }
-    pthread_mutex_unlock(&list_lock);
+    list_unlock(mine);
 }
 
 void shim_epoll_forked(struct shim_epoll *e)
 {
-    pthread_mutex_init(&list_lock, NULL);
-    pthread_mutex_init(&e->lock, NULL);
+    list_latch = 0;
+    e->lock = 0;
     e->waiting = 0;
     e->inherited = true;
 }

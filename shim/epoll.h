@@ -13,11 +13,11 @@
 #ifndef MBR_SHIM_EPOLL_H
 #define MBR_SHIM_EPOLL_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "latch.h"
 #include "spin.h"
 #include "table.h"
 
@@ -43,7 +43,7 @@ struct shim_member {
 struct shim_epoll {
     struct shim_object object;
     int fd;
-    pthread_mutex_t lock; /* of all that follows; never held while waiting */
+    uint32_t lock; /* a latch, of all that follows; never held while waiting */
     struct shim_member *members;
     uint32_t n_members; /* entries of it */
     uint32_t used;
@@ -57,11 +57,22 @@ struct shim_epoll {
     uint64_t asked;     /* ticks when it was, for that reason */
     uint32_t waiting;   /* threads in the kernel's wait */
     uint64_t waits;     /* how many there have been */
-    bool watched;       /* somebody waits for the epoll descriptor itself */
+    uint32_t watched;   /* 1: somebody waits for the epoll descriptor itself */
     bool inherited;     /* from the parent, who may have the kernel's epoll, too */
     struct shim_spin spin;
     struct shim_epoll *next; /* of all there are */
 };
+
+/* False: this thread has it already, and a handler that could not be put off (signals.c) asks. */
+static inline bool shim_epoll_lock(struct shim_epoll *e)
+{
+    return shim_latch(&e->lock, true) == 0;
+}
+
+static inline void shim_epoll_unlock(struct shim_epoll *e)
+{
+    shim_unlatch(&e->lock);
+}
 
 void shim_epoll_dead(struct shim_epoll *e);
 void shim_epoll_forked(struct shim_epoll *e);

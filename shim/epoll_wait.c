@@ -159,9 +159,10 @@ static int ask_kernel(struct wait *w, uint64_t ns)
     r = in_kernel(w, ev, max, ns);
     if (r <= 0)
         return r < 0 ? -errno : 0;
-    pthread_mutex_lock(&w->e->lock);
+    if (!shim_epoll_lock(w->e))
+        return -EINTR;
     r = translate(w, ev, r);
-    pthread_mutex_unlock(&w->e->lock);
+    shim_epoll_unlock(w->e);
     /* What we have closed and another process has not: nobody can take it out of the epoll. */
     if (r == 0 && ns != 0)
         (void)shim_quiet_nap(STALE_NS);
@@ -186,9 +187,10 @@ static bool look_once(struct wait *w)
     struct shim_epoll *e = w->e;
     bool found;
 
-    pthread_mutex_lock(&e->lock);
+    if (!shim_epoll_lock(e))
+        return false;
     found = any_pending(e);
-    pthread_mutex_unlock(&e->lock);
+    shim_epoll_unlock(e);
     return found;
 }
 
@@ -277,9 +279,7 @@ static bool heat_crowd(struct shim_epoll *e)
 
 static void waited(struct wait *w)
 {
-    pthread_mutex_lock(&w->e->lock);
-    w->e->waiting--;
-    pthread_mutex_unlock(&w->e->lock);
+    mbr_fetch_add(&w->e->waiting, UINT32_MAX);
     w->waiting = false;
 }
 
@@ -291,15 +291,16 @@ static int sleep_once(struct wait *w)
     bool cold;
     int r;
 
-    pthread_mutex_lock(&e->lock);
+    if (!shim_epoll_lock(e))
+        return -EINTR;
     if (shim_kin_any() && heat_crowd(e) && ns > SHIM_KIN_SLICE_NS)
         ns = SHIM_KIN_SLICE_NS;
     cold = all_cold(e);
     if (cold) {
-        e->waiting++;
+        mbr_fetch_add(&e->waiting, 1);
         w->waiting = true;
     }
-    pthread_mutex_unlock(&e->lock);
+    shim_epoll_unlock(e);
     if (!cold)
         return 0;
     begin = mbr__ticks();
@@ -311,9 +312,10 @@ static int sleep_once(struct wait *w)
 
 static void from_memory(struct wait *w)
 {
-    pthread_mutex_lock(&w->e->lock);
+    if (!shim_epoll_lock(w->e))
+        return;
     collect(w);
-    pthread_mutex_unlock(&w->e->lock);
+    shim_epoll_unlock(w->e);
 }
 
 /* What memory has is reported at once, and now and then what the kernel has, too. */
@@ -373,10 +375,9 @@ static void wait_end(struct wait *w)
 
     if (w->waiting)
         waited(w);
-    if (w->e->watched) {
-        pthread_mutex_lock(&w->e->lock);
+    if (mbr_load_relaxed(&w->e->watched) && shim_epoll_lock(w->e)) {
         shim_epoll_settle(w->e);
-        pthread_mutex_unlock(&w->e->lock);
+        shim_epoll_unlock(w->e);
     }
     shim_unref(&w->e->object);
     errno = error;

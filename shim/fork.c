@@ -9,6 +9,7 @@
 
 #include "conn.h"
 #include "epoll.h"
+#include "hold.h"
 #include "real.h"
 
 static pid_t our_pid;
@@ -155,6 +156,7 @@ static void inherit(int fd, struct shim_object *o, void *arg)
 static void in_child(void)
 {
     our_pid = getpid();
+    shim_hold_forked();
     shim_table_forked();
     shim_upgrade_forked();
     shim_table_each(0, INT_MAX, inherit, NULL);

@@ -19,12 +19,22 @@ uint32_t shim_latch_number(void)
     return shim_latch_self;
 }
 
+/* In the middle of taking it no handler comes; in the middle of waiting for it one may. */
+static bool take(uint32_t *word, uint32_t *was, uint32_t value)
+{
+    shim_hold();
+    if (mbr_cas(word, was, value))
+        return true;
+    shim_let();
+    return false;
+}
+
 static bool look(uint32_t *word, uint32_t me)
 {
     for (int i = 0; i < LOOKS; i++) {
         uint32_t none = 0;
 
-        if (mbr_load_relaxed(word) == 0 && mbr_cas(word, &none, me))
+        if (mbr_load_relaxed(word) == 0 && take(word, &none, me))
             return true;
         mbr_cpu_relax();
     }
@@ -39,7 +49,7 @@ int shim_latch_wait(uint32_t *word, uint32_t me)
         uint32_t was = mbr_load_relaxed(word);
 
         /* Who has slept takes it as waited for: somebody else may sleep as well. */
-        if (was == 0 && mbr_cas(word, &was, me | SHIM_LATCH_WAITED))
+        if (was == 0 && take(word, &was, me | SHIM_LATCH_WAITED))
             return 0;
         if (was == 0 ||
             (!(was & SHIM_LATCH_WAITED) && !mbr_cas(word, &was, was | SHIM_LATCH_WAITED)))

@@ -68,7 +68,13 @@
     X(int, epoll_pwait2,                                                                     \
       (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))           \
     X(FILE *, fdopen, (int, const char *))                                                   \
-    X(int, vdprintf, (int, const char *, va_list))
+    X(int, vdprintf, (int, const char *, va_list))                                           \
+    X(int, sigaction, (int, const struct sigaction *, struct sigaction *))                   \
+    X(sighandler_t, signal, (int, sighandler_t))                                             \
+    X(sighandler_t, bsd_signal, (int, sighandler_t))                                         \
+    X(sighandler_t, sysv_signal, (int, sighandler_t))                                        \
+    X(sighandler_t, __sysv_signal, (int, sighandler_t))                                      \
+    X(sighandler_t, sigset, (int, sighandler_t))
 
 struct shim_real {
 #define X(result, name, parameters) result(*name) parameters;

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "conn.h"
 #include "epoll.h"
+#include "hold.h"
 #include "real.h"
 
 /* With a peer that never sleeps we never enter the kernel, and would not hear of its death. */
@@ -186,12 +187,20 @@ static ssize_t sort_out(struct shim_conn *c, int fd, ssize_t r, int flags)
     return r;
 }
 
+/* Blocks with rx, where handlers may come. */
+static ssize_t kernels_recvmsg(int fd, struct msghdr *m, int flags)
+{
+    SHIM_ALLOWED;
+
+    return real.recvmsg(fd, m, flags);
+}
+
 /* Through the kernel. 0 with *again: the stream goes on in the ring. */
 static ssize_t receive_tcp(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
                            bool *again)
 {
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
-    ssize_t r = real.recvmsg(fd, &m, flags);
+    ssize_t r = kernels_recvmsg(fd, &m, flags);
     ssize_t data;
 
     if (r <= 0)
@@ -472,10 +481,17 @@ void shim_send_end(struct shim_conn *c, int fd)
     tell_data(c, fd);
 }
 
+static ssize_t kernels_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    SHIM_ALLOWED;
+
+    return real.sendmsg(fd, m, flags);
+}
+
 static ssize_t send_tcp(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
 {
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
-    ssize_t r = real.sendmsg(fd, &m, flags);
+    ssize_t r = kernels_sendmsg(fd, &m, flags);
 
     if (r < 0)
         return -errno;
@@ -525,6 +541,8 @@ bool shim_splice(struct shim_conn *c, int fd, int in, size_t n, unsigned flags, 
         return true;
     kernels = !c->tx_ring && !shim_switch_tx(c);
     if (kernels) {
+        SHIM_ALLOWED;
+
         *result = real.splice(in, NULL, fd, NULL, n, flags);
         c->tx_tcp += *result > 0 ? (uint64_t)*result : 0;
         *result = *result < 0 ? -errno : *result;

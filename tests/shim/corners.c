@@ -360,6 +360,132 @@ static void handlers(void)
     done(a, b);
 }
 
+static int handlers_epoll;
+static int victims[24]; /* closed by a handler, one each time */
+static int n_victims;
+
+/* Changes, empties and asks the very epoll in whose call it comes, and closes what is in it. */
+static void on_signal_epoll(int number)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.fd = handler_fd};
+    struct pollfd p = {.fd = handlers_epoll, .events = POLLIN};
+    char some[8];
+    int error = errno;
+
+    (void)number;
+    if (epoll_ctl(handlers_epoll, EPOLL_CTL_MOD, handler_fd, &ev) < 0)
+        _exit(11);
+    (void)recv(handler_fd, some, sizeof(some), MSG_DONTWAIT);
+    (void)poll(&p, 1, 0);
+    (void)epoll_wait(handlers_epoll, &ev, 1, 0);
+    if (++handled % 16 == 0 && n_victims > 0 && close(victims[--n_victims]) < 0)
+        _exit(12);
+    errno = error;
+}
+
+/* One round of everything that takes an epoll's lock. */
+static void use_epoll(int e, int a, int b)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.fd = b};
+    struct epoll_event got[8];
+    char some[8];
+
+    must(write(a, "x", 1) == 1, "write");
+    (void)epoll_wait(e, got, 8, 0);
+    must(epoll_ctl(e, EPOLL_CTL_MOD, b, &ev) == 0, "modify");
+    (void)recv(b, some, sizeof(some), MSG_DONTWAIT);
+    must(epoll_ctl(e, EPOLL_CTL_DEL, b, NULL) == 0, "delete");
+    (void)epoll_wait(e, got, 8, 0);
+    must(epoll_ctl(e, EPOLL_CTL_ADD, b, &ev) == 0, "add");
+}
+
+static void handlers_close(bool old_call)
+{
+    enum { VICTIMS = sizeof(victims) / sizeof(victims[0]) };
+    struct sigaction sa = {.sa_handler = on_signal_epoll, .sa_flags = SA_RESTART};
+    struct sigaction was;
+    struct itimerval often = {.it_value.tv_usec = 200, .it_interval.tv_usec = 200};
+    struct itimerval never = {0};
+    struct epoll_event ev = {.events = EPOLLIN};
+    int far[VICTIMS];
+    int ends[4];
+    char some[8];
+    int closed = 0;
+
+    if (ACCOUNTED)
+        return;
+    section("a handler uses an epoll and closes what is in it");
+    handlers_epoll = epoll_create1(0);
+    for (int i = 0; i < VICTIMS; i++) {
+        connection(&far[i], &victims[i]);
+        must(epoll_ctl(handlers_epoll, EPOLL_CTL_ADD, victims[i], &ev) == 0, "add");
+    }
+    connection(&ends[0], &ends[1]);
+    connection(&ends[2], &ends[3]);
+    must(epoll_ctl(handlers_epoll, EPOLL_CTL_ADD, ends[1], &ev) == 0, "add");
+    must(epoll_ctl(handlers_epoll, EPOLL_CTL_ADD, ends[3], &ev) == 0, "add");
+    handler_fd = ends[3];
+    n_victims = VICTIMS;
+    handled = 0;
+    if (old_call)
+        signal(SIGALRM, on_signal_epoll);
+    else
+        sigaction(SIGALRM, &sa, NULL);
+    T(sigaction(SIGALRM, NULL, &was));
+    printf("the handler: %d, flags %#x\n", was.sa_handler == on_signal_epoll,
+           (unsigned)was.sa_flags & ~0x04000000u);
+    setitimer(ITIMER_REAL, &often, NULL);
+    while (*(volatile int *)&n_victims > 0)
+        use_epoll(handlers_epoll, ends[0], ends[1]);
+    setitimer(ITIMER_REAL, &never, NULL);
+    for (int i = 0; i < VICTIMS; i++) {
+        closed += read(far[i], some, 1) == 0;
+        close(far[i]);
+    }
+    printf("closed: %d\n", closed);
+    T(epoll_ctl(handlers_epoll, EPOLL_CTL_DEL, ends[3], NULL));
+    T(epoll_ctl(handlers_epoll, EPOLL_CTL_DEL, ends[1], NULL));
+    T(close(handlers_epoll));
+    done(ends[0], ends[1]);
+    done(ends[2], ends[3]);
+}
+
+static void on_info(int number, siginfo_t *info, void *context)
+{
+    sigset_t now;
+
+    (void)context;
+    handled = number * 1000 + (info->si_code == SI_QUEUE ? info->si_value.sival_int : 0);
+    sigprocmask(SIG_BLOCK, NULL, &now);
+    handled += 10000 * sigismember(&now, SIGUSR2);
+}
+
+/* Dispositions are told as they were set, and do what they say. */
+static void dispositions(void)
+{
+    struct sigaction sa = {.sa_sigaction = on_info, .sa_flags = (int)(SA_SIGINFO | SA_RESETHAND)};
+    struct sigaction was;
+
+    section("dispositions");
+    sigaddset(&sa.sa_mask, SIGUSR2);
+    T(sigaction(SIGUSR1, &sa, NULL));
+    T(sigqueue(getpid(), SIGUSR1, (union sigval){.sival_int = 7}));
+    printf("%d\n", handled);
+    T(sigaction(SIGUSR1, NULL, &was));
+    printf("default: %d\n", was.sa_handler == SIG_DFL);
+    sa.sa_flags = SA_SIGINFO;
+    T(sigaction(SIGUSR1, &sa, &was));
+    T(sigaction(SIGUSR1, &sa, &was));
+    printf("ours: %d, flags %#x\n", was.sa_sigaction == on_info,
+           (unsigned)was.sa_flags & ~0x04000000u);
+    printf("as before: %d\n", signal(SIGUSR1, SIG_IGN) == was.sa_handler);
+    printf("ignored: %d\n", signal(SIGUSR1, on_signal) == SIG_IGN);
+    printf("installed: %d\n", signal(SIGUSR1, SIG_DFL) == on_signal);
+    T(sigaction(SIGKILL, &sa, NULL));
+    T(sigaction(0, &sa, NULL));
+    T(sigaction(1000, &sa, NULL));
+}
+
 /* ---- what is left alone ---------------------------------------------------------------------- */
 
 #define KEEPS(call)                                                 \
@@ -560,6 +686,9 @@ int main(int argc, char **argv)
     shut_under_a_writer();
     descriptors_race();
     handlers();
+    handlers_close(false);
+    handlers_close(true);
+    dispositions();
     errnos();
     passing();
     dissolved();

@@ -131,10 +131,10 @@ static int check_verdict(struct check *k)
                                       "repaired", (json_int_t)k->repaired, "wrong", k->array),
                             stdout);
     else if (!tool_given(k->args, OPT_QUIET))
-        printf("%llu objects, %s: %llu torn, %llu damaged, %llu repaired\n",
-               (unsigned long long)k->objects, tool_bytes_text(k->bytes, bytes, sizeof(bytes)),
-               (unsigned long long)k->torn, (unsigned long long)k->damaged,
-               (unsigned long long)k->repaired);
+        printf("%llu object%s, %s: %llu torn, %llu damaged, %llu repaired\n",
+               (unsigned long long)k->objects, tool_s(k->objects),
+               tool_bytes_text(k->bytes, bytes, sizeof(bytes)), (unsigned long long)k->torn,
+               (unsigned long long)k->damaged, (unsigned long long)k->repaired);
     return code == TOOL_EXIT_OK && wrong > 0 ? TOOL_EXIT_NEGATIVE : code;
 }
 
@@ -333,9 +333,10 @@ static int top_text(const struct top *t, const struct mbr_container_attr *attr, 
     if (redraw)
         fputs("\033[H\033[2J", stdout);
     (void)snprintf(name, sizeof(name), "%s", attr->name);
-    printf("%s: %llu objects, %s, %u members\n", tool_printable(name),
-           (unsigned long long)attr->objects, tool_bytes_text(attr->bytes, bytes, sizeof(bytes)),
-           attr->members);
+    printf("%s: %llu object%s, %s, %u member%s\n", tool_printable(name),
+           (unsigned long long)attr->objects, tool_s(attr->objects),
+           tool_bytes_text(attr->bytes, bytes, sizeof(bytes)), attr->members,
+           tool_s(attr->members));
     printf("%10s %8s %6s %9s %5s  %s\n", "writes/s", "size", "users", "policy", "torn", "object");
     for (size_t i = 0; i < t->count && (!redraw || i < 20); i++) {
         const struct seen *s = &t->seen[i];

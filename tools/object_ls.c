@@ -93,9 +93,10 @@ static int list_container(void *arg, const char *name)
                    ? tool_error_library(-ENOMEM, "%s", name)
                    : TOOL_EXIT_OK;
     if (l->details)
-        printf("%10s %9s %6llu objects %5u members  %s%s\n",
+        printf("%10s %9s %6llu object%-1s %5u member%-1s  %s%s\n",
                size_text(l, attr.bytes, bytes, sizeof(bytes)), object_policy_text(attr.policy),
-               (unsigned long long)attr.objects, attr.members, shown(attr.name),
+               (unsigned long long)attr.objects, tool_s(attr.objects), attr.members,
+               tool_s(attr.members), shown(attr.name),
                (attr.flags & MBR_CONTAINER_PERSISTENT) != 0 ? "  (persistent)" : "");
     else
         printf("%s\n", shown(attr.name));
@@ -130,8 +131,8 @@ static void print_bytes(const char *label, uint64_t bytes)
 {
     char text[32];
 
-    printf("%-10s %s (%llu bytes)\n", label, tool_bytes_text(bytes, text, sizeof(text)),
-           (unsigned long long)bytes);
+    printf("%-10s %s (%llu byte%s)\n", label, tool_bytes_text(bytes, text, sizeof(text)),
+           (unsigned long long)bytes, tool_s(bytes));
 }
 
 static void print_object_stat(const struct mbr_object_attr *attr)
@@ -142,7 +143,7 @@ static void print_object_stat(const struct mbr_object_attr *attr)
     printf("%-10s %s\n", "policy", object_policy_text(attr->policy));
     printf("%-10s %llu\n", "version", (unsigned long long)attr->version);
     printf("%-10s %u\n", "users", attr->users);
-    printf("%-10s %u%s\n", "torn", attr->torn, attr->torn == 1 ? " block" : " blocks");
+    printf("%-10s %u block%s\n", "torn", attr->torn, tool_s(attr->torn));
 }
 
 static void print_container_stat(const struct mbr_container_attr *attr)

@@ -212,7 +212,7 @@ static int await_done(struct sender *s)
                        &done, sizeof(done)))
         return stream_broken(s, -ECONNRESET);
     if (done.bytes != s->t.moved)
-        return tool_error(TOOL_EXIT_INTERNAL, NULL, "%s: %llu bytes were sent, %llu written",
+        return tool_error(TOOL_EXIT_INTERNAL, NULL, "%s: bytes sent: %llu, written: %llu",
                           s->t.name, (unsigned long long)s->t.moved,
                           (unsigned long long)done.bytes);
     return TOOL_EXIT_OK;

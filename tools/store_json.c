@@ -11,6 +11,7 @@
 #include "exits.h"
 #include "say.h"
 #include "store.h"
+#include "units.h"
 
 #define FORMAT_VERSION 1
 #define UNDER_WAY      512 /* requests of a load at one time */
@@ -96,7 +97,8 @@ static void warn_unreadable(const struct store_tree *tree)
     for (const struct store_node *node = tree->root; node != NULL; node = store_tree_next(node))
         count += node->error != 0;
     if (count > 0)
-        tool_note("%zu nodes could not be read and are left out", count);
+        tool_note("%zu node%s could not be read and %s left out", count, tool_s(count),
+                  count == 1 ? "is" : "are");
 }
 
 int store_dump(const struct tool_args *args)
@@ -334,7 +336,7 @@ int store_load(const struct tool_args *args)
         if (rc < 0)
             code = store_error(rc, l.failed[0] != '\0' ? l.failed : l.root);
         else
-            tool_note("%zu nodes", l.count);
+            tool_note("%zu node%s", l.count, tool_s(l.count));
     }
     mbr_store_close(s);
     for (size_t i = 0; i < l.count; i++) {

@@ -151,8 +151,9 @@ static const char *after(const struct transfer *t, char *text, size_t size)
 {
     char bytes[16];
 
-    (void)snprintf(text, size, "after %s (%llu bytes)",
-                   tool_bytes_text(t->moved, bytes, sizeof(bytes)), (unsigned long long)t->moved);
+    (void)snprintf(text, size, "after %s (%llu byte%s)",
+                   tool_bytes_text(t->moved, bytes, sizeof(bytes)), (unsigned long long)t->moved,
+                   tool_s(t->moved));
     return text;
 }
 

@@ -107,6 +107,11 @@ static const char *scaled(double value, const char *unit, char *text, size_t siz
     return text;
 }
 
+const char *tool_s(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 const char *tool_bytes_text(uint64_t bytes, char *text, size_t size)
 {
     return scaled((double)bytes, "B", text, size);

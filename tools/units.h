@@ -18,6 +18,9 @@ int tool_parse_number(const char *text, uint64_t *out);
 /* "2", "0.25". 0, -EINVAL, -ERANGE above 1e9 seconds. */
 int tool_parse_seconds(const char *text, uint64_t *ns);
 
+/* What a noun ends with after that number: "s", or "" after 1. */
+const char *tool_s(uint64_t count);
+
 /* Each writes into `text` and returns it. */
 const char *tool_bytes_text(uint64_t bytes, char *text, size_t size);   /* "999 B", "1.23 GB" */
 const char *tool_rate_text(double per_second, char *text, size_t size); /* "812 MB/s" */

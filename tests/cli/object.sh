@@ -66,7 +66,7 @@ member "$work/out" "all(o['users'] == 0 and o['torn'] == 0 for o in j['objects']
 run 0 mo ls --json
 member "$work/out" "j['containers'][0]['objects'] == 4 and j['containers'][0]['members'] == 1"
 run 0 mo ls -l
-out_has "4 objects"
+out_has "4 objects     1 member "
 run 0 mo stat demo
 out_has "container  demo"
 run 0 mo stat demo big
@@ -109,7 +109,7 @@ same "$0" "$work/copy"
 run 0 mo stat --directory "$work/disk" --json kept
 member "$work/out" "j['persistent'] and j['objects'] == 1"
 run 0 mo check --directory "$work/disk" kept
-out_has "1 objects"
+out_has "1 object,"
 run 0 mo rm --directory "$work/disk" kept x
 run 0 mo ls --directory "$work/disk" kept
 quiet_out

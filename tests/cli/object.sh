@@ -83,6 +83,36 @@ out_has "0 torn, 0 damaged"
 run 0 mo check --json demo
 member "$work/out" "j['objects'] == 4 and j['wrong'] == []"
 
+# Torn by somebody who was killed while he wrote: told by get and cat, mended by check or by put.
+head -c 3000000 /dev/urandom >"$work/whole"
+run 0 mo put demo wound "$work/whole"
+tear() { "${MEMBRANE_TEST_DIR:?}/object_tear" demo wound "$1" || fail "object_tear"; }
+tear 1000000
+run 1 mo get demo wound "$work/copy"
+err_has "wound: torn: a process was killed while it wrote"
+err_has "check --repair"
+run 1 mo cat demo wound
+err_has "wound: torn"
+run 0 mo stat demo wound
+out_has "torn       1 block"
+run 0 mo ls -l demo
+out_has "(torn)"
+run 1 mo check demo
+out_has "wound: block 0: torn"
+out_has "5 objects"
+out_has "1 torn, 0 damaged, 0 repaired"
+run 0 mo check --repair --json demo
+member "$work/out" "j['torn'] == 1 and j['repaired'] == 1 and j['wrong'][0]['repaired']"
+run 0 mo get demo wound "$work/copy"
+cmp "$work/whole" "$work/copy" >"$work/out" && fail "as it was before it was torn"
+[ "$(cmp -l "$work/whole" "$work/copy" | wc -l)" -eq 1 ] || fail "more than the torn byte"
+tear 2999999
+run 1 mo get demo wound "$work/copy"
+run 0 mo put demo wound "$work/whole"
+run 0 mo get demo wound "$work/copy"
+same "$work/whole" "$work/copy"
+run 0 mo rm demo wound
+
 # Removing.
 run 0 mo rm demo piped versioned
 run 1 mo rm demo piped

@@ -3,10 +3,11 @@
 #include "object/data.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "object/memory_left.h"
 
 /* Newer than the C library's headers may be: Linux 5.14. */
 #ifndef MADV_POPULATE_WRITE
@@ -114,26 +115,12 @@ void mbr__view_touch_slow(struct mbr__view *v, uint64_t offset, uint64_t size)
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 /*
- * Whether the machine has so much memory left. The kernel would find it by killing processes: it
- * allocates as long as it can take memory from somebody. Not exact, and no promise: others
- * allocate, too.
+ * Whether so much memory is left. The kernel would find it by killing processes: it allocates as
+ * long as it can take memory from somebody. Not exact, and no promise: others allocate, too.
  */
 bool mbr__data_has_memory(uint64_t size)
 {
-    FILE *f = size < LARGE ? NULL : fopen("/proc/meminfo", "re");
-    char line[128];
-    uint64_t kib = UINT64_MAX / 1024;
-
-    if (f == NULL)
-        return true;
-    while (fgets(line, sizeof(line), f) != NULL) {
-        if (strncmp(line, "MemAvailable:", 13) == 0) {
-            kib = strtoull(line + 13, NULL, 10);
-            break;
-        }
-    }
-    (void)fclose(f);
-    return size / 1024 < kib;
+    return size < LARGE || size < mbr__memory_left("");
 }
 
 static int allocate_locks(const struct mbr__container *c, uint32_t index, uint64_t old,

@@ -81,7 +81,8 @@ static inline void mbr__view_touch(struct mbr__view *v, uint64_t offset, uint64_
  * is new reads as zeroes otherwise.
  */
 int mbr__data_allocate(const struct mbr__container *c, uint32_t index, uint64_t old, uint64_t size);
-/* Whether the machine has `size` bytes of memory left, asked if it is much. No promise. */
+/* Whether machine and control group have `size` bytes of memory left, asked if it is much. No
+ * promise. */
 bool mbr__data_has_memory(uint64_t size);
 /* Allocates the locks alone. */
 int mbr__data_allocate_locks(const struct mbr__container *c, uint32_t index, uint64_t size);

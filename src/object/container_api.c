@@ -594,7 +594,7 @@ int mbr_container_getattr(int container, struct mbr_container_attr *out)
     if (rc != 0)
         return rc;
     c = h->what;
-    mbr__member_look(c, MBR_CONTAINER_MEMBERS);
+    mbr__member_sweep(c, NULL);
     rc = mbr__container_lock(c, MBR_FOREVER);
     if (rc == 0) {
         *out = (struct mbr_container_attr){.objects = mbr_load_relaxed(&c->shm->live_entries),

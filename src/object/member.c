@@ -358,6 +358,33 @@ void mbr__member_bury(struct mbr__container *c, uint32_t slot)
     mbr__container_unlock(c);
 }
 
+static bool pid_is_gone(const struct mbr__container *c, uint32_t slot)
+{
+    const struct mbr__member_shm *m = mbr__member_at(c, slot);
+    uint64_t claim = mbr_load_acquire(&m->claim);
+    struct mbr__proc p = {.pid = (pid_t)(uint32_t)claim, .ns = mbr_load_relaxed(&m->ns)};
+
+    return claim != 0 && slot != c->world.self && mbr_load_acquire(&m->state) == MBR__MEMBER_HERE &&
+           mbr__proc_same_namespace(&p) && mbr__proc_none(p.pid);
+}
+
+void mbr__member_sweep(struct mbr__container *c, const uint64_t *slots)
+{
+    uint32_t bound = mbr__member_bound(c);
+
+    for (uint32_t w = 0; w * 64 < bound; w++) {
+        uint64_t left = slots != NULL ? mbr_load_relaxed(&slots[w]) : UINT64_MAX;
+
+        for (; left != 0; left &= left - 1) {
+            uint32_t slot = w * 64 + (uint32_t)__builtin_ctzll(left);
+
+            if (slot < bound && pid_is_gone(c, slot))
+                mbr__member_bury(c, slot);
+        }
+    }
+    mbr__member_look(c, MBR__LOOK_AT);
+}
+
 void mbr__member_look(struct mbr__container *c, uint32_t count)
 {
     uint32_t bound = mbr__member_bound(c);

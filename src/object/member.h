@@ -33,6 +33,14 @@ bool mbr__member_alive(struct mbr__container *c, uint32_t slot);
  * container's mutex cannot be had within a few milliseconds. */
 void mbr__member_bury(struct mbr__container *c, uint32_t slot);
 
+/*
+ * Buries the dead among the members whose bits are set in `slots` (MBR_CONTAINER_MEMBERS bits;
+ * NULL: all). Of each it is asked only whether its pid is gone, which costs little; the next few in
+ * turn are looked at closely, as mbr__member_look() does. So one that calls exec, or whose pid is
+ * another's by now, may need more calls than one if there are many members.
+ */
+void mbr__member_sweep(struct mbr__container *c, const uint64_t *slots);
+
 /* Looks at up to `count` members, those that come next in turn, and buries the dead. */
 void mbr__member_look(struct mbr__container *c, uint32_t count);
 

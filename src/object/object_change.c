@@ -30,21 +30,6 @@ static int enter(int object, struct mbr__handle **h, struct mbr__object **o)
 
 /* ---- destroying ------------------------------------------------------------------------------ */
 
-/* Buries those users of an object that are dead. */
-static void look_at_users(struct mbr__object *o)
-{
-    for (uint32_t w = 0; w < MBR_CONTAINER_MEMBERS / 64; w++) {
-        uint64_t users = mbr_load_relaxed(&o->entry->users[w]);
-
-        for (; users != 0; users &= users - 1) {
-            uint32_t slot = w * 64 + (uint32_t)__builtin_ctzll(users);
-
-            if (!mbr__member_alive(o->c, slot))
-                mbr__member_bury(o->c, slot);
-        }
-    }
-}
-
 static int stop_joins(struct mbr__object *o, uint64_t deadline)
 {
     int rc = mbr__container_lock(o->c, deadline);
@@ -86,7 +71,7 @@ static int unlink_alone(struct mbr__object *o, uint64_t deadline)
 
 static int wait_alone(struct mbr__handle *h, struct mbr__object *o, uint64_t deadline)
 {
-    look_at_users(o);
+    mbr__member_sweep(o->c, o->entry->users);
     for (;;) {
         uint32_t seen = mbr__container_changes(o->c);
         int rc = unlink_alone(o, deadline);
@@ -425,7 +410,7 @@ int mbr_object_getattr(int object, struct mbr_object_attr *out)
     rc = enter(object, &h, &o);
     if (rc != 0)
         return rc;
-    look_at_users(o);
+    mbr__member_sweep(o->c, o->entry->users);
     rc = mbr__container_lock(o->c, MBR_FOREVER);
     if (rc == 0) {
         rc = getattr_locked(o, out);

@@ -245,6 +245,18 @@ bool mbr__pidfd_dead(int pidfd)
     return n > 0 && (pfd.revents & (POLLIN | POLLHUP)) != 0;
 }
 
+bool mbr__proc_none(pid_t pid)
+{
+    int fd = open_pidfd(pid);
+    bool dead;
+
+    if (fd < 0)
+        return fd == -ESRCH;
+    dead = mbr__pidfd_dead(fd);
+    close(fd);
+    return dead;
+}
+
 /* Whether the living process behind pidfd is p: 0, -ESRCH, or why it cannot be told. */
 static int check_pidfd(int pidfd, const struct mbr__proc *p)
 {

@@ -13,6 +13,8 @@
 
 #include <membrane/queue.h>
 
+#include "shm/proc.h"
+
 #define BLOCK MBR_OBJECT_BLOCK
 #define NOW   0
 
@@ -548,6 +550,63 @@ static void test_death(void **state)
     assert_int_equal(object_test_count_links(), 0);
 }
 
+/* ---- how many members there are ---- */
+
+#define CROWD 60
+
+static int close_looks; /* since it was set to 0 */
+
+int __real_mbr__proc_alive(const struct mbr__proc *p);
+int __wrap_mbr__proc_alive(const struct mbr__proc *p);
+
+int __wrap_mbr__proc_alive(const struct mbr__proc *p)
+{
+    close_looks++;
+    return __real_mbr__proc_alive(p);
+}
+
+/* Joins, says so, and stays until it is killed. */
+static int child_stays(void *arg)
+{
+    const int *said = arg;
+
+    CHILD(mbr_object_join(mbr_container_join("c"), "o") >= 0);
+    CHILD(write(said[1], "", 1) == 1);
+    for (;;)
+        (void)pause();
+}
+
+/* Counting them does not look at each closely, and leaves out one that has died just now. */
+static void test_many_members(void **state)
+{
+    struct mbr_container_attr ca;
+    struct mbr_object_attr oa;
+    int c = mbr_container_create("c", -1);
+    int o = mbr_object_create(c, "o", 1);
+    pid_t child[CROWD];
+    int said[2];
+    char byte;
+
+    assert_int_equal(pipe(said), 0);
+    for (int i = 0; i < CROWD; i++) {
+        child[i] = object_test_child(child_stays, said);
+        assert_int_equal(read(said[0], &byte, 1), 1);
+    }
+    for (int i = 0; i < CROWD; i++) {
+        close_looks = 0;
+        assert_int_equal(mbr_object_getattr(o, &oa), 0);
+        assert_int_equal(oa.users, CROWD - i + 1);
+        assert_int_equal(mbr_container_getattr(c, &ca), 0);
+        assert_int_equal(ca.members, CROWD - i + 1);
+        assert_true(close_looks < CROWD);
+        assert_int_equal(kill(child[i], SIGKILL), 0);
+        assert_int_equal(object_test_wait(child[i]), -SIGKILL);
+    }
+    assert_int_equal(mbr_container_destroy_until(c, 0), 0);
+    (void)close(said[0]);
+    (void)close(said[1]);
+}
+
 /* A process that calls exec lives on without the container. */
 static int child_execs_holding(void *arg)
 {
@@ -712,6 +771,7 @@ int main(void)
         T(test_too_large),
         T(test_fork),
         T(test_death),
+        T(test_many_members),
         T(test_exec),
         T(test_first_member_dies),
         T(test_all_die),

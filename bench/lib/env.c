@@ -227,7 +227,8 @@ void bench_env_print(const struct bench_env *env, FILE *out)
             env->cpus_allowed, env->cpus_online, env->kernel,
             env->hypervisor ? ", in a virtual machine" : "");
     fprintf(out, "load %.2f, governor %s, clock %s, %s, commit %s\n", env->load[0],
-            env->governor[0] ? env->governor : "none", env->clocksource, env->compiler,
+            env->governor[0] ? env->governor : "none",
+            env->clocksource[0] ? env->clocksource : "unknown", env->compiler,
             env->commit[0] ? env->commit : "unknown");
     fprintf(out, "mitigations: %s\n", env->mitigations[0] ? env->mitigations : "unknown");
 }

@@ -11,66 +11,7 @@
  * and pop: two are used because programs written for older versions do so.
  */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#include <demi/libos.h>
-#include <demi/sga.h>
-#include <demi/wait.h>
-
-static void check(int error, const char *what)
-{
-    if (error == 0)
-        return;
-    fprintf(stderr, "%s: %s\n", what, strerror(error));
-    exit(1);
-}
-
-/* Waits for an operation, which must succeed. */
-static demi_qresult_t wait_for(demi_qtoken_t qt, const char *what)
-{
-    demi_qresult_t qr;
-
-    check(demi_wait(&qr, qt, NULL), "demi_wait");
-    if (qr.qr_opcode == DEMI_OPC_FAILED)
-        check((int)qr.qr_ret, what);
-    return qr;
-}
-
-static void push(int qd, const demi_sgarray_t *sga)
-{
-    demi_qtoken_t qt;
-
-    check(demi_push(&qt, qd, sga), "demi_push");
-    (void)wait_for(qt, "push");
-}
-
-/* The next message, of length 0 when the peer has closed. It is given back with demi_sgafree(). */
-static demi_sgarray_t pop(int qd)
-{
-    demi_qtoken_t qt;
-
-    check(demi_pop(&qt, qd), "demi_pop");
-    return wait_for(qt, "pop").qr_value.sga;
-}
-
-static int named_pipe(int (*call)(int *, const char *), const char *name, const char *suffix)
-{
-    const struct timespec moment = {0, 1000000};
-    char whole[256];
-    int qd, rc, none;
-    demi_qresult_t qr;
-
-    snprintf(whole, sizeof(whole), "%s:%s", name, suffix);
-    /* Whoever opens may come first: then the pipe is not there yet. */
-    while ((rc = call(&qd, whole)) == ENOENT)
-        (void)demi_wait_any(&qr, &none, (demi_qtoken_t[]){0}, 0, &moment);
-    check(rc, whole);
-    return qd;
-}
+#include "../demi_steps.h"
 
 static void serve(const char *name, size_t size, size_t messages)
 {
@@ -98,11 +39,10 @@ static void ask(const char *name, size_t size, size_t messages)
     int rx = named_pipe(demi_open_pipe, name, "tx");
 
     for (size_t i = 0; i < messages; i++) {
-        demi_sgarray_t sent = demi_sgaalloc(size), back;
-        check(sent.sga_buf ? 0 : ENOMEM, "demi_sgaalloc");
-        memset(sent.sga_segs[0].sgaseg_buf, (int)(i % 256), size);
+        demi_sgarray_t sent = filled(size, (int)(i % 256));
+
         push(tx, &sent);
-        back = pop(rx);
+        demi_sgarray_t back = pop(rx);
         if (back.sga_segs[0].sgaseg_len != size ||
             memcmp(back.sga_segs[0].sgaseg_buf, sent.sga_segs[0].sgaseg_buf, size) != 0) {
             fprintf(stderr, "message %zu came back changed\n", i);

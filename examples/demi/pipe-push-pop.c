@@ -10,33 +10,15 @@
  * LIBOS=catmem and CONFIG_PATH set to a YAML file.
  */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#include <demi/libos.h>
-#include <demi/sga.h>
-#include <demi/wait.h>
+#include "../demi_steps.h"
 
 #define WINDOW 8
 
-static void check(int error, const char *what)
-{
-    if (error == 0)
-        return;
-    fprintf(stderr, "%s: %s\n", what, strerror(error));
-    exit(1);
-}
-
 static demi_qtoken_t start_push(int qd, size_t size, size_t number)
 {
-    demi_sgarray_t sga = demi_sgaalloc(size);
+    demi_sgarray_t sga = filled(size, (int)(number % 256));
     demi_qtoken_t qt;
 
-    check(sga.sga_buf ? 0 : ENOMEM, "demi_sgaalloc");
-    memset(sga.sga_segs[0].sgaseg_buf, (int)(number % 256), size);
     check(demi_push(&qt, qd, &sga), "demi_push");
     /* The library has its own reference until the push completes. */
     check(demi_sgafree(&sga), "demi_sgafree");
@@ -81,36 +63,17 @@ static void examine(const demi_sgarray_t *sga, size_t size, size_t number)
 static void receive_all(int qd, size_t size, size_t messages)
 {
     for (size_t i = 0;; i++) {
-        demi_qtoken_t qt;
-        demi_qresult_t qr;
+        demi_sgarray_t sga = pop(qd);
+        size_t length = sga.sga_segs[0].sgaseg_len;
 
-        check(demi_pop(&qt, qd), "demi_pop");
-        check(demi_wait(&qr, qt, NULL), "demi_wait");
-        if (qr.qr_opcode == DEMI_OPC_FAILED)
-            check((int)qr.qr_ret, "pop");
-        size_t length = qr.qr_value.sga.sga_segs[0].sgaseg_len;
         if (length > 0)
-            examine(&qr.qr_value.sga, size, i);
-        check(demi_sgafree(&qr.qr_value.sga), "demi_sgafree");
+            examine(&sga, size, i);
+        check(demi_sgafree(&sga), "demi_sgafree");
         if (length > 0)
             continue;
         printf("server: %zu messages\n", i);
         exit(i == messages ? 0 : 1);
     }
-}
-
-static int named_pipe(int (*call)(int *, const char *), const char *name)
-{
-    const struct timespec moment = {0, 1000000};
-    char whole[256];
-    int qd, rc, none;
-    demi_qresult_t qr;
-
-    snprintf(whole, sizeof(whole), "%s:rx", name);
-    while ((rc = call(&qd, whole)) == ENOENT)
-        (void)demi_wait_any(&qr, &none, (demi_qtoken_t[]){0}, 0, &moment);
-    check(rc, whole);
-    return qd;
 }
 
 int main(int argc, char **argv)
@@ -126,10 +89,10 @@ int main(int argc, char **argv)
     }
     check(demi_init(&args), "demi_init");
     if (strcmp(argv[1], "--server") == 0) {
-        qd = named_pipe(demi_create_pipe, argv[2]);
+        qd = named_pipe(demi_create_pipe, argv[2], "rx");
         receive_all(qd, size, messages);
     } else {
-        qd = named_pipe(demi_open_pipe, argv[2]);
+        qd = named_pipe(demi_open_pipe, argv[2], "rx");
         send_all(qd, size, messages);
     }
     check(demi_close(qd), "demi_close");

@@ -8,51 +8,9 @@
  * LIBOS=catnap or LIBOS=catloop says over what.
  */
 #define _POSIX_C_SOURCE 200809L
-#include <arpa/inet.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <demi/libos.h>
-#include <demi/sga.h>
-#include <demi/wait.h>
+#include "../demi_steps.h"
 
 #define MOST 64 /* connections at one time */
-
-static void check(int error, const char *what)
-{
-    if (error != 0) {
-        fprintf(stderr, "tcp-echo: %s: %s\n", what, strerror(error));
-        exit(1);
-    }
-}
-
-/* Waits for one operation; what has failed ends the program. */
-static demi_qresult_t finish(demi_qtoken_t qt, const char *what)
-{
-    demi_qresult_t qr;
-
-    check(demi_wait(&qr, qt, NULL), "demi_wait");
-    if (qr.qr_opcode == DEMI_OPC_FAILED)
-        check((int)qr.qr_ret, what);
-    return qr;
-}
-
-static demi_qtoken_t start_pop(int qd)
-{
-    demi_qtoken_t qt;
-
-    check(demi_pop(&qt, qd), "demi_pop");
-    return qt;
-}
-
-static void push(int qd, const demi_sgarray_t *sga)
-{
-    demi_qtoken_t qt;
-
-    check(demi_push(&qt, qd, sga), "demi_push");
-    finish(qt, "push");
-}
 
 /* Gives back what was popped. 0: end of file, the connection is closed. */
 static int echo(demi_qresult_t *qr)
@@ -72,11 +30,8 @@ static void serve(const struct sockaddr_in *addr, int connections)
 {
     demi_qtoken_t qts[MOST + 1];
     demi_qresult_t qr;
-    int listener, n = 1, at;
+    int listener = listening(addr), n = 1, at;
 
-    check(demi_socket(&listener, AF_INET, SOCK_STREAM, 0), "demi_socket");
-    check(demi_bind(listener, (const struct sockaddr *)addr, sizeof(*addr)), "demi_bind");
-    check(demi_listen(listener, MOST), "demi_listen");
     check(demi_accept(&qts[0], listener), "demi_accept");
     while (connections > 0) {
         check(demi_wait_any(&qr, &at, qts, n, NULL), "demi_wait_any");
@@ -105,33 +60,24 @@ static void compare(int qd, const unsigned char *sent, size_t size)
     size_t got = 0;
 
     while (got < size) {
-        demi_qresult_t qr = finish(start_pop(qd), "pop");
-        size_t len = qr.qr_value.sga.sga_segs[0].sgaseg_len;
+        demi_sgarray_t sga = pop(qd);
+        size_t len = sga.sga_segs[0].sgaseg_len;
 
         if (len == 0 || len > size - got ||
-            memcmp(qr.qr_value.sga.sga_segs[0].sgaseg_buf, sent + got, len) != 0) {
+            memcmp(sga.sga_segs[0].sgaseg_buf, sent + got, len) != 0) {
             fprintf(stderr, "tcp-echo: what came back is not what was sent\n");
             exit(1);
         }
         got += len;
-        check(demi_sgafree(&qr.qr_value.sga), "demi_sgafree");
+        check(demi_sgafree(&sga), "demi_sgafree");
     }
 }
 
 static void ask(const struct sockaddr_in *addr, size_t size, int messages)
 {
-    demi_qtoken_t qt;
-    int qd;
+    int qd = connected(addr);
+    demi_sgarray_t sga = filled(size, 0);
 
-    check(demi_socket(&qd, AF_INET, SOCK_STREAM, 0), "demi_socket");
-    check(demi_connect(&qt, qd, (const struct sockaddr *)addr, sizeof(*addr)), "demi_connect");
-    finish(qt, "connect");
-    demi_sgarray_t sga = demi_sgaalloc(size);
-
-    if (sga.sga_buf == NULL) {
-        fprintf(stderr, "tcp-echo: no memory\n");
-        exit(1);
-    }
     for (int i = 0; i < messages; i++) {
         memset(sga.sga_segs[0].sgaseg_buf, i & 255, size);
         push(qd, &sga);
@@ -145,14 +91,13 @@ static void ask(const struct sockaddr_in *addr, size_t size, int messages)
 int main(int argc, char **argv)
 {
     const struct demi_args args = {.argc = argc, .argv = argv};
-    struct sockaddr_in addr = {.sin_family = AF_INET};
+    struct sockaddr_in addr;
 
-    if (argc < 4 || inet_pton(AF_INET, argv[2], &addr.sin_addr) != 1) {
+    if (argc < 4 || !read_address(argv + 2, &addr)) {
         fprintf(stderr, "usage: tcp-echo --server IP PORT [CONNECTIONS]\n"
                         "       tcp-echo --client IP PORT [SIZE [MESSAGES]]\n");
         return 2;
     }
-    addr.sin_port = htons((unsigned short)atoi(argv[3]));
     check(demi_init(&args), "demi_init");
     if (strcmp(argv[1], "--server") == 0)
         serve(&addr, argc > 4 ? atoi(argv[4]) : 1);

@@ -10,64 +10,7 @@
  * LIBOS=catnap or LIBOS=catloop says over what. For many connections at once see ../tcp-echo.
  */
 #define _POSIX_C_SOURCE 200809L
-#include <arpa/inet.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <demi/libos.h>
-#include <demi/sga.h>
-#include <demi/wait.h>
-
-static void check(int error, const char *what)
-{
-    if (error == 0)
-        return;
-    fprintf(stderr, "tcp-ping-pong: %s: %s\n", what, strerror(error));
-    exit(1);
-}
-
-/* Waits for one operation, which must succeed. */
-static demi_qresult_t finish(demi_qtoken_t qt, const char *what)
-{
-    demi_qresult_t qr;
-
-    check(demi_wait(&qr, qt, NULL), "demi_wait");
-    if (qr.qr_opcode == DEMI_OPC_FAILED)
-        check((int)qr.qr_ret, what);
-    return qr;
-}
-
-static void push(int qd, const demi_sgarray_t *sga)
-{
-    demi_qtoken_t qt;
-
-    check(demi_push(&qt, qd, sga), "demi_push");
-    finish(qt, "push");
-}
-
-/* Some bytes of the stream; no bytes are its end. Give them back with demi_sgafree(). */
-static demi_sgarray_t pop(int qd)
-{
-    demi_qtoken_t qt;
-
-    check(demi_pop(&qt, qd), "demi_pop");
-    return finish(qt, "pop").qr_value.sga;
-}
-
-static int accept_one(const struct sockaddr_in *addr)
-{
-    demi_qtoken_t qt;
-    int listener, qd;
-
-    check(demi_socket(&listener, AF_INET, SOCK_STREAM, 0), "demi_socket");
-    check(demi_bind(listener, (const struct sockaddr *)addr, sizeof(*addr)), "demi_bind");
-    check(demi_listen(listener, 16), "demi_listen");
-    check(demi_accept(&qt, listener), "demi_accept");
-    qd = finish(qt, "accept").qr_value.ares.qd;
-    check(demi_close(listener), "demi_close");
-    return qd;
-}
+#include "../demi_steps.h"
 
 static void serve(const struct sockaddr_in *addr, size_t whole)
 {
@@ -111,20 +54,11 @@ static void compare(int qd, size_t size, int byte)
 
 static void ask(const struct sockaddr_in *addr, size_t size, size_t messages)
 {
-    demi_qtoken_t qt;
-    int qd;
+    int qd = connected(addr);
 
-    check(demi_socket(&qd, AF_INET, SOCK_STREAM, 0), "demi_socket");
-    check(demi_connect(&qt, qd, (const struct sockaddr *)addr, sizeof(*addr)), "demi_connect");
-    finish(qt, "connect");
     for (size_t i = 0; i < messages; i++) {
-        demi_sgarray_t sga = demi_sgaalloc(size);
+        demi_sgarray_t sga = filled(size, (int)(i & 255));
 
-        if (sga.sga_buf == NULL) {
-            fprintf(stderr, "tcp-ping-pong: no memory\n");
-            exit(1);
-        }
-        memset(sga.sga_segs[0].sgaseg_buf, (int)(i & 255), size);
         push(qd, &sga);
         check(demi_sgafree(&sga), "demi_sgafree");
         compare(qd, size, (int)(i & 255));
@@ -136,15 +70,14 @@ static void ask(const struct sockaddr_in *addr, size_t size, size_t messages)
 int main(int argc, char **argv)
 {
     const struct demi_args args = {.argc = argc, .argv = argv};
-    struct sockaddr_in addr = {.sin_family = AF_INET};
+    struct sockaddr_in addr;
     size_t size = argc > 4 ? strtoul(argv[4], NULL, 10) : 64;
     size_t messages = argc > 5 ? strtoul(argv[5], NULL, 10) : 1024;
 
-    if (argc < 4 || size == 0 || inet_pton(AF_INET, argv[2], &addr.sin_addr) != 1) {
+    if (argc < 4 || size == 0 || !read_address(argv + 2, &addr)) {
         fprintf(stderr, "usage: tcp-ping-pong --server|--client IP PORT [SIZE [MESSAGES]]\n");
         return 2;
     }
-    addr.sin_port = htons((unsigned short)atoi(argv[3]));
     check(demi_init(&args), "demi_init");
     if (strcmp(argv[1], "--server") == 0)
         serve(&addr, size * messages);

@@ -10,53 +10,9 @@
  * the last one. LIBOS=catnap or LIBOS=catloop says over what.
  */
 #define _POSIX_C_SOURCE 200809L
-#include <arpa/inet.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <demi/libos.h>
-#include <demi/sga.h>
-#include <demi/wait.h>
+#include "../demi_steps.h"
 
 static const struct timespec patience = {0, 200000000}; /* before a datagram is sent again */
-
-static void check(int error, const char *what)
-{
-    if (error == 0)
-        return;
-    fprintf(stderr, "udp-ping-pong: %s: %s\n", what, strerror(error));
-    exit(1);
-}
-
-static int bound(const struct sockaddr_in *addr)
-{
-    int qd;
-
-    check(demi_socket(&qd, AF_INET, SOCK_DGRAM, 0), "demi_socket");
-    check(demi_bind(qd, (const struct sockaddr *)addr, sizeof(*addr)), "demi_bind");
-    return qd;
-}
-
-static void pushto(int qd, const demi_sgarray_t *sga, const struct sockaddr_in *to)
-{
-    demi_qtoken_t qt;
-    demi_qresult_t qr;
-
-    check(demi_pushto(&qt, qd, sga, (const struct sockaddr *)to, sizeof(*to)), "demi_pushto");
-    check(demi_wait(&qr, qt, NULL), "demi_wait");
-    if (qr.qr_opcode == DEMI_OPC_FAILED)
-        check((int)qr.qr_ret, "pushto");
-}
-
-static demi_qtoken_t start_pop(int qd)
-{
-    demi_qtoken_t qt;
-
-    check(demi_pop(&qt, qd), "demi_pop");
-    return qt;
-}
 
 /* Whether it is datagram number `i`, from there. */
 static int is_number(const demi_sgarray_t *sga, size_t size, size_t i,
@@ -80,11 +36,8 @@ static void serve(int qd, const struct sockaddr_in *remote, size_t size, size_t 
     size_t seen = 0;
 
     while (seen < datagrams) {
-        demi_qresult_t qr;
+        demi_qresult_t qr = finish(start_pop(qd), "pop");
 
-        check(demi_wait(&qr, start_pop(qd), NULL), "demi_wait");
-        if (qr.qr_opcode == DEMI_OPC_FAILED)
-            check((int)qr.qr_ret, "pop");
         /* The one before may come again: its answer was late. It is answered again. */
         int next = is_number(&qr.qr_value.sga, size, seen, remote);
 
@@ -98,20 +51,16 @@ static void serve(int qd, const struct sockaddr_in *remote, size_t size, size_t 
 
 static void ask(int qd, const struct sockaddr_in *remote, size_t size, size_t datagrams)
 {
-    demi_sgarray_t sga = demi_sgaalloc(size);
-    demi_qtoken_t pop = start_pop(qd);
+    demi_sgarray_t sga = filled(size, 0);
+    demi_qtoken_t qt = start_pop(qd);
     size_t came = 0;
 
-    if (sga.sga_buf == NULL) {
-        fprintf(stderr, "udp-ping-pong: no memory\n");
-        exit(1);
-    }
     while (came < datagrams) {
         demi_qresult_t qr;
 
         memset(sga.sga_segs[0].sgaseg_buf, (int)(came & 255), size);
         pushto(qd, &sga, remote);
-        int r = demi_wait(&qr, pop, &patience);
+        int r = demi_wait(&qr, qt, &patience);
 
         if (r == ETIMEDOUT)
             continue; /* the pop still waits */
@@ -120,17 +69,10 @@ static void ask(int qd, const struct sockaddr_in *remote, size_t size, size_t da
             check((int)qr.qr_ret, "pop");
         came += (size_t)is_number(&qr.qr_value.sga, size, came, remote);
         check(demi_sgafree(&qr.qr_value.sga), "demi_sgafree");
-        pop = start_pop(qd);
+        qt = start_pop(qd);
     }
     check(demi_sgafree(&sga), "demi_sgafree");
     printf("client: %zu datagrams of %zu bytes\n", came, size);
-}
-
-static int read_address(char **argv, struct sockaddr_in *out)
-{
-    *out = (struct sockaddr_in){.sin_family = AF_INET};
-    out->sin_port = htons((unsigned short)atoi(argv[1]));
-    return inet_pton(AF_INET, argv[0], &out->sin_addr) == 1;
 }
 
 int main(int argc, char **argv)

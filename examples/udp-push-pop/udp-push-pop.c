@@ -11,66 +11,9 @@
  * waits for room instead. LIBOS says over what.
  */
 #define _POSIX_C_SOURCE 200809L
-#include <arpa/inet.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <demi/libos.h>
-#include <demi/sga.h>
-#include <demi/wait.h>
+#include "../demi_steps.h"
 
 static const struct timespec patience = {0, 200000000}; /* before the end is said again */
-
-static void check(int error, const char *what)
-{
-    if (error == 0)
-        return;
-    fprintf(stderr, "udp-push-pop: %s: %s\n", what, strerror(error));
-    exit(1);
-}
-
-static int bound(const struct sockaddr_in *addr)
-{
-    int qd;
-
-    check(demi_socket(&qd, AF_INET, SOCK_DGRAM, 0), "demi_socket");
-    check(demi_bind(qd, (const struct sockaddr *)addr, sizeof(*addr)), "demi_bind");
-    return qd;
-}
-
-static void pushto(int qd, const demi_sgarray_t *sga, const struct sockaddr_in *to)
-{
-    demi_qtoken_t qt;
-    demi_qresult_t qr;
-
-    check(demi_pushto(&qt, qd, sga, (const struct sockaddr *)to, sizeof(*to)), "demi_pushto");
-    check(demi_wait(&qr, qt, NULL), "demi_wait");
-    if (qr.qr_opcode == DEMI_OPC_FAILED)
-        check((int)qr.qr_ret, "pushto");
-}
-
-static demi_qtoken_t start_pop(int qd)
-{
-    demi_qtoken_t qt;
-
-    check(demi_pop(&qt, qd), "demi_pop");
-    return qt;
-}
-
-/* An array of so many bytes of one value. */
-static demi_sgarray_t filled(size_t size, int byte)
-{
-    demi_sgarray_t sga = demi_sgaalloc(size);
-
-    if (sga.sga_buf == NULL) {
-        fprintf(stderr, "udp-push-pop: no memory\n");
-        exit(1);
-    }
-    memset(sga.sga_segs[0].sgaseg_buf, byte, size);
-    return sga;
-}
 
 static int is_end(const demi_sgarray_t *sga)
 {
@@ -95,11 +38,8 @@ static void take(const struct sockaddr_in *local, size_t size, size_t datagrams)
     printf("server: ready\n");
     fflush(stdout);
     while (!ended) {
-        demi_qresult_t qr;
+        demi_qresult_t qr = finish(start_pop(qd), "pop");
 
-        check(demi_wait(&qr, start_pop(qd), NULL), "demi_wait");
-        if (qr.qr_opcode == DEMI_OPC_FAILED)
-            check((int)qr.qr_ret, "pop");
         ended = is_end(&qr.qr_value.sga);
         if (!ended && !is_whole(&qr.qr_value.sga, size)) {
             fprintf(stderr, "udp-push-pop: a datagram came that nobody had sent\n");
@@ -122,13 +62,13 @@ static void take(const struct sockaddr_in *local, size_t size, size_t datagrams)
 static void say_end(int qd, const struct sockaddr_in *remote)
 {
     demi_sgarray_t end = filled(1, 0);
-    demi_qtoken_t pop = start_pop(qd);
+    demi_qtoken_t qt = start_pop(qd);
     demi_qresult_t qr;
     int r;
 
     do {
         pushto(qd, &end, remote);
-        r = demi_wait(&qr, pop, &patience);
+        r = demi_wait(&qr, qt, &patience);
     } while (r == ETIMEDOUT);
     check(r, "demi_wait");
     if (qr.qr_opcode == DEMI_OPC_FAILED)
@@ -149,13 +89,6 @@ static void give(const struct sockaddr_in *local, const struct sockaddr_in *remo
     say_end(qd, remote);
     check(demi_close(qd), "demi_close");
     printf("client: %zu datagrams of %zu bytes\n", datagrams, size);
-}
-
-static int read_address(char **argv, struct sockaddr_in *out)
-{
-    *out = (struct sockaddr_in){.sin_family = AF_INET};
-    out->sin_port = htons((unsigned short)atoi(argv[1]));
-    return inet_pton(AF_INET, argv[0], &out->sin_addr) == 1;
 }
 
 int main(int argc, char **argv)

@@ -12,8 +12,10 @@ sanitize=${4-}
 work=$(mktemp -d "${TMPDIR:-/tmp}/mbr-test.XXXXXX")
 pids=
 cleanup() {
-    # Only what this script has started.
-    for pid in $pids; do kill "$pid" 2>/dev/null || :; done
+    # Only what this script has started, and not whoever has its number now.
+    for pid in $pids; do
+        ! grep -qx "PPid:[[:space:]]*$$" "/proc/$pid/status" 2>/dev/null || kill "$pid"
+    done
     rm -rf "$work"
 }
 trap cleanup EXIT

@@ -50,7 +50,7 @@ socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)' "$port" 2>/dev/nul
 
 # stopped PID: ends a process of ours and waits for it.
 stopped() {
-    kill "$1" 2>/dev/null
+    ! ours "$1" || kill "$1"
     wait "$1" 2>/dev/null
 }
 

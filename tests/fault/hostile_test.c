@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "../multi/native_util.h"
+#include "assault.h"
 #include "scribble.h"
 
 #include <cmocka.h>
@@ -536,83 +537,39 @@ static void memory_cannot_be_taken_away(void **state)
 
 /* ---- the test ---- */
 
-/* Lets the attack go on for so many milliseconds: this is what is tested, not a way to wait. */
-static void let_pass(unsigned int milliseconds)
-{
-    struct timespec t = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
-
-    nanosleep(&t, NULL);
-}
-
-struct tally {
-    uint64_t rounds, scribbled, met, ended, fds;
-};
-
-/* What has leaked, for whoever has to find out why. */
-static void print_descriptors(pid_t pid)
-{
-    char path[400], link[PATH_MAX];
-
-    for (int fd = 0; fd < 100; fd++) {
-        snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
-        ssize_t n = readlink(path, link, sizeof(link) - 1);
-        if (n > 0)
-            print_error("descriptor %d: %.*s\n", fd, (int)n, link);
-    }
-}
-
-static void play_round(struct stage_actor *victim, uint64_t index, struct tally *tally)
+static void play_round(struct stage_actor *victim, uint64_t index, struct assault *assault)
 {
     struct stage_actor attacker;
     uint64_t word;
 
     stage_spawn(&attacker, attack, &index);
     stage_say(victim, index);
-    tally->met += stage_hear(victim);
-    let_pass(100 + (unsigned int)(index % 5) * 50);
+    assault->met += stage_hear(victim);
+    assault_goes_on(100 + (unsigned int)(index % 5) * 50);
     if (index % 3)
         kill(attacker.pid, SIGKILL); /* else it goes on while the victim closes */
     stage_say(victim, 1);
-    tally->ended += stage_hear(victim);
+    assault->ended += stage_hear(victim);
     kill(attacker.pid, SIGKILL);
     while (stage_listen(&attacker, &word)) {
         CHECK_INT(word, SCRIBBLES);
-        tally->scribbled++;
+        assault->scribbled++;
     }
     (void)stage_join(&attacker); /* however it ended */
     stage_say(victim, 1);
-    uint64_t fds = stage_hear(victim);
-    /* One more may be the honest peer's bell, which is opened when it is first rung. */
-    if (fds > tally->fds + 1)
-        print_descriptors(victim->pid);
-    CHECK(fds <= tally->fds + 1);
-    tally->rounds++;
+    assault_check_fds(assault, victim, stage_hear(victim));
 }
 
 static void scribbling_peer(void **state)
 {
     struct stage_actor victim, honest;
-    struct tally tally = {0};
-    struct timespec now, end;
 
     (void)stage_seed();
     stage_spawn(&honest, be_honest, NULL);
     stage_spawn(&victim, be_victim, NULL);
-    tally.fds = stage_hear(&victim);
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += seconds;
-    for (uint64_t i = 0;; i++) {
-        play_round(&victim, i, &tally);
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec))
-            break;
-    }
-    stage_join_ok(&victim);
-    stage_join_ok(&honest);
-    print_message("%llu attackers, %llu scribbled, %llu met, the pipe ended %llu times\n",
-                  (unsigned long long)tally.rounds, (unsigned long long)tally.scribbled,
-                  (unsigned long long)tally.met, (unsigned long long)tally.ended);
-    CHECK(tally.scribbled > tally.rounds / 2 && tally.met > tally.rounds / 2);
+    struct assault assault = assault_run(seconds, &victim, &honest, play_round);
+
+    CHECK(assault.scribbled > assault.rounds / 2 && assault.met > assault.rounds / 2);
 }
 
 static int run(int argc, char **argv)

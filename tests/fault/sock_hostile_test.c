@@ -21,6 +21,7 @@
 #include <membrane/socket.h>
 
 #include "../multi/native_util.h"
+#include "assault.h"
 #include "ring/ring_shm.h"
 #include "scribble.h"
 
@@ -459,33 +460,7 @@ static void be_honest(struct stage_actor *parent, void *arg)
 
 /* ---- the test ---- */
 
-/* Lets the attack go on for so many milliseconds: this is what is tested, not a way to wait. */
-static void let_pass(unsigned int milliseconds)
-{
-    struct timespec t = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
-
-    nanosleep(&t, NULL);
-}
-
-struct tally {
-    uint64_t rounds, scribbled, met, fds;
-};
-
-/* What has leaked, for whoever has to find out why. */
-static void print_descriptors(pid_t pid)
-{
-    char path[400], link[PATH_MAX];
-
-    for (int fd = 0; fd < 100; fd++) {
-        snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
-        ssize_t n = readlink(path, link, sizeof(link) - 1);
-
-        if (n > 0)
-            print_error("descriptor %d: %.*s\n", fd, (int)n, link);
-    }
-}
-
-static void play_round(struct stage_actor *victim, uint64_t index, struct tally *tally)
+static void play_round(struct stage_actor *victim, uint64_t index, struct assault *assault)
 {
     struct stage_actor attacker;
     uint64_t word;
@@ -493,53 +468,30 @@ static void play_round(struct stage_actor *victim, uint64_t index, struct tally 
     stage_spawn(&attacker, attack, &index);
     CHECK_INT(stage_hear(&attacker), 1);
     stage_say(victim, index);
-    let_pass(150 + (unsigned int)(index % 5) * 40);
+    assault_goes_on(150 + (unsigned int)(index % 5) * 40);
     if (index % 3)
         kill(attacker.pid, SIGKILL); /* else it goes on while the victim closes */
     stage_say(victim, 1);
-    tally->met += stage_hear(victim);
+    assault->met += stage_hear(victim);
     kill(attacker.pid, SIGKILL);
     while (stage_listen(&attacker, &word))
-        tally->scribbled += word == 2;
+        assault->scribbled += word == 2;
     (void)stage_join(&attacker); /* however it ended */
     stage_say(victim, 1);
-    uint64_t fds = stage_hear(victim);
-
-    if (fds > tally->fds + 1) {
-        print_descriptors(victim->pid);
-        print_error("round %llu: %llu descriptors, not %llu\n", (unsigned long long)index,
-                    (unsigned long long)fds, (unsigned long long)tally->fds);
-    }
-    /* One more may be the honest peer's bell, which is opened when it is first rung. */
-    CHECK(fds <= tally->fds + 1);
-    tally->rounds++;
+    assault_check_fds(assault, victim, stage_hear(victim));
 }
 
 static void scribbling_peer(void **state)
 {
     struct stage_actor victim, honest;
-    struct tally tally = {0};
-    struct timespec now, end;
 
     (void)stage_seed();
     stage_spawn(&honest, be_honest, NULL);
     CHECK_INT(stage_hear(&honest), 1);
     stage_spawn(&victim, be_victim, NULL);
-    tally.fds = stage_hear(&victim);
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += seconds;
-    for (uint64_t i = 0;; i++) {
-        play_round(&victim, i, &tally);
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec >= end.tv_nsec))
-            break;
-    }
-    stage_join_ok(&victim);
-    stage_join_ok(&honest);
-    print_message("%llu attackers, %llu scribbled, %llu were connected\n",
-                  (unsigned long long)tally.rounds, (unsigned long long)tally.scribbled,
-                  (unsigned long long)tally.met);
-    CHECK(tally.scribbled > tally.rounds / 4 && tally.met > tally.rounds / 4);
+    struct assault assault = assault_run(seconds, &victim, &honest, play_round);
+
+    CHECK(assault.scribbled > assault.rounds / 4 && assault.met > assault.rounds / 4);
 }
 
 static int run(int argc, char **argv)

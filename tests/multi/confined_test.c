@@ -1,74 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Processes whose descriptors cannot be opened through /proc, here because they are not dumpable: a
- * unix socket passes the same descriptors, and everything works as ever. Without privilege, which
- * would open them all the same: as root the actors become somebody else. Not here: sandboxes, other
+ * unix socket passes the same descriptors, and everything works as ever. Not here: sandboxes, other
  * PID namespaces, which fail in the same place.
  */
-#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "native_util.h"
+#include "confined.h"
 
 #include <cmocka.h>
-
-#define NOBODY 65534
 
 struct pair {
     bool creator_dumpable, opener_dumpable;
 };
 
-/* A directory of names of its own for the actors' user. */
-static void make_names(void)
-{
-    char dir[PATH_MAX];
-
-    snprintf(dir, sizeof(dir), "%s/unprivileged", stage_dir());
-    if (mkdir(dir, 0700) != 0)
-        return;
-    if (geteuid() == 0)
-        CHECK(chown(dir, NOBODY, NOBODY) == 0 && chmod(stage_dir(), 0711) == 0);
-    setenv("MEMBRANE_DIR", dir, 1);
-}
-
-static void become(bool dumpable)
-{
-    if (geteuid() == 0)
-        CHECK(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
-    CHECK(prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0) == 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* which a change of user cancels */
-}
-
-static void exchange(struct mbr_libos *l, int qd, bool creator)
-{
-    for (uint64_t i = 0; i < 300; i++) {
-        size_t size = i % 50 == 49 ? 300000 : 1 + i * 20;
-        if (creator)
-            native_push(l, qd, size, i);
-        native_pop(l, qd, size, creator ? ~i : i);
-        if (!creator)
-            native_push(l, qd, size, ~i);
-    }
-}
-
 static void be_creator(struct stage_actor *parent, void *arg)
 {
     const struct pair *pair = arg;
 
-    become(pair->creator_dumpable);
+    confined_become(pair->creator_dumpable);
     struct mbr_libos *l = open_libos();
     int qd = native_create(l, "confined");
     stage_say(parent, 1);
     /* Whoever asks is answered out of this process's waits. */
     native_pop(l, qd, 10, 1);
-    exchange(l, qd, true);
+    confined_exchange(l, qd, true, 300);
     demi_qtoken_t pop = native_start_pop(l, qd, 0);
     stage_say(parent, 1);
     demi_qresult_t qr = native_finish(l, pop);
@@ -80,11 +38,11 @@ static void be_opener(struct stage_actor *parent, void *arg)
 {
     const struct pair *pair = arg;
 
-    become(pair->opener_dumpable);
+    confined_become(pair->opener_dumpable);
     struct mbr_libos *l = open_libos();
     int qd = native_open(l, "confined");
     native_push(l, qd, 10, 1);
-    exchange(l, qd, false);
+    confined_exchange(l, qd, false, 300);
     stage_say(parent, 1);
     (void)stage_hear(parent); /* killed */
 }
@@ -94,7 +52,7 @@ static void play(bool creator_dumpable, bool opener_dumpable)
     struct pair pair = {creator_dumpable, opener_dumpable};
     struct stage_actor creator, opener;
 
-    make_names();
+    confined_names();
     stage_spawn(&creator, be_creator, &pair);
     (void)stage_hear(&creator);
     stage_spawn(&opener, be_opener, &pair);
@@ -128,7 +86,7 @@ static void both_closed_to_proc(void **state)
 
 static void own_silently(struct stage_actor *parent, void *arg)
 {
-    become(false);
+    confined_become(false);
     struct mbr_libos *l = open_libos();
     (void)native_create(l, "silent");
     stage_say(parent, 1);
@@ -140,7 +98,7 @@ static void ask_in_vain(struct stage_actor *parent, void *arg)
 {
     int qd = 77;
 
-    become(true);
+    confined_become(true);
     struct mbr_libos *l = open_libos();
     (void)native_create(l, "own"); /* what an instance opens once is open now */
     size_t fds = stage_count_fds();
@@ -154,7 +112,7 @@ static void owner_that_does_not_answer(void **state)
 {
     struct stage_actor owner, opener;
 
-    make_names();
+    confined_names();
     stage_spawn(&owner, own_silently, NULL);
     (void)stage_hear(&owner);
     stage_spawn(&opener, ask_in_vain, NULL);

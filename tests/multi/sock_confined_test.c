@@ -22,13 +22,12 @@
 
 #include <membrane/socket.h>
 
-#include "native_util.h"
+#include "confined.h"
 
 #include <cmocka.h>
 
-#define NOBODY 65534
-#define PORT   7000
-#define TRIPS  100
+#define PORT  7000
+#define TRIPS 100
 
 enum way { VISIBLE, NOT_DUMPABLE, OTHER_NAMESPACE };
 
@@ -42,19 +41,6 @@ static struct sockaddr_in address(void)
 
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     return a;
-}
-
-/* A directory of names of its own for the actors' user. */
-static void make_names(void)
-{
-    char dir[PATH_MAX];
-
-    snprintf(dir, sizeof(dir), "%s/unprivileged", stage_dir());
-    if (mkdir(dir, 0700) != 0)
-        return;
-    if (geteuid() == 0)
-        CHECK(chown(dir, NOBODY, NOBODY) == 0 && chmod(stage_dir(), 0711) == 0);
-    setenv("MEMBRANE_DIR", dir, 1);
 }
 
 /* A child in a PID namespace of its own, with a /proc that shows it; we wait for it. Both its death
@@ -80,10 +66,7 @@ static void become(enum way way)
 {
     if (way == OTHER_NAMESPACE)
         enter_namespace();
-    if (geteuid() == 0)
-        CHECK(setgid(NOBODY) == 0 && setuid(NOBODY) == 0);
-    CHECK(prctl(PR_SET_DUMPABLE, way == NOT_DUMPABLE ? 0 : 1) == 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* which a change of user cancels */
+    confined_become(way != NOT_DUMPABLE);
 }
 
 static struct mbr_libos *open_catloop(void)
@@ -92,19 +75,6 @@ static struct mbr_libos *open_catloop(void)
 
     CHECK_INT(mbr_libos_open("catloop", NULL, &l), 0);
     return l;
-}
-
-static void exchange(struct mbr_libos *l, int qd, bool first)
-{
-    for (uint64_t i = 0; i < TRIPS; i++) {
-        size_t size = i % 50 == 49 ? 300000 : 1 + i * 20;
-
-        if (first)
-            native_push(l, qd, size, i);
-        native_pop(l, qd, size, first ? ~i : i);
-        if (!first)
-            native_push(l, qd, size, ~i);
-    }
 }
 
 static void be_server(struct stage_actor *parent, void *arg)
@@ -128,7 +98,7 @@ static void be_server(struct stage_actor *parent, void *arg)
         CHECK_INT(qr.qr_opcode, DEMI_OPC_ACCEPT);
         int qd = qr.qr_value.ares.qd;
 
-        exchange(l, qd, true);
+        confined_exchange(l, qd, true, TRIPS);
         if (round == 0) {
             native_pop_eof(l, qd);
         } else {
@@ -156,7 +126,7 @@ static void be_client(struct stage_actor *parent, void *arg)
         demi_qresult_t qr = native_finish(l, qt);
 
         native_expect(&qr, DEMI_OPC_CONNECT, 0);
-        exchange(l, qd, false);
+        confined_exchange(l, qd, false, TRIPS);
         if (round == 0)
             CHECK_INT(mbr_close(l, qd), 0);
     }
@@ -168,7 +138,7 @@ static void play(enum way of_server, enum way of_client)
     struct pair pair = {of_server, of_client};
     struct stage_actor server, client;
 
-    make_names();
+    confined_names();
     stage_spawn(&server, be_server, &pair);
     (void)stage_hear(&server);
     stage_spawn(&client, be_client, &pair);

@@ -176,8 +176,10 @@ void conn_free(struct conn *conn)
     mbr__list_for_each_safe (node, after, &conn->passed) {
         drop_passed(mbr__container_of(node, struct passed, node));
     }
-    if (conn->fd >= 0)
+    if (conn->fd >= 0) {
+        server_remove(server, conn->fd);
         (void)close(conn->fd);
+    }
     ring_free(conn->ring);
     control_drop(conn->call);
     spare_give(&server->spares, conn->pending);

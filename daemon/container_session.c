@@ -260,6 +260,7 @@ void session_close(struct session *session)
     struct containers *c = session->containers;
 
     container_leave(session);
+    server_remove(c->server, session->fd);
     (void)close(session->fd);
     mbr__list_del(&session->node);
     c->count--;

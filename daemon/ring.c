@@ -70,10 +70,7 @@ static int map(struct ring *ring)
 /* The loop's interest is in edges: the counter is never read, each write is one more edge. */
 static int watch(struct ring *ring)
 {
-    int rc = server_add(ring->server, ring->to_server, &ring->source, EPOLLIN | EPOLLET);
-
-    ring->watched = rc == 0;
-    return rc;
+    return server_add(ring->server, ring->to_server, &ring->source, EPOLLIN | EPOLLET);
 }
 
 static struct ring *make(struct server *server)
@@ -152,8 +149,10 @@ void ring_free(struct ring *ring)
         (void)munmap(ring->page.shm, SIZE);
     if (ring->memory >= 0)
         (void)close(ring->memory);
-    if (ring->to_server >= 0)
+    if (ring->to_server >= 0) {
+        server_remove(ring->server, ring->to_server); /* the client has it too */
         (void)close(ring->to_server);
+    }
     if (ring->to_client >= 0)
         (void)close(ring->to_client);
     free(ring);

@@ -33,7 +33,6 @@ struct ring {
     int to_client; /* eventfd, rung by us */
     bool failed;   /* its error field is set; ignored until it is bound anew */
     bool moved;    /* an index has changed of which the client was not told */
-    bool watched;  /* to_server is in the loop */
     struct mbr__spin spin;
     uint64_t active; /* when there was traffic last */
     uint64_t parked; /* when it fell asleep; 0: awake */

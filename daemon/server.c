@@ -231,6 +231,11 @@ int server_add(struct server *server, int fd, struct source *source, uint32_t ev
     return epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
+void server_remove(struct server *server, int fd)
+{
+    (void)epoll_ctl(server->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
 /* ---- signals -----------------------------------------------------------------------------------
  */
 

@@ -97,6 +97,11 @@ int server_watch(struct server *server);
 /* Adds a descriptor, for EPOLLIN unless `events` says else. 0 or a negative errno. */
 int server_add(struct server *server, int fd, struct source *source, uint32_t events);
 
+/* Takes a descriptor out again, before it is closed: closing it is not enough while somebody else
+ * has it too, be it a client that it was passed to or a child before its execve(2). Harmless for one
+ * that was not added. */
+void server_remove(struct server *server, int fd);
+
 /* Serves until a signal or a failure ends it; the exit code. */
 int server_run(struct server *server);
 

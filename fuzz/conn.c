@@ -68,6 +68,11 @@ int server_add(struct server *server, int fd, struct source *source, uint32_t ev
     return epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
+void server_remove(struct server *server, int fd)
+{
+    (void)epoll_ctl(server->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
 void server_accept_again(struct server *server)
 {
     (void)server;

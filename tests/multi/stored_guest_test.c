@@ -249,6 +249,27 @@ static void await_connection_word(struct stored_ring *ring)
 
 /* What Linux does when it comes back from a crash kernel: everything of before is gone, also the
  * half of a message. */
+/* The client has the eventfd still when its domain is gone, and rings on. */
+static void test_ringing_after_release(void **state)
+{
+    int fd = stored_connect(daemon_.path);
+    struct stored_reply reply;
+    const uint64_t one = 1;
+
+    for (int i = 0; i < 20; i++) {
+        struct stored_ring ring;
+
+        stored_ring_open(fd, 40, &ring);
+        CHECK_INT(stored_ask(fd, MBR__XS_RELEASE, 0, &reply, "40", NULL), 0);
+        CHECK_INT(write(ring.to_server, &one, sizeof(one)), sizeof(one));
+        CHECK_INT(stored_write(fd, 0, "/after", "release"), 0);
+        CHECK_INT(write(ring.to_server, &one, sizeof(one)), sizeof(one));
+        stored_expect(fd, "/after", "release");
+        stored_ring_close(&ring);
+    }
+    (void)close(fd);
+}
+
 static void test_reconnect(void **state)
 {
     struct stored_ring ring;
@@ -379,6 +400,7 @@ static int run(int argc, char **argv)
         cmocka_unit_test(test_plain_ring),
         cmocka_unit_test(test_ring_rows),
         cmocka_unit_test(test_ring_events),
+        cmocka_unit_test(test_ringing_after_release),
         cmocka_unit_test(test_reconnect),
         cmocka_unit_test(test_hostile_indices),
         cmocka_unit_test(test_too_long_on_a_ring),

@@ -108,7 +108,7 @@ static int open_last(int dir, const char *name)
     int fd = openat(dir, name,
                     O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
                     0640);
-    struct stat st;
+    struct stat st = {0};
     int rc = fd < 0 || fstat(fd, &st) != 0 ? -errno : 0;
 
     if (rc == 0 && !(S_ISCHR(st.st_mode) || (S_ISREG(st.st_mode) && st.st_nlink == 1)))

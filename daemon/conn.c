@@ -181,7 +181,7 @@ void conn_free(struct conn *conn)
         (void)close(conn->fd);
     }
     ring_free(conn->ring);
-    control_drop(conn->call);
+    control_drop(conn);
     spare_give(&server->spares, conn->pending);
     server->count--;
     if (conn->user != NULL)

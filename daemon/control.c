@@ -165,9 +165,12 @@ int control_called(void *user, struct mbr__store_conn *store_conn, int argc,
     return rc == 1 ? put_off(conn, CALL_UPDATE, 0) : rc;
 }
 
-void control_drop(struct control_call *call)
+void control_drop(struct conn *conn)
 {
-    free(call);
+    if (conn->call != NULL && conn->call->kind == CALL_UPDATE)
+        update_forget(conn->server->update, conn);
+    free(conn->call);
+    conn->call = NULL;
 }
 
 /* ---- carrying out ------------------------------------------------------------------------------
@@ -252,22 +255,23 @@ static int give(struct conn *conn, const struct control_call *call)
     return rc;
 }
 
+void control_answer(struct conn *conn, int error, const char *why)
+{
+    control_drop(conn);
+    if (mbr__store_control_done(conn->store_conn, error, why) != 0)
+        conn_close(conn); /* no memory even for an answer */
+    else if (mbr__list_empty(&conn->resumable))
+        mbr__list_push_back(&conn->server->resumable, &conn->resumable);
+}
+
 void control_run(struct conn *conn)
 {
     struct control_call *call = conn->call;
     char why[256] = "";
-    int rc = 0;
 
-    conn->call = NULL;
     mbr__list_del(&conn->later);
-    if (call->kind == CALL_UPDATE)
-        /* Comes back only if it has failed; xenstore-control shows a text that is not "OK". */
-        update_run(conn->server, conn, why, sizeof(why));
-    else
-        rc = give(conn, call);
-    control_drop(call);
-    if (mbr__store_control_done(conn->store_conn, rc, why) != 0)
-        conn_close(conn); /* no memory even for an answer */
-    else if (mbr__list_empty(&conn->resumable))
-        mbr__list_push_back(&conn->server->resumable, &conn->resumable);
+    if (call->kind != CALL_UPDATE)
+        control_answer(conn, give(conn, call), why);
+    else if (update_begin(conn->server, conn, why, sizeof(why)) != 0)
+        control_answer(conn, 0, why); /* xenstore-control shows a text that is not "OK" */
 }

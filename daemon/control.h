@@ -29,7 +29,10 @@ int control_called(void *user, struct mbr__store_conn *conn, int argc, const cha
 /* Carries out the call of CONN that was put off, and answers it. */
 void control_run(struct conn *conn);
 
-/* Forgets a call; NULL is fine. */
-void control_drop(struct control_call *call);
+/* The answer of a call of CONN that has taken longer: ERROR, or WHY, a text ("": "OK"). */
+void control_answer(struct conn *conn, int error, const char *why);
+
+/* Forgets the call of CONN, if it has one. */
+void control_drop(struct conn *conn);
 
 #endif

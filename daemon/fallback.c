@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define OFFER    "MEMBRANED_FALL_BACK" /* for the new program: "DESCRIPTOR EXTRA" */
@@ -18,7 +19,7 @@
 
 extern char **environ;
 
-static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGALRM};
 
 #define FAULTS (sizeof(faults) / sizeof(faults[0]))
 
@@ -149,6 +150,8 @@ void fallback_go(void)
     char **with = arguments;
 
     arguments = NULL; /* once: afterwards descriptors may be closed */
+    /* The old one is not limited. */
+    (void)setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
     if (with != NULL)
         (void)execve(program, with, environment);
 }

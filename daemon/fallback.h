@@ -3,7 +3,7 @@
  * The way back from a live update. Until the new program serves, the process can become the old
  * program again: the state lies where it was, all descriptors are open, and the process is the
  * same, so that neither clients nor a service manager see more than a pause. That happens when the
- * new program gives up, or ends by a fault of its own.
+ * new program gives up, ends by a fault of its own, or takes too long (SIGALRM).
  *
  * The old program leaves a descriptor of itself and what to take out of the arguments in the
  * environment; a new program that knows nothing of it just has no way back.

@@ -149,7 +149,8 @@ static const int needed[] = {
 
 /* For trying and becoming another binary. */
 static const int programs_need[] = {
-    C(execve), C(vfork), C(wait4), C(waitid), C(pidfd_open), C(kill), C(prctl), C(seccomp),
+    C(execve), C(vfork), C(wait4),   C(waitid),  C(pidfd_open),
+    C(kill),   C(prctl), C(seccomp), C(setpgid), C(setitimer),
 };
 
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count)

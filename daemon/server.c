@@ -252,7 +252,7 @@ static void signal_ready(struct source *self, uint32_t events)
             log_reopen();
             break;
         case SIGUSR2:
-            update_run(server, NULL, why, sizeof(why));
+            (void)update_begin(server, NULL, why, sizeof(why));
             break;
         default:
             log_info("stopping on signal %u", info.ssi_signo);
@@ -385,7 +385,7 @@ static uint64_t next_deadline(const struct server *server)
         deadline = earlier(deadline, server->watchdog_next);
     if (server->journal != NULL)
         deadline = earlier(deadline, journal_deadline(server->journal));
-    return deadline;
+    return earlier(deadline, update_deadline(server->update));
 }
 
 /* Waits for descriptors, until DEADLINE at most. */
@@ -426,7 +426,8 @@ static void bury(struct server *server)
 /* What is done at the end of a turn, whatever the turn was. */
 static void end_turn(struct server *server)
 {
-    bool timed = server->watchdog_ns != 0 || !mbr__list_empty(&server->starved);
+    bool trying = update_deadline(server->update) != MBR__NEVER;
+    bool timed = trying || server->watchdog_ns != 0 || !mbr__list_empty(&server->starved);
     uint64_t now = timed ? mbr__now_ns() : 0;
 
     resume_all(server);
@@ -435,6 +436,8 @@ static void end_turn(struct server *server)
     server_settle(server);
     feed_starved(server, now);
     pat_watchdog(server, now);
+    if (trying)
+        update_tick(server->update, now);
     if (server->journal != NULL && !journal_turn(server->journal)) {
         server->exit_code = TOOL_EXIT_LIMIT;
         server->stopping = true;

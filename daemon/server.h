@@ -98,8 +98,8 @@ int server_watch(struct server *server);
 int server_add(struct server *server, int fd, struct source *source, uint32_t events);
 
 /* Takes a descriptor out again, before it is closed: closing it is not enough while somebody else
- * has it too, be it a client that it was passed to or a child before its execve(2). Harmless for one
- * that was not added. */
+ * has it too, be it a client that it was passed to or a child before its execve(2). Harmless for
+ * one that was not added. */
 void server_remove(struct server *server, int fd);
 
 /* Serves until a signal or a failure ends it; the exit code. */

@@ -53,6 +53,9 @@ static const struct row rows[SETTING_COUNT] = {
     [SETTING_LIVE_UPDATE] = {"daemon", "live-update", KIND_CHOICE, 0, 0, "yes", "no yes",
         "Whether domain 0 and SIGUSR2 may replace the running program. If not, the sandbox "
         "forbids running any program."},
+    [SETTING_UPDATE_SECONDS] = {"daemon", "live-update-seconds", KIND_NUMBER, 1, 3600, "30", NULL,
+        "How long a new program may take to read the state on trial, while the old one serves, and "
+        "then again until it serves itself."},
     [SETTING_HOMES] = {"daemon", "homes", KIND_CHOICE, 0, 0, "yes", "no yes",
         "Whether a user who becomes a domain by connecting gets a directory of his own, "
         "/local/domain/DOMID with the node domid in it."},

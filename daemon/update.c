@@ -7,32 +7,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "../tools/exits.h"
 #include "../tools/say.h"
+#include "base/clock.h"
 #include "conn.h"
+#include "control.h"
 #include "fallback.h"
 #include "journal.h"
 #include "log.h"
 #include "notify.h"
+#include "trial.h"
 #include "update_state.h"
 #include "update_stream.h"
 
-#define EXTRA_MAX     64
-#define TRIAL_SECONDS 30
-
-extern char **environ;
+#define EXTRA_MAX 64
+#define UNDER_WAY "a live update is under way"
 
 struct update {
     char own[PATH_MAX];    /* where this binary came from */
@@ -40,6 +38,13 @@ struct update {
     char extra[1024];      /* arguments to add, cut into words when used */
     int argc;
     char **argv; /* as started, without what a live update had added */
+
+    /* While a program is on trial. */
+    struct server *server;
+    struct conn *asking; /* NULL: nobody, or he has gone */
+    struct trial trial;
+    struct source ended;
+    uint64_t deadline;
 };
 
 /* Where a program was whose file was replaced since is where the next one is. */
@@ -83,6 +88,7 @@ void update_free(struct update *update)
 {
     if (update == NULL)
         return;
+    (void)trial_end(&update->trial, NULL, 0);
     free(update->argv);
     free(update);
 }
@@ -132,8 +138,11 @@ int update_command(struct server *server, int argc, const char *const *argv,
                    struct mbr__strbuf *reply)
 {
     struct update *update = server->update;
+    bool change = argc >= 1 && strcmp(argv[0], "-s") != 0;
 
-    if (argc == 2 && strcmp(argv[0], "-f") == 0) {
+    if (change && update->trial.pid != 0) {
+        mbr__strbuf_puts(reply, UNDER_WAY); /* what was tried is what will be run */
+    } else if (argc == 2 && strcmp(argv[0], "-f") == 0) {
         set_binary(update, argv[1], reply);
     } else if (argc == 2 && strcmp(argv[0], "-c") == 0) {
         set_extra(update, argv[1], reply);
@@ -192,79 +201,21 @@ static int make_state(struct server *server, const struct conn *conn, int *out)
     return 0;
 }
 
-/* Waits for the trial; true if it has said yes. */
-static bool wait_trial(pid_t pid)
-{
-    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    struct pollfd wait = {.fd = pidfd, .events = POLLIN};
-    int status = -1;
-
-    if (pidfd < 0 || poll(&wait, 1, TRIAL_SECONDS * 1000) != 1)
-        (void)kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (pidfd >= 0)
-        (void)close(pidfd);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-/* What the trial has said on its standard error, one line of it. */
-static void read_complaint(int fd, char *why, size_t size)
-{
-    ssize_t n = read(fd, why, size - 1);
-
-    why[n > 0 ? n : 0] = '\0';
-    why[strcspn(why, "\n")] = '\0';
-}
-
-static int spawn(const char *binary, char **argv, int error_fd, pid_t *pid)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none;
-    int rc;
-
-    (void)sigemptyset(&none);
-    (void)posix_spawnattr_init(&attributes);
-    (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    rc = posix_spawn_file_actions_init(&actions);
-    if (rc == 0)
-        rc = posix_spawn_file_actions_adddup2(&actions, error_fd, STDERR_FILENO);
-    if (rc == 0)
-        rc = posix_spawn(pid, binary, &actions, &attributes, argv, environ);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attributes);
-    return -rc;
-}
-
-/* Lets the binary read the state in a child. */
-static int try_binary(const char *binary, char **argv, char *why, size_t size)
-{
-    int ends[2];
-    pid_t pid = -1;
-    int rc;
-
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
-        return -errno;
-    rc = spawn(binary, argv, ends[1], &pid);
-    if (rc == 0 && !wait_trial(pid)) {
-        rc = -EPROTO;
-        read_complaint(ends[0], why, size);
-        if (why[0] == '\0')
-            (void)snprintf(why, size, "%s: failed on trial, without a word", binary);
-    }
-    (void)close(ends[0]);
-    (void)close(ends[1]);
-    return rc;
-}
-
 static void keep_open(int fd, void *user)
 {
     const int *flags = user;
 
     if (fd >= 0)
         (void)fcntl(fd, F_SETFD, *flags);
+}
+
+/* Ends the process, or takes it back (fallback.h), if it does not serve so many seconds from now;
+ * 0: it may take its time. The timer goes over to the next program. */
+static void set_alarm(uint64_t seconds)
+{
+    struct itimerval timer = {.it_value.tv_sec = (time_t)seconds};
+
+    (void)setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 /* Becomes the binary, whose arguments are EXTRA more than ours; comes back with why not. */
@@ -276,73 +227,16 @@ static int become(struct server *server, const char *binary, char **argv, int ex
     notify_send("RELOADING=1");
     update_state_each_fd(server, keep_open, &flags);
     fallback_prepare(extra);
+    set_alarm(settings_number(server->settings, SETTING_UPDATE_SECONDS));
     (void)execv(binary, argv);
     rc = -errno;
+    set_alarm(0);
     fallback_forget();
     flags = FD_CLOEXEC;
     update_state_each_fd(server, keep_open, &flags);
     notify_send("READY=1");
     return rc;
 }
-
-/* Trial and exec with the state in FD, which stays open over both. */
-static int hand_over(struct server *server, int fd, char *why, size_t size)
-{
-    static char try_option[] = "--try-state";
-    static char take_option[] = "--take-over";
-    struct update *update = server->update;
-    const char *binary = update->binary[0] != '\0' ? update->binary : update->own;
-    char words[sizeof(update->extra)];
-    char number[16];
-    char **argv;
-    int rc;
-
-    (void)snprintf(number, sizeof(number), "%d", fd);
-    memcpy(words, update->extra, sizeof(words));
-    argv = make_argv(update, words, try_option, number);
-    if (argv == NULL || fcntl(fd, F_SETFD, 0) != 0) {
-        free(argv);
-        return -ENOMEM;
-    }
-    rc = try_binary(binary, argv, why, size);
-    if (rc == 0) {
-        int last = 0;
-
-        while (argv[last + 2] != NULL)
-            last++;
-        argv[last] = take_option;
-        log_info("live update to %s", binary);
-        rc = become(server, binary, argv, last - update->argc);
-    }
-    if (rc != 0 && why[0] == '\0')
-        (void)snprintf(why, size, "%s: %s", binary, strerror(-rc));
-    free(argv);
-    return rc;
-}
-
-void update_run(struct server *server, struct conn *conn, char *why, size_t size)
-{
-    int fd = -1;
-    int rc;
-
-    if (settings_number(server->settings, SETTING_LIVE_UPDATE) == 0) {
-        (void)snprintf(why, size, "live update is switched off (live-update = no)");
-    } else if (server->journal != NULL && !journal_flush(server->journal)) {
-        (void)snprintf(why, size, "the state cannot be written to disk");
-    } else {
-        rc = make_state(server, conn, &fd);
-        if (rc != 0) {
-            (void)snprintf(why, size, "the state cannot be written down: %s", strerror(-rc));
-        } else {
-            (void)hand_over(server, fd, why, size);
-            (void)close(fd);
-        }
-    }
-    log_warning("live update refused: %s", why);
-}
-
-/* ---- the new process ---------------------------------------------------------------------------
- */
 
 static int map_state(int fd, struct stream_in *in)
 {
@@ -360,6 +254,170 @@ static int map_state(int fd, struct stream_in *in)
     return 0;
 }
 
+static void unmap_state(const struct stream_in *in)
+{
+    (void)munmap((void *)(uintptr_t)in->at, in->left);
+}
+
+static const char *binary_of(const struct update *update)
+{
+    return update->binary[0] != '\0' ? update->binary : update->own;
+}
+
+/* Has the binary take over, or, ON_TRIAL, read the state in FD. Comes back from the former only
+ * with why not. */
+static int run_binary(struct server *server, int fd, bool on_trial)
+{
+    static char try_option[] = "--try-state";
+    static char take_option[] = "--take-over";
+    struct update *update = server->update;
+    char words[sizeof(update->extra)];
+    char word[TRIAL_WORD_MAX];
+    char number[16];
+    struct stream_in in = {0};
+    char **argv;
+    int extra = 0;
+    int rc;
+
+    (void)snprintf(number, sizeof(number), "%d", fd);
+    memcpy(words, update->extra, sizeof(words));
+    argv = make_argv(update, words, on_trial ? try_option : take_option, number);
+    if (argv == NULL)
+        return -ENOMEM;
+    while (argv[update->argc + extra + 2] != NULL)
+        extra++;
+    rc = fcntl(fd, F_SETFD, 0) == 0 ? 0 : -errno;
+    if (rc == 0 && on_trial)
+        rc = map_state(fd, &in);
+    if (rc == 0 && on_trial) {
+        trial_word(in.at, in.left, word);
+        unmap_state(&in);
+        rc = trial_start(&update->trial, binary_of(update), argv, word);
+    } else if (rc == 0) {
+        rc = become(server, binary_of(update), argv, extra);
+    }
+    free(argv);
+    return rc;
+}
+
+/* Writes the state as it is now and has the binary do with it as above; WHY if that fails. */
+static int with_state(struct server *server, bool on_trial, char *why, size_t size)
+{
+    struct update *update = server->update;
+    int fd = -1;
+    int rc;
+
+    if (server->journal != NULL && !journal_flush(server->journal)) {
+        (void)snprintf(why, size, "the state cannot be written to disk");
+        return -EIO;
+    }
+    rc = make_state(server, update->asking, &fd);
+    if (rc != 0) {
+        (void)snprintf(why, size, "the state cannot be written down: %s", strerror(-rc));
+        return rc;
+    }
+    rc = run_binary(server, fd, on_trial);
+    if (rc != 0)
+        (void)snprintf(why, size, "%s: %s", binary_of(update), strerror(-rc));
+    (void)close(fd);
+    return rc;
+}
+
+/* ---- the trial --------------------------------------------------------------------------------
+ */
+
+/* The trial is over: the program is run, or somebody told why not. */
+static void conclude(struct update *update, bool late)
+{
+    char why[256] = "";
+    bool passed;
+
+    server_settle(update->server); /* what this turn has caused belongs into the state */
+    server_remove(update->server, update->trial.pidfd);
+    passed = trial_end(&update->trial, why, sizeof(why));
+    if (passed) {
+        log_info("live update to %s", binary_of(update));
+        (void)with_state(update->server, false, why, sizeof(why));
+    } else if (late) {
+        (void)snprintf(why, sizeof(why), "%.200s: not ready in time on trial", binary_of(update));
+    } else if (why[0] == '\0' || strncmp(why, update->trial.expected, strlen(why)) == 0) {
+        (void)snprintf(why, sizeof(why), "%.200s: failed on trial, without a word",
+                       binary_of(update));
+    }
+    log_warning("live update refused: %s", why);
+    if (update->asking != NULL)
+        control_answer(update->asking, 0, why);
+    update->asking = NULL;
+}
+
+static void trial_ready(struct source *self, uint32_t events)
+{
+    struct update *update = mbr__container_of(self, struct update, ended);
+
+    (void)events;
+    if (update->trial.pid != 0)
+        conclude(update, false);
+}
+
+void update_tick(struct update *update, uint64_t now)
+{
+    if (update->trial.pid != 0 && now >= update->deadline)
+        conclude(update, true);
+}
+
+uint64_t update_deadline(const struct update *update)
+{
+    return update->trial.pid != 0 ? update->deadline : MBR__NEVER;
+}
+
+void update_forget(struct update *update, const struct conn *conn)
+{
+    if (update->asking == conn)
+        update->asking = NULL;
+}
+
+static int begin(struct server *server, struct conn *conn, char *why, size_t size)
+{
+    struct update *update = server->update;
+    uint64_t seconds = settings_number(server->settings, SETTING_UPDATE_SECONDS);
+    int rc;
+
+    if (settings_number(server->settings, SETTING_LIVE_UPDATE) == 0) {
+        (void)snprintf(why, size, "live update is switched off (live-update = no)");
+        return -EPERM;
+    }
+    if (update->trial.pid != 0) {
+        (void)snprintf(why, size, "%s", UNDER_WAY);
+        return -EBUSY;
+    }
+    update->server = server;
+    update->asking = conn;
+    rc = with_state(server, true, why, size);
+    if (rc == 0) {
+        update->ended.ready = trial_ready;
+        update->deadline = mbr__deadline_ns(seconds * 1000000000u);
+        rc = server_add(server, update->trial.pidfd, &update->ended, EPOLLIN);
+        if (rc == 0)
+            return 0;
+        (void)trial_end(&update->trial, NULL, 0);
+        (void)snprintf(why, size, "the trial cannot be waited for: %s", strerror(-rc));
+    }
+    update->asking = NULL;
+    return rc;
+}
+
+int update_begin(struct server *server, struct conn *conn, char *why, size_t size)
+{
+    int rc = begin(server, conn, why, size);
+
+    if (rc != 0)
+        log_warning("live update refused: %s", why);
+    return rc;
+}
+
+/* ---- the new process ---------------------------------------------------------------------------
+ */
+
 int update_restore(struct server *server, int fd)
 {
     struct stream_in in;
@@ -370,7 +428,7 @@ int update_restore(struct server *server, int fd)
         return rc;
     whole = in;
     rc = update_state_read(server, &in);
-    (void)munmap((void *)(uintptr_t)whole.at, whole.left);
+    unmap_state(&whole);
     return rc;
 }
 
@@ -381,6 +439,7 @@ void update_restored(struct server *server, int fd)
     update_state_each_fd(server, keep_open, &flags);
     (void)close(fd);
     fallback_end();
+    set_alarm(0);
 }
 
 int update_try(const struct settings *settings, int fd)
@@ -389,8 +448,11 @@ int update_try(const struct settings *settings, int fd)
     struct mbr__store_options options;
     struct mbr__store *store;
     struct stream_in in;
+    struct stream_in whole;
+    char word[TRIAL_WORD_MAX];
     int rc = map_state(fd, &in);
 
+    whole = in;
     server_store_options(&server, &options);
     if (rc == 0)
         rc = mbr__store_new(&options, &store);
@@ -403,5 +465,9 @@ int update_try(const struct settings *settings, int fd)
     if (rc == -EPROTONOSUPPORT)
         return tool_error(TOOL_EXIT_INCOMPATIBLE, NULL,
                           "live update: the state is of another version");
-    return rc == 0 ? TOOL_EXIT_OK : tool_error_system(rc, "live update: the state");
+    if (rc != 0)
+        return tool_error_system(rc, "live update: the state");
+    trial_word(whole.at, whole.left, word);
+    (void)fputs(word, stdout);
+    return TOOL_EXIT_OK;
 }

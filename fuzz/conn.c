@@ -94,9 +94,9 @@ void guest_check(struct server *server, const struct conn *conn)
     (void)conn;
 }
 
-void control_drop(struct control_call *call)
+void control_drop(struct conn *conn)
 {
-    check(call == NULL, "a control call of a guest");
+    check(conn->call == NULL, "a control call of a guest");
 }
 
 void ring_free(struct ring *ring)

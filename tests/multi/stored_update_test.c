@@ -13,12 +13,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "stored.h"
@@ -93,13 +95,29 @@ static void test_everything_is_kept(void **state)
     (void)close(half);
 }
 
+/* How often the daemon's standard error has this text by now. */
+static unsigned times_said(const struct stored *daemon, const char *text)
+{
+    char line[2048];
+    unsigned count = 0;
+    FILE *file = fopen(daemon->errors, "re");
+
+    CHECK(file != NULL);
+    while (fgets(line, sizeof(line), file) != NULL)
+        count += strstr(line, text) != NULL;
+    (void)fclose(file);
+    return count;
+}
+
 static void test_by_signal(void **state)
 {
     int fd = stored_connect(daemon_.path);
+    unsigned before;
 
     CHECK_INT(stored_write(fd, 0, "/signal", "kept"), 0);
+    before = times_said(&daemon_, "updated: ");
     CHECK_INT(kill(daemon_.pid, SIGUSR2), 0);
-    while (!stored_said(&daemon_, "updated: "))
+    while (times_said(&daemon_, "updated: ") == before)
         stored_expect(fd, "/signal", "kept");
     stored_expect(fd, "/signal", "kept");
     (void)close(fd);
@@ -125,6 +143,8 @@ static void test_bad_binaries(void **state)
     set_binary(fd, "/nonexistent/membraned", "no program");
     set_binary(fd, "/bin/false", "OK");
     update_says(fd, "/bin/false");
+    set_binary(fd, "/bin/true", "OK"); /* content with everything, but no membraned */
+    update_says(fd, "/bin/true: failed on trial");
     (void)snprintf(script, sizeof(script), "%s/script", stage_dir());
     file = fopen(script, "we");
     CHECK(file != NULL);
@@ -191,6 +211,193 @@ static void test_way_back(void **state)
     stored_expect(fd, "/back", "kept");
     (void)close(fd);
     (void)close(watcher);
+}
+
+/* ---- programs that hang -----------------------------------------------------------------------
+ */
+
+static const char *write_file(const char *name, const char *text)
+{
+    static char path[600];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", stage_dir(), name);
+    file = fopen(path, "we");
+    CHECK(file != NULL);
+    (void)fputs(text, file);
+    (void)fclose(file);
+    CHECK_INT(chmod(path, 0755), 0);
+    return path;
+}
+
+/* A daemon of its own, on the socket NAME, whose programs must be ready in SECONDS. */
+static void start_limited(struct stored *daemon, const char *name, unsigned seconds)
+{
+    char config[64];
+    char text[64];
+    char path[600];
+    const char *arguments[] = {"--config", NULL, NULL};
+
+    (void)snprintf(config, sizeof(config), "%s.conf", name);
+    (void)snprintf(text, sizeof(text), "[daemon]\nlive-update-seconds = %u\n", seconds);
+    (void)snprintf(path, sizeof(path), "%s/%s", stage_dir(), name);
+    arguments[1] = write_file(config, text);
+    stored_start(daemon, path, arguments);
+}
+
+static void ask_for_update(int fd)
+{
+    stored_send(fd, MBR__XS_CONTROL, 77, 0, "live-update\0-s", sizeof("live-update\0-s"));
+}
+
+/* Its trial never ends; what it has started ends with it, and everybody is served meanwhile. */
+static void hang_on_trial(int asking, int other)
+{
+    char program[600];
+    char mark[600];
+    char text[1400];
+    struct stored_reply reply;
+
+    (void)snprintf(mark, sizeof(mark), "%s/mark", stage_dir());
+    (void)unlink(mark);
+    (void)snprintf(text, sizeof(text), "#!/bin/sh\n: >'%s'\nsleep 1000\n", mark);
+    (void)snprintf(program, sizeof(program), "%s", write_file("hangs", text));
+    set_binary(asking, program, "OK");
+    ask_for_update(asking);
+    do
+        CHECK_INT(stored_write(other, 0, "/meanwhile", "served"), 0);
+    while (access(mark, F_OK) != 0);
+    stored_expect(other, "/meanwhile", "served");
+    update_says(other, "a live update is under way");
+    set_binary(other, "/bin/true", "a live update is under way");
+    stored_reply(asking, &reply);
+    CHECK_INT(reply.header.req_id, 77);
+    CHECK(strstr(reply.payload, "not ready in time") != NULL);
+    stored_expect(asking, "/meanwhile", "served");
+}
+
+static void test_hangs_on_trial(void **state)
+{
+    struct stored daemon;
+    struct stored_reply reply;
+    int asking, other;
+
+    start_limited(&daemon, "short", 1);
+    asking = stored_connect(daemon.path);
+    other = stored_connect(daemon.path);
+    hang_on_trial(asking, other);
+    /* Its own program can still be run (which may take its time, too), and is not ended when that
+     * time has passed: the second trial takes longer. */
+    CHECK_INT(stored_ask(asking, MBR__XS_CONTROL, 0, &reply, "live-update", "-a", NULL), 0);
+    do {
+        CHECK_INT(stored_ask(asking, MBR__XS_CONTROL, 0, &reply, "live-update", "-s", NULL), 0);
+    } while (strcmp(reply.payload, "OK") != 0);
+    hang_on_trial(asking, other);
+    /* Who has asked may go before the answer. */
+    ask_for_update(asking);
+    (void)close(asking);
+    while (times_said(&daemon, "not ready in time") < 3)
+        stored_expect(other, "/meanwhile", "served");
+    (void)close(other);
+    stored_stop(&daemon);
+}
+
+/* The new program waits for its configuration, which comes on trial only. FD asks. */
+static int stop_in_start(const struct stored *daemon, int fd, const char *fifo)
+{
+    char option[700];
+    char place[64];
+    char line[4096];
+    struct stored_reply reply;
+    size_t length;
+    int end;
+
+    CHECK_INT(mkfifo(fifo, 0600), 0);
+    (void)snprintf(option, sizeof(option), "--config %s", fifo);
+    CHECK_INT(stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "live-update", "-c", option, NULL), 0);
+    ask_for_update(fd);
+    end = open(fifo, O_WRONLY | O_CLOEXEC);
+    CHECK(end >= 0);
+    (void)close(end);
+    (void)snprintf(place, sizeof(place), "/proc/%d/cmdline", (int)daemon->pid);
+    do {
+        FILE *file = fopen(place, "re");
+
+        CHECK(file != NULL);
+        length = fread(line, 1, sizeof(line) - 1, file);
+        (void)fclose(file);
+    } while (memmem(line, length, fifo, strlen(fifo)) == NULL);
+    end = open(fifo, O_WRONLY | O_CLOEXEC);
+    CHECK(end >= 0);
+    return end;
+}
+
+static void fell_back(const struct stored *daemon, int fd)
+{
+    struct stored_reply reply;
+
+    stored_reply(fd, &reply);
+    CHECK_INT(reply.header.req_id, 77);
+    CHECK(strstr(reply.payload, "the new program has failed") != NULL);
+    CHECK(stored_said(daemon, "going on"));
+}
+
+/* A fault before the new program serves: the old one is back. */
+static void test_fault_after_trial(void **state)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT};
+    char fifo[600];
+    int fd = stored_connect(daemon_.path);
+
+    CHECK_INT(stored_write(fd, 0, "/fault", "kept"), 0);
+    (void)snprintf(fifo, sizeof(fifo), "%s/fifo", stage_dir());
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        int end = stop_in_start(&daemon_, fd, fifo);
+
+        CHECK_INT(kill(daemon_.pid, signals[i]), 0);
+        fell_back(&daemon_, fd);
+        stored_expect(fd, "/fault", "kept");
+        (void)close(end);
+        (void)unlink(fifo);
+    }
+    update_says(fd, "OK");
+    stored_expect(fd, "/fault", "kept");
+    (void)close(fd);
+}
+
+/* One that passes the trial and then hangs: a membraned becomes the old one again; anything else is
+ * ended, for who supervises the daemon. */
+static void test_hangs_after_trial(void **state)
+{
+    struct stored patient, fooled;
+    char fifo[600];
+    char text[1400];
+    char program[600];
+    int status;
+    int end, first, second;
+
+    start_limited(&patient, "patient", 5);
+    start_limited(&fooled, "fooled", 5);
+    first = stored_connect(patient.path);
+    second = stored_connect(fooled.path);
+    CHECK_INT(stored_write(first, 0, "/hung", "kept"), 0);
+    (void)snprintf(text, sizeof(text),
+                   "#!/bin/sh\ncase $* in *--try-state*) exec '%s/membraned' \"$@\" ;; esac\n"
+                   "exec sleep 1000\n",
+                   getenv("MEMBRANE_BIN_DIR"));
+    (void)snprintf(program, sizeof(program), "%s", write_file("fools", text));
+    set_binary(second, program, "OK");
+    ask_for_update(second);
+    (void)snprintf(fifo, sizeof(fifo), "%s/hung.fifo", stage_dir());
+    end = stop_in_start(&patient, first, fifo);
+    fell_back(&patient, first);
+    stored_expect(first, "/hung", "kept");
+    CHECK_INT(waitpid(fooled.pid, &status, 0), fooled.pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+    (void)close(end);
+    (void)close(first);
+    (void)close(second);
+    stored_stop(&patient);
 }
 
 /* Writes and reads one counter after the other, in transactions too, and hears each event. */
@@ -319,6 +526,8 @@ static int run(int argc, char **argv)
         cmocka_unit_test(test_bad_binaries),       cmocka_unit_test(test_way_back),
         cmocka_unit_test(test_arguments),          cmocka_unit_test(test_under_load),
         cmocka_unit_test(test_with_state),         cmocka_unit_test(test_switched_off),
+        cmocka_unit_test(test_hangs_on_trial),     cmocka_unit_test(test_fault_after_trial),
+        cmocka_unit_test(test_hangs_after_trial),
     };
     int rc;
 

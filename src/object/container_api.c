@@ -45,6 +45,9 @@ static int open_number(struct mbr__handle *h, struct mbr__container *c)
 /* Leaves for good: nothing of it is used by this process any more. */
 static void leave(struct mbr__container *c)
 {
+    /* We may be the last who could complete what the dead have begun on the disk. */
+    if (mbr__is_persistent(c))
+        mbr__member_sweep(c, NULL);
     if (c->session < 0)
         mbr__links_leave(c);
     mbr__member_release(c);

@@ -314,6 +314,37 @@ static bool bury_holds(struct mbr__container *c, uint32_t slot)
     return true;
 }
 
+/* Who has died while he changed the size of an object in place leaves memory and disk different.
+ * (Of a versioned one: the next writer, or sync.) If it cannot be mended now, the next one who
+ * wants to change the size does it. */
+static void mend_size(struct mbr__container *c, uint32_t index)
+{
+    struct mbr__entry *e = mbr__entry_at(c, index);
+    uint32_t dead;
+    int rc = mbr__shm_lock(&c->world, &e->writer, 0, &dead);
+
+    if (rc < 0 && rc != -EOWNERDEAD)
+        return;
+    if (rc == -EOWNERDEAD)
+        mbr__data_cut(c, index, mbr_load_relaxed(&e->size));
+    (void)mbr__persist_follow_size(c, index);
+    mbr__shm_unlock(&c->world, &e->writer);
+}
+
+static void mend_sizes(struct mbr__container *c, uint32_t slot, const uint32_t *list, uint32_t n)
+{
+    uint32_t bound = mbr__table_bound(c);
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t index = mbr_load_relaxed(&list[i]) - 1;
+        const struct mbr__entry *e = index < bound ? mbr__entry_at(c, index) : NULL;
+
+        if (e != NULL && mbr_load_relaxed(&e->resizing) == slot + 1 &&
+            mbr_load_relaxed(&e->policy) == MBR_WRITE_IN_PLACE)
+            mend_size(c, index);
+    }
+}
+
 static bool bury_joined(struct mbr__container *c, uint32_t slot)
 {
     uint32_t n = mbr_load_acquire(&mbr__member_at(c, slot)->joined);
@@ -326,6 +357,8 @@ static bool bury_joined(struct mbr__container *c, uint32_t slot)
     size = mbr__page_up(sizeof(uint32_t) * (uint64_t)n);
     if (mbr__container_map(c, MBR__OBJ_JOINED_AT + MBR__OBJ_JOINED_STRIDE * slot, size, &list) < 0)
         return false;
+    if (mbr__is_persistent(c))
+        mend_sizes(c, slot, (const uint32_t *)(const void *)list, n);
     mbr__table_bury(c, slot, (uint32_t *)(void *)list, n);
     (void)munmap(list, size);
     return true;

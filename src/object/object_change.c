@@ -253,16 +253,21 @@ int mbr_object_rename(int object, const char *name)
 
 /* ---- size ------------------------------------------------------------------------------------ */
 
-/* One resize at a time. Of one that died half-way, memory beyond the size may be left. */
+/* One resize at a time. Of one that died half-way, memory beyond the size may be left, and another
+ * size on the disk. */
 int mbr__object_lock_size(struct mbr__object *o, uint64_t deadline)
 {
     uint32_t dead;
     int rc = mbr__shm_lock(&o->c->world, &o->entry->writer, deadline, &dead);
 
-    if (rc != -EOWNERDEAD)
+    if (rc < 0 && rc != -EOWNERDEAD)
         return rc;
-    mbr__data_cut(o->c, o->index, mbr_load_relaxed(&o->entry->size));
-    return 0;
+    if (rc == -EOWNERDEAD)
+        mbr__data_cut(o->c, o->index, mbr_load_relaxed(&o->entry->size));
+    rc = mbr__persist_follow_size(o->c, o->index);
+    if (rc < 0)
+        mbr__shm_unlock(&o->c->world, &o->entry->writer);
+    return rc;
 }
 
 static int grow(struct mbr__object *o, uint64_t old, uint64_t size)
@@ -276,6 +281,7 @@ static int grow(struct mbr__object *o, uint64_t old, uint64_t size)
         mbr_store_release(&o->entry->size, size);
     else
         mbr__data_cut(o->c, o->index, old);
+    mbr__persist_resized(o->c, o->index);
     return rc;
 }
 
@@ -285,16 +291,18 @@ static int cut(struct mbr__object *o, const struct mbr__view *v, uint64_t old, u
     int rc;
 
     mbr_store_release(&o->entry->size, size);
-    /* Who dies here leaves it small in memory and large on the disk, where no byte is lost. */
+    /* Who dies here leaves it small in memory and large on the disk, which is to follow. */
     rc = mbr__persist_resize(o->c, o->index, size);
     if (rc < 0) {
         mbr_store_release(&o->entry->size, old);
+        mbr__persist_resized(o->c, o->index);
         return rc;
     }
     mbr__data_cut(o->c, o->index, size);
     /* Zeroes are what comes back when it grows again: they are neither torn nor on the disk. */
     if (mbr__blocks_of(size) < mbr__blocks_of(old))
         mbr__lock_zeroed(&v->set, mbr__blocks_of(size), mbr__blocks_of(old) - mbr__blocks_of(size));
+    mbr__persist_resized(o->c, o->index);
     return 0;
 }
 

@@ -221,7 +221,9 @@ struct mbr__entry {
     struct mbr__shm_mutex writer; /* versioned: the one writer */
     uint32_t destroyer;           /* who has made it DYING: slot + 1 */
     uint32_t unloaded;            /* persistent: enum mbr__unloaded */
-    uint32_t reserved[2];
+    uint32_t resizing; /* persistent: slot + 1 of who, having `writer`, changes its size there and
+                          here */
+    uint32_t reserved;
     char name[MBR_OBJECT_NAME_MAX + 8];
     uint64_t users[MBR_CONTAINER_MEMBERS / 64]; /* bit s: member s has joined it */
 };

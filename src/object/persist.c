@@ -241,9 +241,29 @@ int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size)
     rc = mbr__persist_enter(c);
     if (rc < 0)
         return rc;
+    mbr_store_release(&mbr__entry_at(c, index)->resizing, c->world.self + 1);
     rc = mbr__disk_resize(c->disk, mbr_load_relaxed(&mbr__entry_at(c, index)->id), size);
     mbr__persist_exit(c);
     return rc == -ENOENT ? 0 : rc; /* it has lost its name: nothing of it stays */
+}
+
+void mbr__persist_resized(struct mbr__container *c, uint32_t index)
+{
+    if (mbr__is_persistent(c))
+        mbr_store_release(&mbr__entry_at(c, index)->resizing, 0);
+}
+
+int mbr__persist_follow_size(struct mbr__container *c, uint32_t index)
+{
+    const struct mbr__entry *e = mbr__entry_at(c, index);
+    int rc = 0;
+
+    if (mbr_load_relaxed(&e->resizing) == 0)
+        return 0;
+    rc = mbr__persist_resize(c, index, mbr_load_relaxed(&e->size));
+    if (rc == 0)
+        mbr__persist_resized(c, index);
+    return rc;
 }
 
 int mbr__persist_destroy(struct mbr__container *c)

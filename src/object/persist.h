@@ -51,8 +51,14 @@ int mbr__persist_unlink(struct mbr__container *c, uint32_t index);
 int mbr__persist_rename(struct mbr__container *c, uint32_t index, const char *name);
 
 /* With the object's writer lock: its size is going to be SIZE. Of an object without a name nothing
- * is on the disk: 0. */
+ * is on the disk: 0. Until mbr__persist_resized(), which comes when memory has followed or the old
+ * size is to stand, the two may differ if we die. */
 int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size);
+
+void mbr__persist_resized(struct mbr__container *c, uint32_t index);
+/* With the object's writer lock: if somebody has died in between, the disk gets the size that it
+ * has in memory. */
+int mbr__persist_follow_size(struct mbr__container *c, uint32_t index);
 
 /* With the container's mutex: makes an object ready that we are the first to join since the
  * container was made; of others nothing. Of a versioned one: -EBADMSG what was read is not what was

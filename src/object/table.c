@@ -331,7 +331,8 @@ int mbr__table_take(struct mbr__container *c, const char *name, uint64_t size, u
     e->policy = policy;
     e->current = 0;
     e->destroyer = 0;
-    e->unloaded = 0;
+    e->unloaded = MBR__LOADED;
+    e->resizing = 0;
     e->writer = (struct mbr__shm_mutex){0};
     mbr_store_release(&e->size, size);
     mbr_store_release(&e->id, ++c->shm->last_id);

@@ -415,10 +415,14 @@ static int begin(struct mbr__object *o, uint64_t deadline, struct making *w)
     w->old = mbr__map_at(o, mbr__current_place(w->current));
     w->old_size = w->old == NULL ? UINT64_MAX : mbr_load_relaxed(&w->old->size);
     w->size = w->old_size;
-    if (w->old_size <= MBR__VERSIONED_MAX)
-        return 0;
-    mbr__shm_unlock(&o->c->world, &o->entry->writer);
-    return -EPROTO;
+    rc = w->old_size <= MBR__VERSIONED_MAX ? 0 : -EPROTO;
+    if (rc == 0 && mbr_load_relaxed(&o->entry->size) != w->size)
+        mbr_store_release(&o->entry->size, w->size);
+    if (rc == 0)
+        rc = mbr__persist_follow_size(o->c, o->index);
+    if (rc < 0)
+        mbr__shm_unlock(&o->c->world, &o->entry->writer);
+    return rc;
 }
 
 static void end(const struct making *w)
@@ -462,6 +466,7 @@ int mbr__version_resize(struct mbr__object *o, uint64_t size, uint64_t deadline)
         if (rc < 0) /* the next sync would do it, too */
             (void)mbr__persist_resize(o->c, o->index, w.old_size);
     }
+    mbr__persist_resized(o->c, o->index);
     end(&w);
     return rc;
 }

@@ -15,6 +15,7 @@
 
 static char where[96];  /* the directory of the container */
 static int failing;     /* calls until pwrite() fails; 0 never */
+static int dying;       /* the process dies: 1 before the next pwrite(), 2 after it */
 static int blocks_read; /* since it was set to 0 */
 static char *buffer;    /* 3 blocks */
 
@@ -50,6 +51,10 @@ ssize_t __wrap_pwrite(int fd, const void *buf, size_t n, off_t at)
         errno = ENOSPC;
         return -1;
     }
+    if (dying == 2)
+        (void)__real_pwrite(fd, buf, n, at);
+    if (dying != 0)
+        (void)kill(getpid(), SIGKILL);
     return __real_pwrite(fd, buf, n, at);
 }
 
@@ -605,6 +610,94 @@ static void a_full_disk_changes_nothing(void **state)
     assert_int_equal(mbr_container_destroy(c), 0);
 }
 
+/* ---- dying while the size is changed ---- */
+
+struct change {
+    enum mbr_write_policy policy;
+    int when; /* as dying */
+    size_t to;
+    size_t stands; /* what others see then */
+    bool looked;   /* they look at it; else they only leave */
+};
+
+static int child_dies_resizing(void *arg)
+{
+    const struct change *change = arg;
+    int o = mbr_object_join(mbr_container_join("c"), "o");
+
+    CHILD(o == 0);
+    dying = change->when;
+    (void)mbr_object_resize(o, change->to);
+    return 1;
+}
+
+/* A container with an object of 3,000 bytes, in which somebody has died so. */
+static int after_a_death(struct change *change, int *object)
+{
+    int c = make("c", 0);
+
+    *object = mbr_object_create_with(c, "o", 3000, change->policy);
+    assert_int_equal(*object, 0);
+    write_all(*object, 3, 3000);
+    assert_int_equal(mbr_object_sync(*object), 0);
+    assert_int_equal(object_test_wait(object_test_child(child_dies_resizing, change)), -SIGKILL);
+    return c;
+}
+
+static uint64_t size_of(int object)
+{
+    struct mbr_object_attr attr;
+
+    assert_int_equal(mbr_object_getattr(object, &attr), 0);
+    assert_int_equal(attr.users, 1);
+    return attr.size;
+}
+
+static void survives(struct change *change)
+{
+    int o;
+    int c = after_a_death(change, &o);
+
+    if (change->looked)
+        assert_int_equal(size_of(o), change->stands);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(size_of(o), change->stands);
+    assert_bytes(o, 3, change->stands < 3000 ? change->stands : 3000);
+    assert_int_equal(mbr_object_resize(o, 9000), 0);
+    assert_int_equal(mbr_object_read(o, change->stands, buffer, 1000), 0);
+    assert_int_equal(buffer[0] | buffer[999], 0);
+    assert_int_equal(mbr_object_destroy(o), 0);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
+/* Memory and disk have the same size again, and those who live that which they have seen. */
+static void a_death_while_resizing_is_mended(void **state)
+{
+    static struct change changes[] = {
+        {MBR_WRITE_IN_PLACE, 1, 9000, 3000, true},  {MBR_WRITE_IN_PLACE, 2, 9000, 3000, true},
+        {MBR_WRITE_IN_PLACE, 2, 9000, 3000, false}, {MBR_WRITE_IN_PLACE, 1, 100, 100, true},
+        {MBR_WRITE_IN_PLACE, 2, 100, 100, true},    {MBR_WRITE_IN_PLACE, 1, 100, 100, false},
+    };
+
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+        survives(&changes[i]);
+}
+
+static void a_death_while_a_version_is_resized_is_mended(void **state)
+{
+    struct change change = {MBR_WRITE_VERSIONED, 2, 9000, 3000, true};
+    int o;
+    int c = after_a_death(&change, &o);
+
+    assert_int_equal(mbr_object_write(o, 0, buffer, 1), 0);
+    c = again(c);
+    o = mbr_object_join(c, "o");
+    assert_int_equal(size_of(o), 3000);
+    assert_bytes(o, 3, 3000);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -623,6 +716,8 @@ int main(void)
         T(joins_what_does_not_fit_into_memory),
         T(finds_damage_in_a_version),
         T(a_full_disk_changes_nothing),
+        T(a_death_while_resizing_is_mended),
+        T(a_death_while_a_version_is_resized_is_mended),
     };
 
     return cmocka_run_group_tests_name("object_persist", tests, NULL, NULL);

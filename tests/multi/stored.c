@@ -137,8 +137,14 @@ void stored_stop(struct stored *daemon)
 
 void stored_kill(struct stored *daemon)
 {
+    int status;
+
     CHECK(kill(daemon->pid, SIGKILL) == 0);
-    CHECK(waitpid(daemon->pid, NULL, 0) == daemon->pid);
+    CHECK(waitpid(daemon->pid, &status, 0) == daemon->pid);
+    /* One that had ended by itself, by a sanitizer perhaps, is no killed one. */
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+        show_errors(daemon);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 /* ---- clients ---- */

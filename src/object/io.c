@@ -312,7 +312,7 @@ int mbr_object_read(int object, size_t offset, void *buf, size_t size)
  */
 struct access {
     uint32_t word;
-    uint32_t id; /* of the first ones, see open_short_way() */
+    uint32_t id; /* of the first ones from open_short_way() on */
     struct mbr__block_lock *lock;
     struct mbr__hold *hold;
     struct mbr__view *view;
@@ -419,40 +419,6 @@ static int get_inside(struct mbr__process *p, struct mbr__handle *h, size_t offs
     return (int)id;
 }
 
-static __attribute__((noinline)) int get_slow(int object, size_t offset, size_t size, char **buf,
-                                              uint64_t deadline, bool write)
-{
-    struct mbr__handle *h = NULL;
-    int rc = buf == NULL ? -EINVAL : mbr__handle_enter(MBR__KIND_OBJECT, object, &h);
-
-    return rc < 0 ? rc : get_inside(mbr__process_own(), h, offset, size, write, deadline, buf);
-}
-
-int mbr_object_edit_until(int object, size_t offset, size_t size, char **buf, uint64_t deadline_ns)
-{
-    return get_slow(object, offset, size, buf, deadline_ns, true);
-}
-
-int mbr_object_edit(int object, size_t offset, size_t size, char **buf)
-{
-    return get_slow(object, offset, size, buf, MBR_FOREVER, true);
-}
-
-/* The short way to offset ... last ended before there was anything to undo but that we are inside,
- * if the number is open at all. */
-static __attribute__((noinline)) int get_outside(struct mbr__handle *h, size_t offset, size_t last,
-                                                 char **buf, uint64_t deadline)
-{
-    struct mbr__process *p = mbr__process_own();
-    uint8_t *first = p->ids[MBR__KIND_OBJECT].first;
-
-    if ((mbr_load_acquire(&h->word) & MBR__OPEN) != 0)
-        return get_inside(p, h, offset, last - offset + 1, false, deadline, buf);
-    mbr__handle_exit(h);
-    return mbr__handle_missing(MBR__KIND_OBJECT,
-                               (int)((size_t)((uint8_t *)h - first) / MBR__IDS_SLOT));
-}
-
 /* The block of a lock. */
 static uint32_t block_of(const struct mbr__view *v, const struct mbr__block_lock *l)
 {
@@ -461,19 +427,6 @@ static uint32_t block_of(const struct mbr__view *v, const struct mbr__block_lock
     return near >= 0 && near < (ptrdiff_t)MBR__OBJ_NEAR_LOCKS
                ? (uint32_t)near
                : (uint32_t)(l - v->set.far) + MBR__OBJ_NEAR_LOCKS;
-}
-
-/* The short way came to a block that is not free, or to the end of the object: undoes it, and goes
- * the long one. */
-static __attribute__((noinline)) int get_again(struct access *a, size_t offset, size_t last,
-                                               char **buf, uint64_t deadline)
-{
-    struct mbr__process *p = mbr__process_own();
-    struct mbr__handle *h = a->handle;
-
-    mbr__unlock_read(&a->view->set, a->hold, block_of(a->view, a->lock), 1);
-    mbr__ids_give(accesses_of(p), a->id);
-    return get_inside(p, h, offset, last - offset + 1, false, deadline, buf);
 }
 
 /* Whether a reader that has said so is in: its bit is set, no writer there, the block sound. */
@@ -489,8 +442,120 @@ static inline bool is_in(const struct mbr__view *v, const struct mbr__block_lock
             v->reader_bit) != 0;
 }
 
+/* Whether a region lies in one block; `size` is not 0 then. */
+static inline bool in_one_block(size_t offset, size_t size)
+{
+    return size - 1 < MBR_OBJECT_BLOCK - offset % MBR_OBJECT_BLOCK;
+}
+
+/* Takes a number whose hold is ready for use; NULL: the long way makes one. */
+static inline struct access *take_ready(struct mbr__process *p, const struct mbr__container *c,
+                                        uint32_t *id)
+{
+    void *slot = NULL;
+
+    if (mbr__ids_take(accesses_of(p), id, &slot) < 0)
+        return NULL;
+    if (*id < MBR_ACCESS_MAX &&
+        2 * *id < mbr_load_relaxed(&mbr__member_at(c, c->world.self)->holds))
+        return slot;
+    mbr__ids_give(accesses_of(p), *id);
+    return NULL;
+}
+
+/* Says that the access reads the block of `offset`; whether it is in. */
+static inline bool state_hold(struct access *a, struct mbr__handle *h, struct mbr__view *v,
+                              uint32_t id, size_t offset)
+{
+    struct mbr__hold *hold = &v->own_holds[2 * (size_t)id];
+    struct mbr__block_lock *l = mbr__lock_of(&v->set, (uint32_t)(offset / MBR_OBJECT_BLOCK));
+
+    a->id = id;
+    a->lock = l;
+    a->hold = hold;
+    a->view = v;
+    mbr_store_relaxed(&a->handle, h);
+    mbr_store_relaxed(&hold->thread, thread_number);
+    mbr_store_release(&hold->what, v->hold_of_one | offset / MBR_OBJECT_BLOCK); /* pair B */
+    mbr_fence_full(); /* pair B as in get() */
+    return is_in(v, l);
+}
+
 /*
- * The short way: a region inside one block that nobody writes, with one of the first numbers. It is
+ * The short way with any number of an object and any of an access: a little longer than get(),
+ * which leaves to it what it cannot do with the first ones. We are inside, and the region lies in
+ * one block, the last byte of which is at `last`.
+ */
+static __attribute__((noinline)) int get_far(struct mbr__process *p, struct mbr__handle *h,
+                                             size_t offset, size_t last, char **buf,
+                                             uint64_t deadline)
+{
+    struct mbr__object *o = h->what;
+    struct mbr__view *v = mbr_load_acquire(&o->view); /* pair A with its making */
+    struct access *a = NULL;
+    uint32_t id = 0;
+
+    if (last < mbr_load_acquire(&v->quick) && thread_number != 0)
+        a = take_ready(p, o->c, &id);
+    if (a == NULL)
+        return get_inside(p, h, offset, last - offset + 1, false, deadline, buf);
+    if (__builtin_expect(!state_hold(a, h, v, id, offset) || last >= mbr_load_relaxed(v->size),
+                         0)) {
+        mbr__unlock_read(&v->set, a->hold, block_of(v, a->lock), 1);
+        mbr__ids_give(accesses_of(p), id);
+        return get_inside(p, h, offset, last - offset + 1, false, deadline, buf);
+    }
+    *buf = (char *)v->data + offset;
+    mbr_store_release(&a->word, ACCESS_SHORT); /* pair C with seize() */
+    return (int)id;
+}
+
+static __attribute__((noinline)) int get_slow(int object, size_t offset, size_t size, char **buf,
+                                              uint64_t deadline, bool write)
+{
+    struct mbr__handle *h = NULL;
+    int rc = buf == NULL ? -EINVAL : mbr__handle_enter(MBR__KIND_OBJECT, object, &h);
+
+    if (rc < 0)
+        return rc;
+    if (!write && in_one_block(offset, size))
+        return get_far(mbr__process_own(), h, offset, offset + size - 1, buf, deadline);
+    return get_inside(mbr__process_own(), h, offset, size, write, deadline, buf);
+}
+
+int mbr_object_edit_until(int object, size_t offset, size_t size, char **buf, uint64_t deadline_ns)
+{
+    return get_slow(object, offset, size, buf, deadline_ns, true);
+}
+
+int mbr_object_edit(int object, size_t offset, size_t size, char **buf)
+{
+    return get_slow(object, offset, size, buf, MBR_FOREVER, true);
+}
+
+/* We have gone inside of a number that is not open. */
+static __attribute__((noinline)) int get_shut(struct mbr__handle *h, int object)
+{
+    mbr__handle_exit(h);
+    return mbr__handle_missing(MBR__KIND_OBJECT, object);
+}
+
+/* The short way came to a block that is not free, or to the end of the object: undoes it, and goes
+ * the long one. */
+static __attribute__((noinline)) int get_again(struct access *a, size_t offset, size_t last,
+                                               char **buf, uint64_t deadline)
+{
+    struct mbr__process *p = mbr__process_own();
+    struct mbr__handle *h = a->handle;
+
+    mbr__unlock_read(&a->view->set, a->hold, block_of(a->view, a->lock), 1);
+    mbr__ids_give(accesses_of(p), a->id);
+    return get_inside(p, h, offset, last - offset + 1, false, deadline, buf);
+}
+
+/*
+ * The short way: a region inside one block that nobody writes, with one of the first numbers of
+ * accesses. It is
  * written for few instructions: it calls nothing, keeps little at a time, so it saves (nearly) no
  * registers, and before it has a number of its own there is nothing to undo but being inside.
  */
@@ -509,24 +574,23 @@ static inline __attribute__((always_inline)) int get(int object, size_t offset, 
     struct mbr__hold *hold;
     struct access *a;
 
-    if (__builtin_expect(mbr_load_relaxed(p->page) != p->mark || buf == NULL ||
-                             (uint32_t)object >= 1u << MBR__IDS_CHUNK_BITS ||
-                             size - 1 >= MBR_OBJECT_BLOCK - offset % MBR_OBJECT_BLOCK,
-                         0))
+    if (__builtin_expect(
+            mbr_load_relaxed(p->page) != p->mark || buf == NULL || !in_one_block(offset, size), 0))
         return get_slow(object, offset, size, buf, deadline, false);
-    h = (struct mbr__handle *)(void *)(p->ids[MBR__KIND_OBJECT].first +
-                                       MBR__IDS_SLOT * (uint32_t)object);
+    h = mbr__ids_at(&p->ids[MBR__KIND_OBJECT], object);
+    if (__builtin_expect(h == NULL, 0))
+        return get_slow(object, offset, size, buf, deadline, false);
     if (__builtin_expect((int32_t)(mbr_fetch_add(&h->word, 1) + 1) >= 0, 0))
-        return get_outside(h, offset, last, buf, deadline);
+        return get_shut(h, object);
     v = mbr_load_acquire(&((struct mbr__object *)h->what)->view); /* pair A with its making */
     seen = mbr_load_relaxed(&accesses_of(p)->leaf[0]);
     if (__builtin_expect(last >= mbr_load_acquire(&v->quick) || seen == UINT64_MAX, 0))
-        return get_outside(h, offset, last, buf, deadline);
+        return get_far(p, h, offset, last, buf, deadline);
     id = (uint64_t)__builtin_ctzll(~seen) & 63;
     __asm__("" : "+r"(id)); /* else the compiler keeps several copies of it, of different widths */
     bit = UINT64_C(1) << id;
     if (__builtin_expect((mbr_fetch_or(&accesses_of(p)->leaf[0], bit) & bit) != 0, 0))
-        return get_outside(h, offset, last, buf, deadline); /* another thread was faster */
+        return get_far(p, h, offset, last, buf, deadline); /* another thread was faster */
     a = (struct access *)(void *)(accesses_of(p)->first + MBR__IDS_SLOT * id);
     hold = &v->own_holds[2 * id];
     l = mbr__lock_of(&v->set, (uint32_t)(offset / MBR_OBJECT_BLOCK));
@@ -608,6 +672,25 @@ static __attribute__((noinline)) int put_closing(struct mbr__handle *h)
     return 0;
 }
 
+/* The short way back for numbers that are not among the first. */
+static __attribute__((noinline)) int put_far(struct mbr__process *p, int access)
+{
+    struct access *a = mbr__ids_at(accesses_of(p), access);
+    uint32_t word = ACCESS_SHORT;
+    struct mbr__handle *h;
+
+    if (a == NULL || !mbr_cas(&a->word, &word, ACCESS_BUSY)) /* pair C with its opening */
+        return put_slow(access);
+    h = a->handle;
+    mbr_store_release(&a->hold->what, 0); /* pairs A and B as in mbr_object_put() */
+    mbr_fence_full();
+    if (__builtin_expect(mbr_load_relaxed(&a->lock->waiters) & MBR__WAITS_WRITER, 0))
+        return put_waking(p, a, access);
+    mbr_store_release(&a->word, 0);
+    mbr__ids_give(accesses_of(p), (uint32_t)access);
+    return __builtin_expect(mbr__handle_exits(h), 0) ? put_closing(h) : 0;
+}
+
 /* The short way back, for those that came by it. */
 int mbr_object_put(int access)
 {
@@ -616,9 +699,10 @@ int mbr_object_put(int access)
     struct mbr__handle *h = NULL;
     struct access *a = NULL;
 
-    if (__builtin_expect(
-            p == NULL || mbr_load_relaxed(p->page) != p->mark || (uint32_t)access >= MBR__QUICK, 0))
+    if (__builtin_expect(mbr_load_relaxed(p->page) != p->mark, 0))
         return put_slow(access);
+    if (__builtin_expect((uint32_t)access >= MBR__QUICK, 0))
+        return put_far(p, access);
     a = (struct access *)(void *)(accesses_of(p)->first + MBR__IDS_SLOT * (uint32_t)access);
     if (__builtin_expect(!mbr_cas(&a->word, &word, ACCESS_BUSY), 0)) /* pair C with its opening */
         return put_slow(access);

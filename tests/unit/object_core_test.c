@@ -6,6 +6,7 @@
 #include "object_test.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -607,6 +608,70 @@ static void test_many_members(void **state)
     (void)close(said[1]);
 }
 
+/* ---- numbers that are not among the first ---- */
+
+#define LATE     300
+#define ACCESSES 100
+
+static int child_tries_to_write(void *arg)
+{
+    int o = mbr_object_join(mbr_container_join("c"), "o");
+
+    CHILD(mbr_object_write_until(o, 0, "!", 1, NOW) == *(int *)arg);
+    return 0;
+}
+
+static void assert_others_write(int error)
+{
+    assert_int_equal(object_test_wait(object_test_child(child_tries_to_write, &error)), 0);
+}
+
+static void get_many(int object, int access[ACCESSES])
+{
+    char *p = NULL;
+
+    for (int i = 0; i < ACCESSES; i++) {
+        access[i] = mbr_object_get(object, (size_t)i, 1, &p);
+        assert_int_equal(access[i], i);
+    }
+}
+
+static void test_late_numbers(void **state)
+{
+    int c = mbr_container_create("c", -1);
+    int first = mbr_object_create(c, "o", 3 * BLOCK);
+    int access[ACCESSES];
+    int late = first;
+    char *p = NULL;
+
+    while (late < LATE)
+        late = mbr_object_join(c, "o");
+    for (int round = 0; round < 3; round++) {
+        get_many(late, access);
+        assert_others_write(-ETIMEDOUT);
+        for (int i = ACCESSES - 1; i > 0; i--)
+            assert_int_equal(mbr_object_put(access[i]), 0);
+        assert_int_equal(mbr_object_put(access[ACCESSES - 1]), -EBADF);
+        assert_others_write(-ETIMEDOUT);
+        assert_int_equal(mbr_object_put(access[0]), 0);
+        assert_others_write(0);
+    }
+    assert_int_equal(mbr_object_get(late, 3 * BLOCK, 1, &p), -ERANGE);
+    assert_int_equal(mbr_object_get(late, SIZE_MAX, 2, &p), -ERANGE);
+    assert_int_equal(mbr_object_get(late, BLOCK, 0, &p), 0);
+    assert_int_equal(mbr_object_put(0), 0);
+    assert_int_equal(mbr_object_get(LATE + 1, 0, 1, &p), -EBADF);
+    assert_int_equal(mbr_object_get(INT_MAX, 0, 1, &p), -EBADF);
+    assert_int_equal(mbr_object_get(late, 0, 1, NULL), -EINVAL);
+    get_many(late, access);
+    assert_int_equal(mbr_object_leave(late), 0); /* and with it what was got through it */
+    assert_others_write(0);
+    for (int i = 0; i < ACCESSES; i++)
+        assert_int_equal(mbr_object_put(access[i]), -EBADF);
+    assert_int_equal(mbr_object_get(late, 0, 1, &p), -EBADF);
+    assert_int_equal(mbr_container_destroy_until(c, NOW), 0);
+}
+
 /* A process that calls exec lives on without the container. */
 static int child_execs_holding(void *arg)
 {
@@ -755,26 +820,13 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, object_test_setup, object_test_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_names),
-        T(test_create_join_leave),
-        T(test_numbers),
-        T(test_arguments),
-        T(test_destroy_container),
-        T(test_objects),
-        T(test_unlink),
-        T(test_destroy_object),
-        T(test_regions),
-        T(test_access),
-        T(test_read_once_more),
-        T(test_access_max),
-        T(test_resize),
-        T(test_too_large),
-        T(test_fork),
-        T(test_death),
-        T(test_many_members),
-        T(test_exec),
-        T(test_first_member_dies),
-        T(test_all_die),
+        T(test_names),     T(test_create_join_leave), T(test_numbers),
+        T(test_arguments), T(test_destroy_container), T(test_objects),
+        T(test_unlink),    T(test_destroy_object),    T(test_regions),
+        T(test_access),    T(test_read_once_more),    T(test_access_max),
+        T(test_resize),    T(test_too_large),         T(test_fork),
+        T(test_death),     T(test_many_members),      T(test_late_numbers),
+        T(test_exec),      T(test_first_member_dies), T(test_all_die),
         T(test_gc),
     };
 

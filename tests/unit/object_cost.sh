@@ -34,7 +34,7 @@ cost() { # kind
 
 status=0
 loop=$(($(cost none) - 4)) # two functions of two instructions each
-for kind in one:120 deep:120 two:600 many:600; do
+for kind in one:120 deep:120 late:130 many:300 two:600; do
     limit=${kind#*:}
     kind=${kind%:*}
     found=$(($(cost $kind) - loop))

@@ -2,11 +2,12 @@
 /*
  * Gets and puts a region a given number of times, for object_cost.sh, which counts instructions.
  *
- *   object_cost_main none|one|two|deep|many TIMES
+ *   object_cost_main none|one|two|deep|many|late TIMES
  *
  * none: calls functions of two instructions instead, so that the loop itself can be subtracted.
  * one: a region in one block. two: over the border of two. deep: in a block whose lock is not among
- * the near ones. many: as one, with 200 accesses open. Prints the number of pairs. Exit status 77
+ * the near ones. many: as one, with 200 accesses open. late: as one, of an object whose number is
+ * above 256. Prints the number of pairs. Exit status 77
  * if it was built so that its instructions say nothing: unoptimised, or with a sanitizer.
  */
 #include <stdio.h>
@@ -68,6 +69,10 @@ int main(int argc, char **argv)
         return 1;
     for (int i = 0; strcmp(argv[1], "many") == 0 && i < 200; i++) {
         if (mbr_object_get(object, 0, 1, &p) < 0)
+            return 1;
+    }
+    for (int i = 0; strcmp(argv[1], "late") == 0 && i < 300; i++) {
+        if ((object = mbr_object_join(0, "o")) < 0)
             return 1;
     }
     offset = offset_of(argv[1]);

@@ -90,10 +90,11 @@ MBR_API int mbr_pushto(struct mbr_libos *l, int qd, const demi_sgarray_t *sga,
  * SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN. IPPROTO_TCP: TCP_NODELAY. IPPROTO_IPV6: IPV6_V6ONLY. catloop
  * keeps what is set and gives it back; SO_SNDBUF (bytes of a connection's ring, made with the next
  * connect or accept) and SO_REUSEPORT (before the bind: up to 64 sockets that have all set it share
- * an address) have their effect, the others mean nothing in shared memory; a close loses nothing
- * whatever SO_LINGER says.
- * Order of the checks: the descriptor; -ENOTSUP another level; -ENOPROTOOPT another option; -EINVAL
- * NULL or a wrong size.
+ * an address) have their effect, and so has SO_LINGER with a time of 0: a close breaks the
+ * connection off, what has not been pushed by then is not, and the peer gets -ECONNRESET after what
+ * came. With any other time, or none, a close loses nothing and does not wait. The others mean
+ * nothing in shared memory. Order of the checks: the descriptor; -ENOTSUP another level;
+ * -ENOPROTOOPT another option; -EINVAL NULL or a wrong size.
  */
 MBR_API int mbr_setsockopt(struct mbr_libos *l, int qd, int level, int name, const void *value,
                            socklen_t size);

@@ -22,7 +22,12 @@
  * region is published. cpu: where the writer last parked, UINT32_MAX unknown; a hint for whether
  * spinning can help, nothing else. done: not 0 once the writer will read no more; a hint that lies
  * on a line which a producer looks at anyway and spares it that of the head, where the truth is.
+ * Of a connection over a pair (queue/catloop/pair.h) it also says how it ended: MBR__DONE_*.
  */
+#define MBR__DONE_READING 1u /* will read no more */
+#define MBR__DONE_GONE    2u /* the pair will not be used again */
+#define MBR__DONE_RESET   3u /* nor will it, and the connection was broken off */
+
 struct mbr__want_shm {
     uint32_t data;
     uint32_t space;

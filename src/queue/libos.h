@@ -148,6 +148,8 @@ static inline void *mbr__libos_queue(struct mbr_libos *l, int qd)
 
 /* The pipe on which a socket's data travels, or NULL. */
 struct mbr__pipe *mbr__sock_pipe(struct mbr__sock *s);
+/* Whether a close breaks a catloop connection off (SO_LINGER with time 0). */
+bool mbr__sock_aborts(const struct mbr__sock *s);
 
 /* The pipe with this descriptor, or that of a socket that is connected through one; or NULL. */
 static inline struct mbr__pipe *mbr__libos_pipe(struct mbr_libos *l, int qd)

@@ -138,7 +138,7 @@ static enum mbr__task_result poll_sock(struct mbr__task *task)
     struct mbr__pipe *p = mbr__sock_pipe(s);
 
     if (s->close_op != NULL && mbr__list_empty(&s->pushes) &&
-        (p == NULL || mbr__list_empty(&p->pushes))) {
+        (p == NULL || mbr__list_empty(&p->pushes) || mbr__sock_aborts(s))) {
         end(s);
         return MBR__TASK_DONE;
     }

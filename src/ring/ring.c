@@ -63,7 +63,7 @@ uint32_t mbr__ring_refuse(struct mbr__ring_rx *r, struct mbr__want_shm *own, uin
 {
     r->said |= flags;
     mbr_store_release(&r->shm->head, r->head | r->said);
-    mbr_store_release(&own->done, 1); /* pair A with the look at it before a push */
-    mbr_fence_full();                 /* pair B, as in mbr__ring_retire() */
+    mbr_store_release(&own->done, MBR__DONE_READING); /* pair A with the look at it before a push */
+    mbr_fence_full();                                 /* pair B, as in mbr__ring_retire() */
     return r->peer_want == NULL ? 0 : mbr_load_relaxed(&r->peer_want->space);
 }

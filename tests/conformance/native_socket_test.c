@@ -372,6 +372,104 @@ static void close_takes_its_time(void **state)
     CHECK_INT(mbr_close(here, server), 0);
 }
 
+static void linger_zero(int client)
+{
+    struct linger none = {1, 0};
+
+    CHECK_INT(mbr_setsockopt(there, client, SOL_SOCKET, SO_LINGER, &none, sizeof(none)), 0);
+}
+
+static void expect_reset(int server)
+{
+    char byte;
+    int64_t n;
+
+    while ((n = mbr_sock_recv(here, server, &byte, 1, 0, NULL, NULL)) == -EAGAIN)
+        turn(here);
+    CHECK(n == -ECONNRESET);
+    n = mbr_sock_send(here, server, "x", 1, NULL, 0);
+    CHECK(n == -ECONNRESET || n == -EPIPE);
+}
+
+/* SO_LINGER with time 0: the peer has what came, and then a reset. */
+static void a_close_without_linger_breaks_off(void **state)
+{
+    int client, server;
+    char got[4];
+    demi_qtoken_t pop;
+
+    connect_v4(&client, &server);
+    linger_zero(client);
+    CHECK(mbr_sock_send(there, client, "last", 4, NULL, 0) == 4);
+    CHECK_INT(mbr_close(there, client), 0);
+    receive(here, server, got, 4);
+    CHECK(memcmp(got, "last", 4) == 0);
+    expect_reset(server);
+    CHECK_INT(mbr_close(here, server), 0);
+
+    connect_v4(&client, &server);
+    linger_zero(client);
+    CHECK_INT(mbr_pop(here, server, 0, &pop), 0);
+    turn(here);
+    CHECK_INT(mbr_close(there, client), 0);
+    demi_qresult_t qr = finish(here, pop);
+
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_FAILED);
+    CHECK_INT(qr.qr_ret, ECONNRESET);
+    CHECK_INT(mbr_close(here, server), 0);
+}
+
+/* In the kernel's sockets a push has to have left; in memory nothing waits. */
+static void an_asynchronous_one_does_not_wait(void **state)
+{
+    demi_sgarray_t sga = mbr_sga_alloc(4 << 20);
+    demi_qtoken_t push, close;
+    int client, server;
+
+    if (strcmp(kind, "catloop") != 0) {
+        CHECK_INT(mbr_sga_free(&sga), 0);
+        return;
+    }
+    connect_v4(&client, &server);
+    linger_zero(client);
+    CHECK_INT(mbr_push(there, client, &sga, &push), 0);
+    CHECK_INT(mbr_sga_free(&sga), 0);
+    CHECK_INT(mbr_close_async(there, client, &close), 0);
+    demi_qresult_t qr = finish(there, close);
+
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_CLOSE);
+    qr = finish(there, push);
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_FAILED);
+    CHECK_INT(mbr_close(here, server), 0);
+}
+
+/* The server has not closed its end, and both addresses are free again. */
+static void a_reset_frees_the_addresses(void **state)
+{
+    struct sockaddr_in a = host(0);
+    struct sockaddr_in mine = host(0);
+    socklen_t size = sizeof(mine);
+    int listener = listening(here, (struct sockaddr *)&a, sizeof(a));
+    int servers[3];
+
+    for (int i = 0; i < 3; i++) {
+        int client = new_socket(there, AF_INET, SOCK_STREAM);
+        demi_qtoken_t accept, connect;
+
+        CHECK_INT(mbr_bind(there, client, (struct sockaddr *)&mine, sizeof(mine)), 0);
+        CHECK_INT(mbr_getsockname(there, client, (struct sockaddr *)&mine, &size), 0);
+        CHECK_INT(mbr_accept(here, listener, &accept), 0);
+        CHECK_INT(mbr_connect(there, client, (struct sockaddr *)&a, sizeof(a), &connect), 0);
+        CHECK_INT(finish(there, connect).qr_opcode, DEMI_OPC_CONNECT);
+        servers[i] = finish(here, accept).qr_value.ares.qd;
+        linger_zero(client);
+        CHECK_INT(mbr_close(there, client), 0);
+    }
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(mbr_close(here, servers[i]), 0);
+    CHECK_INT(mbr_close(here, listener), 0);
+}
+
 /* Each call with each wrong argument; nothing may change, and nothing be stored. */
 static void wrong_arguments(void **state)
 {
@@ -726,6 +824,9 @@ static int run(int argc, char **argv)
         cmocka_unit_test(backlog_is_enforced),
         cmocka_unit_test(connections_leave_nothing),
         cmocka_unit_test(close_takes_its_time),
+        cmocka_unit_test(a_close_without_linger_breaks_off),
+        cmocka_unit_test(an_asynchronous_one_does_not_wait),
+        cmocka_unit_test(a_reset_frees_the_addresses),
         cmocka_unit_test(an_address_is_shared_by_consent),
         cmocka_unit_test(a_second_listen_changes_nothing),
         cmocka_unit_test(the_dead_hide_nobody),

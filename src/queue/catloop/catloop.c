@@ -286,6 +286,12 @@ static int shut(struct mbr__sock *s, unsigned how)
     return 0;
 }
 
+bool mbr__sock_aborts(const struct mbr__sock *s)
+{
+    return s->l->kind == MBR__CATLOOP && s->type == SOCK_STREAM && s->u.loop->linger.l_onoff != 0 &&
+           s->u.loop->linger.l_linger == 0;
+}
+
 static void close_socket(struct mbr__sock *s)
 {
     struct mbr__catloop *c = s->u.loop;
@@ -295,7 +301,9 @@ static void close_socket(struct mbr__sock *s)
     mbr__catloop_release(s);
     while ((node = mbr__list_first(&c->queue)) != NULL)
         mbr__pair_leave(mbr__container_of(node, struct mbr__pair, node));
-    if (c->pair != NULL)
+    if (c->pair != NULL && mbr__sock_aborts(s))
+        mbr__pair_reset(c->pair);
+    else if (c->pair != NULL)
         mbr__pair_leave(c->pair);
     mbr__datagram_close(s);
     free(c);

@@ -20,7 +20,6 @@
 #include "shm/post.h"
 
 #define RETRY_NS UINT64_C(1000000) /* between attempts at a full mailbox */
-#define GONE     2u                /* in want.done: the pair will not be used again */
 
 static enum mbr__task_result poll_pair(struct mbr__task *task);
 static void poll_closing(struct mbr__pair *pair);
@@ -147,14 +146,14 @@ void mbr__pair_free(struct mbr__pair *pair)
     struct mbr__pipe *p = &pair->pipe;
 
     if (p->self != NULL && p->l->fork_mark == mbr__fork_mark()) {
-        mbr_store_release(&p->self->want.done, GONE); /* pair A with peer_is_gone() */
+        mbr_store_release(&p->self->want.done, MBR__DONE_GONE); /* pair A with peer_is_gone() */
         if (pair->state == MBR__PAIR_CLOSING || pair->state == MBR__PAIR_IDLE) {
             /* The marker stands there already: only another one is news. */
             if (mbr__ring_end(&p->tx, MBR__RING_LEFT) != 0 && p->attached)
                 mbr__pipe_ring(p);
         } else {
             put_end(p);
-            mbr_store_release(&p->self->want.done, GONE);
+            mbr_store_release(&p->self->want.done, MBR__DONE_GONE);
         }
     }
     forget(pair);
@@ -163,7 +162,7 @@ void mbr__pair_free(struct mbr__pair *pair)
 static bool peer_is_gone(const struct mbr__pipe *p)
 {
     return (p->peer != NULL && p->peer->dead) ||
-           (p->other != NULL && mbr_load_acquire(&p->other->want.done) == GONE);
+           (p->other != NULL && mbr_load_acquire(&p->other->want.done) >= MBR__DONE_GONE);
 }
 
 /* ---- the handshake ---- */
@@ -307,6 +306,8 @@ int mbr__pair_count(struct mbr__pair *pair)
 
     if (old != NULL && old->state == MBR__PAIR_CLOSING)
         poll_closing(old);
+    else if (old != NULL && peer_is_gone(&old->pipe))
+        uncount(old); /* nobody is at the other end of that one */
     int r = mbr__hash_put(all, pair->key, pair);
 
     pair->counted = r == 0;
@@ -435,6 +436,30 @@ void mbr__pair_leave(struct mbr__pair *pair)
     put_end(p);
     pair->state = MBR__PAIR_CLOSING;
     mbr__sched_wake(&p->task);
+}
+
+void mbr__pair_reset(struct mbr__pair *pair)
+{
+    struct mbr__pipe *p = &pair->pipe;
+
+    if (p->fault != 0 || !p->attached || pair->state != MBR__PAIR_OPEN ||
+        p->l->fork_mark != mbr__fork_mark()) {
+        mbr__pair_leave(pair);
+        return;
+    }
+    p->sock = NULL;
+    pair->sock = NULL;
+    mbr__pipe_fail(p, &p->pops, EBADF);
+    mbr__pipe_fail(p, &p->pushes, EBADF);
+    uint32_t want = mbr__ring_refuse(&p->rx, &p->self->want, MBR__RING_FLAGS);
+
+    /* Said before the end is, and found by whoever finds that (pair A with was_reset()).
+     */
+    mbr_store_release(&p->self->want.done, MBR__DONE_RESET);
+    want |= mbr__ring_end(&p->tx, MBR__RING_FLAGS);
+    if (want != 0)
+        mbr__pipe_ring(p);
+    forget(pair);
 }
 
 /* ---- making known ---- */

@@ -54,6 +54,9 @@ int mbr__pair_connect(struct mbr__sock *s, const struct mbr__link *link,
                       struct mbr__pair **out);
 /* Gives up the connection, in any state; the pair is kept for the next one if it can be. */
 void mbr__pair_leave(struct mbr__pair *pair);
+/* Breaks off an open connection: the peer gets what it has been sent, then -ECONNRESET. The pair is
+ * freed. In any other state as mbr__pair_leave(). */
+void mbr__pair_reset(struct mbr__pair *pair);
 /* Server: there shall be one connection of these two addresses at a time: -EADDRINUSE, -ENOMEM. */
 int mbr__pair_count(struct mbr__pair *pair);
 /* Frees a pair at once; its peer is told. */

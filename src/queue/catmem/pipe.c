@@ -185,11 +185,19 @@ static bool left_silently(struct mbr__pipe *p)
     return !mbr__ring_has_record(&p->rx);
 }
 
+/* Whether the peer has broken the connection off (catloop/pair.h). */
+static bool was_reset(const struct mbr__pipe *p)
+{
+    return p->sock != NULL && p->other != NULL &&
+           mbr_load_acquire(&p->other->want.done) == MBR__DONE_RESET;
+}
+
 /* The ring is empty and its producer is done with it. -ENODATA, 0 if the pipe goes on without it,
  * or the fault. */
 static int end_of_session(struct mbr__pipe *p)
 {
-    if (p->place.left > 0) { /* the program has seen the beginning of what never came */
+    /* Or the program has seen the beginning of what never came. */
+    if (was_reset(p) || p->place.left > 0) {
         mbr__pipe_fault(p, ECONNRESET);
         return -ECONNRESET;
     }

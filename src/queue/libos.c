@@ -172,6 +172,7 @@ int mbr_libos_open(const char *kind, const struct mbr_libos_options *options,
     mbr__list_init(&l->ready);
     MBR_ASSERT(mbr__slab_init(&l->pairs, sizeof(struct mbr__pair), MBR__QUEUES_MAX) == 0);
     mbr__list_init(&l->idle);
+    mbr__list_init(&l->served);
     mbr__list_init(&l->targets);
     mbr__hash_init(&l->connections);
     l->kind = (uint8_t)which;

@@ -110,6 +110,8 @@ struct mbr_libos {
     struct mbr__list targets;     /* sockets that others may connect to */
     struct mbr__hash connections; /* as server, by a hash of both addresses */
     uint32_t idle_pairs;
+    struct mbr__list served; /* idle pairs on which others connect to us, in the same order */
+    uint32_t served_pairs;
     bool closing;           /* mbr_libos_close() is under way */
     struct mbr__list ready; /* sockets that may be ready for what is watched for */
     struct mbr__buf *spare; /* what the next receive goes into */

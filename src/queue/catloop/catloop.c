@@ -99,10 +99,8 @@ int mbr__catloop_asked(struct mbr__pair *pair, const uint64_t target[2])
     if (s == NULL || pair->to.sa.sa_family != s->domain || pair->from.sa.sa_family != s->domain ||
         mbr__addr_port(&pair->to) != mbr__addr_port(&s->local))
         return -ECONNREFUSED;
-    if (s->type == SOCK_DGRAM) {
-        mbr__datagram_asked(s, pair);
-        return 0;
-    }
+    if (s->type == SOCK_DGRAM)
+        return mbr__datagram_asked(s, pair);
     if (s->u.loop->queued >= s->backlog)
         return -ECONNREFUSED;
     int r = mbr__pair_count(pair);
@@ -233,12 +231,16 @@ void mbr__catloop_answered(struct mbr__pair *pair, int error)
     }
     pair->sock = NULL;
     c->pair = NULL;
-    if (error == -EADDRINUSE && c->ephemeral && c->tries++ < TRIES) {
-        choose_port(s);
+    if (c->tries < TRIES && (error == -ECONNRESET || (error == -EADDRINUSE && c->ephemeral))) {
+        c->tries++;
+        if (error == -EADDRINUSE)
+            choose_port(s);
         error = try_connect(s);
         if (error == -EINPROGRESS)
             return;
     }
+    if (error == -ECONNRESET)
+        error = -ECONNREFUSED;
     c->error = -error;
     mbr__sock_connected(s, error);
 }

@@ -15,9 +15,10 @@
 #include "queue/sock.h"
 #include "shm/names.h"
 
-#define MBR__CATLOOP_FILE  64u                 /* bytes of a link's name */
-#define MBR__DATAGRAM_RING (UINT64_C(1) << 18) /* holds the longest datagram in one piece */
-#define MBR__CATLOOP_FLOWS 64u /* destinations that a datagram socket keeps a pair to */
+#define MBR__CATLOOP_FILE    64u                 /* bytes of a link's name */
+#define MBR__DATAGRAM_RING   (UINT64_C(1) << 18) /* holds the longest datagram in one piece */
+#define MBR__CATLOOP_FLOWS   64u   /* destinations that a datagram socket keeps a pair to */
+#define MBR__CATLOOP_SENDERS 1024u /* pairs of senders that it has */
 
 enum mbr__catloop_option {
     MBR__OPT_KEEPALIVE,
@@ -95,10 +96,11 @@ int mbr__catloop_getopt(struct mbr__sock *s, int level, int name, void *value, s
 bool mbr__datagram_push(struct mbr__sock *s, struct mbr__op *op);
 bool mbr__datagram_pop(struct mbr__sock *s, struct mbr__op *op);
 void mbr__datagram_await(struct mbr__sock *s);
-/* A pair of the socket has been accepted (0) or refused, has moved, or comes from a sender. */
+/* A pair of the socket has been accepted (0) or refused, has moved, or comes from a sender: 0, or
+ * -ECONNREFUSED, there are too many. */
 void mbr__datagram_answered(struct mbr__pair *pair, int error);
 void mbr__datagram_moved(struct mbr__pair *pair);
-void mbr__datagram_asked(struct mbr__sock *s, struct mbr__pair *pair);
+int mbr__datagram_asked(struct mbr__sock *s, struct mbr__pair *pair);
 int64_t mbr__datagram_recv(struct mbr__sock *s, void *data, size_t len, unsigned flags,
                            union mbr__addr *from);
 int64_t mbr__datagram_send(struct mbr__sock *s, const void *data, size_t len,

@@ -288,13 +288,21 @@ void mbr__datagram_moved(struct mbr__pair *pair)
     mbr__sock_maybe_ready(s);
 }
 
-void mbr__datagram_asked(struct mbr__sock *s, struct mbr__pair *pair)
+int mbr__datagram_asked(struct mbr__sock *s, struct mbr__pair *pair)
 {
+    struct mbr__list *node;
+    unsigned senders = 0;
+
+    mbr__list_for_each (node, &s->u.loop->in)
+        senders++;
+    if (senders >= MBR__CATLOOP_SENDERS)
+        return -ECONNREFUSED;
     pair->state = MBR__PAIR_OPEN;
     pair->sock = s;
     pair->pipe.sock = s;
     mbr__list_push_back(&s->u.loop->in, &pair->flow);
     mbr__sched_wake(&pair->pipe.task);
+    return 0;
 }
 
 /* Nobody is there: what was to be sent there is lost. */

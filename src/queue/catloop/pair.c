@@ -111,14 +111,22 @@ static void hang_up(struct mbr__pair *pair)
     pair->conn = -1;
 }
 
+/* Out of the list of idle ones, or of the queue that it is in. */
+static void leave_idle(struct mbr__pair *pair)
+{
+    struct mbr_libos *l = pair->pipe.l;
+
+    if (pair->state == MBR__PAIR_IDLE && !mbr__list_empty(&pair->node))
+        (*(pair->client ? &l->idle_pairs : &l->served_pairs))--;
+    mbr__list_del(&pair->node);
+}
+
 static void forget(struct mbr__pair *pair)
 {
     struct mbr__pipe *p = &pair->pipe;
     struct mbr_libos *l = p->l;
 
-    if (pair->client && pair->state == MBR__PAIR_IDLE && !mbr__list_empty(&pair->node))
-        l->idle_pairs--;
-    mbr__list_del(&pair->node);
+    leave_idle(pair);
     mbr__list_del(&pair->flow);
     uncount(pair);
     hang_up(pair);
@@ -235,25 +243,24 @@ static void ask(struct mbr__pair *pair)
         mbr__pipe_watch_rx(p);
 }
 
-/* Client: the pair is without a connection, and both sides have read all. */
+/* The pair is without a connection, and both sides have read all (a client's), or will have when it
+ * asks again. */
 static void keep(struct mbr__pair *pair)
 {
     struct mbr_libos *l = pair->pipe.l;
+    struct mbr__list *list = pair->client ? &l->idle : &l->served;
+    uint32_t *n = pair->client ? &l->idle_pairs : &l->served_pairs;
 
     pair->state = MBR__PAIR_IDLE;
     pair->sock = NULL;
     uncount(pair);
-    if (pair->client && mbr__list_empty(&pair->node)) {
-        mbr__list_push_front(&l->idle, &pair->node);
-        l->idle_pairs++;
-        if (l->idle_pairs > MBR__PAIRS_IDLE) {
-            struct mbr__list *oldest = l->idle.prev;
-
-            mbr__pair_free(mbr__container_of(oldest, struct mbr__pair, node));
-            return;
-        }
-    }
     mbr__pipe_watch_rx(&pair->pipe);
+    if (!mbr__list_empty(&pair->node))
+        return;
+    mbr__list_push_front(list, &pair->node);
+    (*n)++;
+    if (*n > (pair->client ? MBR__PAIRS_IDLE : MBR__PAIRS_SERVED))
+        mbr__pair_free(mbr__container_of(list->prev, struct mbr__pair, node));
 }
 
 /* Client: the handshake has ended without a connection. */
@@ -276,7 +283,9 @@ static void poll_answer(struct mbr__pair *pair)
     }
     if (r < 0 || rec.len != sizeof(error) ||
         (rec.kind != MBR__REC_ACCEPT && rec.kind != MBR__REC_REFUSE)) {
-        give_up(pair, -ECONNREFUSED);
+        bool given_up = r < 0 && pair->reused && !p->peer->dead && !mbr__ring_has_record(&p->rx);
+
+        give_up(pair, given_up ? -ECONNRESET : -ECONNREFUSED);
         return;
     }
     memcpy(&error, rec.data, sizeof(error)); /* once */
@@ -322,6 +331,7 @@ static void answer(struct mbr__pair *pair, const struct mbr__record *rec)
     memcpy(&pair->ask, rec->data, sizeof(pair->ask)); /* once */
     mbr__ring_release(&p->rx, rec);
     unsay(p);
+    leave_idle(pair);
     r = from_shm(&pair->ask.from, &pair->from);
     if (r == 0)
         r = from_shm(&pair->ask.to, &pair->to);
@@ -335,8 +345,7 @@ static void answer(struct mbr__pair *pair, const struct mbr__record *rec)
         if (r < 0)
             mbr__pair_free(pair);
     } else if (r < 0) {
-        uncount(pair);
-        mbr__pipe_watch_rx(p);
+        keep(pair);
     } else if (pair->state == MBR__PAIR_QUEUED && mbr__watch_active(&p->rx_watch)) {
         mbr__watch_end(&p->l->ws, &p->rx_watch);
     }
@@ -510,8 +519,7 @@ static struct mbr__pair *find_idle(struct mbr_libos *l, uint64_t inst, uint64_t 
 
         if (p->peer != NULL && p->peer->inst == inst && p->own.body == capacity &&
             !peer_is_gone(p)) {
-            mbr__list_del(&pair->node);
-            l->idle_pairs--;
+            leave_idle(pair);
             return pair;
         }
     }
@@ -545,6 +553,7 @@ int mbr__pair_connect(struct mbr__sock *s, const struct mbr__link *link,
     if (pair == NULL)
         return -ENOMEM;
     pair->sock = s;
+    pair->reused = !fresh;
     pair->from = *from;
     pair->to = *to;
     pair->ask = (struct mbr__connect_shm){.target = {link->id[0], link->id[1]}};
@@ -620,7 +629,10 @@ void mbr__pair_hello(struct mbr_libos *l, const struct mbr__hello *h, struct mbr
         return;
     }
     mbr__region_drop_fd(&p->own); /* the reply holds it */
-    poll_idle(pair);
+    if (mbr__ring_has_record(&p->rx))
+        poll_idle(pair);
+    else
+        mbr__pair_free(pair);
 }
 
 /* Client: what the server says must be about our pair, and come from who has the mailbox. */

@@ -9,6 +9,10 @@
  * closes puts the end marker again, reads on until it sees the other's, and then the pair is idle.
  * An end marker of LEFT alone says that the pair will not be used again.
  *
+ * A client asks for the first connection before it makes the pair known, so a pair without a
+ * question is refused; of those that are idle a server keeps the last ones used. A client that asks
+ * on one which the server has just given up takes another.
+ *
  * Within a connection a pair is a pipe like any other (catmem/pipe.h) whose p->sock is the socket.
  */
 #ifndef MBR_CATLOOP_PAIR_H
@@ -19,8 +23,9 @@
 #include "queue/catmem/pipe.h"
 #include "queue/sock.h"
 
-#define MBR__PAIRS_IDLE 64u        /* that an instance keeps as a client */
-#define MBR__PAIR_BELL  (1u << 31) /* set in the bells of pairs */
+#define MBR__PAIRS_IDLE   64u        /* that an instance keeps as a client */
+#define MBR__PAIRS_SERVED 512u       /* ... as a server, of all its clients */
+#define MBR__PAIR_BELL    (1u << 31) /* set in the bells of pairs */
 
 enum mbr__pair_state {
     MBR__PAIR_GREETING, /* client: the server does not know it yet, or has not replied */
@@ -35,6 +40,7 @@ struct mbr__pair {
     struct mbr__pipe pipe; /* first */
     uint8_t state;
     bool client;
+    bool reused;              /* client: this is not its first connection */
     bool counted;             /* `key` is in the instance's map of connections */
     uint64_t key;             /* of both addresses, at the server */
     struct mbr__list node;    /* in the instance's list of idle ones, or in a queue */

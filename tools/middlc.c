@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <membrane/middlc.h>
@@ -146,32 +147,71 @@ static int usage(const char *what, const char *which)
 
 /* --- Writing files ---------------------------------------------------------------------------- */
 
-/* All of TEXT to PATH, which is replaced as a whole or not at all; NULL is standard output. */
-static int write_file(const char *path, const char *text, size_t length)
+/* All of TEXT to what is at PATH, or what begins there. */
+static int write_through(const char *path, const char *text, size_t length)
 {
-    char temporary[4200];
-    FILE *file = stdout;
+    FILE *file = fopen(path, "we");
     bool well;
 
-    if (path) {
-        int written = snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
-
-        if (written < 0 || (size_t)written >= sizeof temporary)
-            return -ENAMETOOLONG;
-        file = fopen(temporary, "we");
-        if (!file)
-            return -errno;
-    }
+    if (!file)
+        return -errno;
     well = fwrite(text, 1, length, file) == length;
-    if (!path)
-        return well && fflush(file) == 0 ? 0 : -EIO;
-    if (fclose(file) != 0 || !well || rename(temporary, path) != 0) {
-        int error = errno ? errno : EIO;
+    if (fclose(file) == 0 && well)
+        return 0;
+    return errno ? -errno : -EIO;
+}
 
+/* The same to a file, which is replaced as a whole or not at all. */
+static int replace_file(const char *path, const char *text, size_t length)
+{
+    char temporary[4200];
+    int written = snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
+    int error;
+
+    if (written < 0 || (size_t)written >= sizeof temporary)
+        return -ENAMETOOLONG;
+    error = write_through(temporary, text, length);
+    if (!error && rename(temporary, path) != 0)
+        error = -errno;
+    if (error)
         unlink(temporary);
-        return -error;
-    }
-    return 0;
+    return error;
+}
+
+/* NULL is standard output. Nothing takes the place of a device, a pipe or a link: what is there is
+ * written to. */
+static int write_file(const char *path, const char *text, size_t length)
+{
+    struct stat there;
+
+    if (!path)
+        return fwrite(text, 1, length, stdout) == length && fflush(stdout) == 0 ? 0 : -EIO;
+    if (lstat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return write_through(path, text, length);
+    return replace_file(path, text, length);
+}
+
+static bool same_file(const struct stat *a, const char *path)
+{
+    struct stat b;
+
+    return stat(path, &b) == 0 && a->st_dev == b.st_dev && a->st_ino == b.st_ino;
+}
+
+/* Whether TARGET is SOURCE, from which it is made, or another file that was read. */
+static bool is_input(const struct job *job, const char *target, const char *source)
+{
+    struct stat there;
+    const char *path;
+
+    if (stat(target, &there) != 0)
+        return false;
+    if (same_file(&there, source))
+        return true;
+    for (size_t i = 0; job->out && mbr_middlc_interface(job->compiler, i, &path); i++)
+        if (same_file(&there, path))
+            return true;
+    return false;
 }
 
 static void fail(struct job *job, const char *path, int error)
@@ -217,6 +257,12 @@ static void write_output(struct job *job, const char *name, const char *source, 
             free(text);
             return;
         }
+    }
+    if (target && !job->in_place && is_input(job, target, source)) {
+        fprintf(stderr, "middlc: %s is read and would be overwritten (see --in-place)\n", target);
+        job->exit = TOOL_EXIT_USAGE;
+        free(text);
+        return;
     }
     error = write_file(target && strcmp(target, "-") != 0 ? target : NULL, text, length);
     free(text);

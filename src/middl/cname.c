@@ -200,9 +200,15 @@ static bool listed(const char *text, const char *const *list, size_t count)
     return text[0] >= 'a' && bsearch(text, list, count, sizeof *list, compare) != NULL;
 }
 
+/* What C keeps for itself: _Bool, __func__, and whatever the next compiler thinks of. */
+static bool reserved(const char *text, size_t length)
+{
+    return length >= 2 && text[0] == '_' && (text[1] == '_' || (text[1] >= 'A' && text[1] <= 'Z'));
+}
+
 bool mbr__mc_is_hazard(const char *text, size_t length)
 {
-    if (all_upper(text, length))
+    if (all_upper(text, length) || reserved(text, length))
         return true;
     return listed(text, hazards, sizeof hazards / sizeof *hazards);
 }

@@ -39,6 +39,27 @@ run 0 "$middlc" -r --header -d d Every.if
 [ -e d/Shape.h ] && [ -e d/Other.h ] || fail 'no headers of what is needed'
 [ "$(find . -name '*.tmp' | wc -l)" -eq 0 ] || fail 'temporary files'
 
+# Nothing takes the place of what is no plain file, and no output that of an input.
+mkfifo pipe
+cat pipe >through &
+reader=$!
+run 0 "$middlc" --header -o pipe Every.if
+wait "$reader"
+[ -p pipe ] || fail 'the pipe was replaced'
+same stdout.h through
+echo old >behind
+ln -s behind link
+run 0 "$middlc" --header -o link Every.if
+[ -L link ] || fail 'the link was replaced'
+same stdout.h behind
+run 1 "$middlc" --header -o . Every.if
+cp Every.if kept
+run 2 "$middlc" --json -o Every.if Every.if
+grep -q '^middlc: Every.if is read and would be overwritten' err || fail 'the input is not named'
+run 2 "$middlc" --header -o Shape.if Every.if
+run 2 "$middlc" --fmt -d . Every.if
+same kept Every.if
+
 # Dependencies: whatever was read; blanks and dollars are escaped.
 mkdir 'a $b'
 cp ./*.if 'a $b'

@@ -14,7 +14,8 @@ import sys
 import tempfile
 
 NAMES = ["a", "b", "len", "data", "tag", "u", "EOF", "NULL", "int", "class", "errno", "self", "op",
-         "state", "x1", "Long_Name", "_under", "stdin", "new", "this", "T", "size"]
+         "state", "x1", "Long_Name", "_under", "_Bool", "__func__", "stdin", "new", "this", "T",
+         "size"]
 SIMPLE = ["BOOLEAN", "OCTET", "CHAR", "STRING", "REAL", "LONG REAL", "SHORT CARDINAL", "CARDINAL",
           "LONG CARDINAL", "SHORT INTEGER", "INTEGER", "LONG INTEGER", "ADDRESS",
           "DANGEROUS WORD"]

@@ -135,6 +135,12 @@ bool mbr__mc_group(struct mc_parser *parser, bool modes, struct mc_member **memb
     return true;
 }
 
+/* The '}' behind a list of names or arms. */
+static bool end_of_list(struct mc_parser *parser)
+{
+    return mbr__mc_accept(parser, MC_RBRACE) || mbr__mc_unexpected(parser, "',' or '}'");
+}
+
 static bool enumeration(struct mc_parser *parser, struct mc_type *type)
 {
     struct mc_member **end = &type->members;
@@ -151,10 +157,7 @@ static bool enumeration(struct mc_parser *parser, struct mc_type *type)
             return false;
         beside(parser, &type->members, end);
     } while (mbr__mc_accept(parser, MC_COMMA));
-    if (!mbr__mc_at(parser, MC_RBRACE))
-        return mbr__mc_unexpected(parser, "',' or '}'");
-    mbr__mc_advance(parser);
-    return true;
+    return end_of_list(parser);
 }
 
 static bool choice(struct mc_parser *parser, struct mc_type *type)
@@ -180,10 +183,7 @@ static bool choice(struct mc_parser *parser, struct mc_type *type)
         spread(first, arm, MBR_PARAM_IN, false);
         beside(parser, &type->members, end);
     } while (mbr__mc_accept(parser, MC_COMMA));
-    if (!mbr__mc_at(parser, MC_RBRACE))
-        return mbr__mc_unexpected(parser, "',' or '}'");
-    mbr__mc_advance(parser);
-    return true;
+    return end_of_list(parser);
 }
 
 /* --- Types ------------------------------------------------------------------------------------ */
@@ -255,28 +255,21 @@ static bool of_base(struct mc_parser *parser, struct mc_type *type, enum mc_kind
 
 static bool type_inside(struct mc_parser *parser, struct mc_type *type)
 {
+    /* The words that are types by themselves, and their codes. */
+    static const uint64_t words[] = {
+        [MC_BOOLEAN] = MBR_CODE_BOOLEAN, [MC_OCTET] = MBR_CODE_OCTET,
+        [MC_CHAR] = MBR_CODE_CHAR,       [MC_STRING] = MBR_CODE_STRING,
+        [MC_REAL] = MBR_CODE_REAL,       [MC_CARDINAL] = MBR_CODE_CARDINAL,
+        [MC_INTEGER] = MBR_CODE_INTEGER, [MC_ADDRESS] = MBR_CODE_ADDRESS,
+        [MC_WORD] = MBR_CODE_WORD,
+    };
+    unsigned int kind = mbr__mc_now(parser)->kind;
     bool tag = parser->tag;
 
     parser->tag = false;
-    switch ((int)mbr__mc_now(parser)->kind) {
-    case MC_BOOLEAN:
-        return predefined(parser, type, MBR_CODE_BOOLEAN);
-    case MC_OCTET:
-        return predefined(parser, type, MBR_CODE_OCTET);
-    case MC_CHAR:
-        return predefined(parser, type, MBR_CODE_CHAR);
-    case MC_STRING:
-        return predefined(parser, type, MBR_CODE_STRING);
-    case MC_REAL:
-        return predefined(parser, type, MBR_CODE_REAL);
-    case MC_CARDINAL:
-        return predefined(parser, type, MBR_CODE_CARDINAL);
-    case MC_INTEGER:
-        return predefined(parser, type, MBR_CODE_INTEGER);
-    case MC_ADDRESS:
-        return predefined(parser, type, MBR_CODE_ADDRESS);
-    case MC_WORD:
-        return predefined(parser, type, MBR_CODE_WORD);
+    if (kind < sizeof words / sizeof *words && words[kind])
+        return predefined(parser, type, words[kind]);
+    switch ((int)kind) {
     case MC_LONG:
     case MC_SHORT:
         return sized(parser, type, mbr__mc_at(parser, MC_LONG));

@@ -5,21 +5,7 @@
 #include <string.h>
 
 #include "types/heap_use.h"
-
-/* Runs CALL with the lock of RD held and released, come what may. */
-#define LOCKED(rd, call)                       \
-    do {                                       \
-        pthread_mutex_lock(&(rd)->lock);       \
-        TRY                                    \
-        {                                      \
-            call;                              \
-        }                                      \
-        FINALLY                                \
-        {                                      \
-            pthread_mutex_unlock(&(rd)->lock); \
-        }                                      \
-        ENDTRY                                 \
-    } while (0)
+#include "types/io/locked.h"
 
 uint64_t mbr__rd_wanted(const char *text, uint64_t n, bool line)
 {

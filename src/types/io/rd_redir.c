@@ -4,33 +4,24 @@
  * exchanged at any time. The monitor is that of the other one, so an operation that blocks there
  * does not keep SetRd from giving the next one a new target; only Lock, until Unlock, does.
  */
-#include <pthread.h>
-
 #include <middl/RdRedir.h>
 #include <middl/RdRedirMod.h>
 
 #include "types/heap_use.h"
+#include "types/io/redirector.h"
 #include "types/modules.h"
 
 struct redir {
     RdRedir_cl cl;
-    Heap_clp heap;
-    pthread_mutex_t guard; /* of the target, for an instant */
-    Rd_clp target;
-    pthread_mutex_t monitor; /* held from Lock to Unlock, and to exchange the target */
-    Rd_clp locked;           /* what Lock has locked */
+    struct mbr__redirector to;
 };
 
 /* Where an operation that starts now goes. */
 static Rd_clp target_of(Rd_clp self)
 {
     struct redir *redir = self->st;
-    Rd_clp target;
 
-    pthread_mutex_lock(&redir->guard);
-    target = redir->target;
-    pthread_mutex_unlock(&redir->guard);
-    return target;
+    return mbr__redirector_target(&redir->to);
 }
 
 /* Where an operation inside Lock and Unlock goes. */
@@ -38,7 +29,7 @@ static Rd_clp locked_of(Rd_clp self)
 {
     struct redir *redir = self->st;
 
-    return redir->locked;
+    return redir->to.locked;
 }
 
 static char op_get_c(Rd_clp self)
@@ -117,9 +108,8 @@ static void op_close(Rd_clp self)
     }
     FINALLY
     {
-        pthread_mutex_destroy(&redir->guard);
-        pthread_mutex_destroy(&redir->monitor);
-        mbr__heap_free(redir->heap, redir);
+        mbr__redirector_fini(&redir->to);
+        mbr__heap_free(redir->to.heap, redir);
     }
     ENDTRY
 }
@@ -128,29 +118,22 @@ static void op_lock(Rd_clp self)
 {
     struct redir *redir = self->st;
 
-    pthread_mutex_lock(&redir->monitor);
-    redir->locked = target_of(self);
-    Rd_Lock(redir->locked);
+    Rd_Lock(mbr__redirector_lock(&redir->to));
 }
 
 static void op_unlock(Rd_clp self)
 {
     struct redir *redir = self->st;
 
-    Rd_Unlock(redir->locked);
-    redir->locked = NULL;
-    pthread_mutex_unlock(&redir->monitor);
+    Rd_Unlock(redir->to.locked);
+    mbr__redirector_unlock(&redir->to);
 }
 
 static void set_target(RdRedir_clp self, Rd_clp rd)
 {
     struct redir *redir = self->st;
 
-    pthread_mutex_lock(&redir->monitor);
-    pthread_mutex_lock(&redir->guard);
-    redir->target = rd;
-    pthread_mutex_unlock(&redir->guard);
-    pthread_mutex_unlock(&redir->monitor);
+    mbr__redirector_set(&redir->to, rd);
 }
 
 static const RdRedir_op redir_op = {.GetC = op_get_c,
@@ -178,10 +161,7 @@ static RdRedir_clp new_redir(RdRedirMod_clp self, Rd_clp rd)
 
     (void)self;
     redir->cl = (RdRedir_cl){&redir_op, redir};
-    redir->heap = heap;
-    redir->target = rd;
-    pthread_mutex_init(&redir->guard, NULL);
-    pthread_mutex_init(&redir->monitor, NULL);
+    mbr__redirector_init(&redir->to, heap, rd);
     return &redir->cl;
 }
 

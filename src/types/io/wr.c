@@ -5,21 +5,7 @@
 #include <string.h>
 
 #include "types/heap_use.h"
-
-/* Runs CALL with the lock of WR held and released, come what may. */
-#define LOCKED(wr, call)                       \
-    do {                                       \
-        pthread_mutex_lock(&(wr)->lock);       \
-        TRY                                    \
-        {                                      \
-            call;                              \
-        }                                      \
-        FINALLY                                \
-        {                                      \
-            pthread_mutex_unlock(&(wr)->lock); \
-        }                                      \
-        ENDTRY                                 \
-    } while (0)
+#include "types/io/locked.h"
 
 static void flush(struct mbr__wr *wr)
 {

@@ -4,33 +4,24 @@
  * exchanged at any time. The monitor is that of the other one, so an operation that blocks there
  * does not keep SetWr from giving the next one a new target; only Lock, until Unlock, does.
  */
-#include <pthread.h>
-
 #include <middl/WrRedir.h>
 #include <middl/WrRedirMod.h>
 
 #include "types/heap_use.h"
+#include "types/io/redirector.h"
 #include "types/modules.h"
 
 struct redir {
     WrRedir_cl cl;
-    Heap_clp heap;
-    pthread_mutex_t guard; /* of the target, for an instant */
-    Wr_clp target;
-    pthread_mutex_t monitor; /* held from Lock to Unlock, and to exchange the target */
-    Wr_clp locked;           /* what Lock has locked */
+    struct mbr__redirector to;
 };
 
 /* Where an operation that starts now goes. */
 static Wr_clp target_of(Wr_clp self)
 {
     struct redir *redir = self->st;
-    Wr_clp target;
 
-    pthread_mutex_lock(&redir->guard);
-    target = redir->target;
-    pthread_mutex_unlock(&redir->guard);
-    return target;
+    return mbr__redirector_target(&redir->to);
 }
 
 /* Where an operation inside Lock and Unlock goes. */
@@ -38,7 +29,7 @@ static Wr_clp locked_of(Wr_clp self)
 {
     struct redir *redir = self->st;
 
-    return redir->locked;
+    return redir->to.locked;
 }
 
 static void op_put_c(Wr_clp self, char ch)
@@ -117,9 +108,8 @@ static void op_close(Wr_clp self)
     }
     FINALLY
     {
-        pthread_mutex_destroy(&redir->guard);
-        pthread_mutex_destroy(&redir->monitor);
-        mbr__heap_free(redir->heap, redir);
+        mbr__redirector_fini(&redir->to);
+        mbr__heap_free(redir->to.heap, redir);
     }
     ENDTRY
 }
@@ -128,29 +118,22 @@ static void op_lock(Wr_clp self)
 {
     struct redir *redir = self->st;
 
-    pthread_mutex_lock(&redir->monitor);
-    redir->locked = target_of(self);
-    Wr_Lock(redir->locked);
+    Wr_Lock(mbr__redirector_lock(&redir->to));
 }
 
 static void op_unlock(Wr_clp self)
 {
     struct redir *redir = self->st;
 
-    Wr_Unlock(redir->locked);
-    redir->locked = NULL;
-    pthread_mutex_unlock(&redir->monitor);
+    Wr_Unlock(redir->to.locked);
+    mbr__redirector_unlock(&redir->to);
 }
 
 static void set_target(WrRedir_clp self, Wr_clp wr)
 {
     struct redir *redir = self->st;
 
-    pthread_mutex_lock(&redir->monitor);
-    pthread_mutex_lock(&redir->guard);
-    redir->target = wr;
-    pthread_mutex_unlock(&redir->guard);
-    pthread_mutex_unlock(&redir->monitor);
+    mbr__redirector_set(&redir->to, wr);
 }
 
 static const WrRedir_op redir_op = {.PutC = op_put_c,
@@ -178,10 +161,7 @@ static WrRedir_clp new_redir(WrRedirMod_clp self, Wr_clp wr)
 
     (void)self;
     redir->cl = (WrRedir_cl){&redir_op, redir};
-    redir->heap = heap;
-    redir->target = wr;
-    pthread_mutex_init(&redir->guard, NULL);
-    pthread_mutex_init(&redir->monitor, NULL);
+    mbr__redirector_init(&redir->to, heap, wr);
     return &redir->cl;
 }
 

@@ -514,6 +514,14 @@ static void options_are_kept(void **state)
     CHECK_INT(demi_setsockopt(qd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
     CHECK_INT(demi_getsockopt(qd, SOL_SOCKET, SO_LINGER, &got, &size), 0);
     CHECK(got.l_onoff == 0);
+    linger.l_onoff = 5; /* any but 0 is on, and comes back as 1 */
+    CHECK_INT(demi_setsockopt(qd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+    CHECK_INT(demi_getsockopt(qd, SOL_SOCKET, SO_LINGER, &got, &size), 0);
+    CHECK(got.l_onoff == 1 && got.l_linger == 1);
+    /* The option is looked at before the pointers. */
+    CHECK_INT(demi_getsockopt(qd, SOL_SOCKET, SO_DEBUG, NULL, &size), ENOPROTOOPT);
+    CHECK_INT(demi_getsockopt(qd, IPPROTO_UDP, 1, NULL, NULL), ENOTSUP);
+    CHECK_INT(demi_getsockopt(qd, SOL_SOCKET, SO_LINGER, NULL, &size), EINVAL);
     CHECK_INT(demi_setsockopt(qd, SOL_SOCKET, SO_LINGER, &linger, 4), EINVAL);
     CHECK_INT(demi_setsockopt(qd, SOL_SOCKET, SO_LINGER, NULL, sizeof(linger)), EINVAL);
     CHECK_INT(demi_setsockopt(qd, SOL_SOCKET, SO_DEBUG, &value, sizeof(value)), ENOPROTOOPT);

@@ -224,6 +224,8 @@ int mbr__catloop_setopt(struct mbr__sock *s, int level, int name, const void *va
         return -EINVAL;
     if (linger) {
         memcpy(&s->u.loop->linger, value, sizeof(struct linger));
+        s->u.loop->linger.l_onoff =
+            s->u.loop->linger.l_onoff != 0; /* as the kernel gives it back */
         return 0;
     }
     memcpy(&n, value, sizeof(n));
@@ -234,27 +236,33 @@ int mbr__catloop_setopt(struct mbr__sock *s, int level, int name, const void *va
 }
 
 /* Options that are a property of the socket. */
-static int property(struct mbr__sock *s, int name, int *out)
+static bool is_property(int level, int name)
+{
+    return level == SOL_SOCKET &&
+           (name == SO_TYPE || name == SO_DOMAIN || name == SO_ACCEPTCONN || name == SO_ERROR);
+}
+
+/* Of a connect that was refused, or a peer that broke the rules; told once. */
+static int take_error(struct mbr__sock *s)
+{
+    struct mbr__pipe *p = mbr__sock_pipe(s);
+    int error = p != NULL && p->fault != 0 ? p->fault : s->u.loop->error;
+
+    s->u.loop->error = 0;
+    return error;
+}
+
+static int property(struct mbr__sock *s, int name)
 {
     switch (name) {
     case SO_TYPE:
-        *out = s->type;
-        return 0;
+        return s->type;
     case SO_DOMAIN:
-        *out = s->domain;
-        return 0;
+        return s->domain;
     case SO_ACCEPTCONN:
-        *out = s->state.current == MBR__SOCK_LISTENING;
-        return 0;
-    case SO_ERROR: {
-        struct mbr__pipe *p = mbr__sock_pipe(s);
-
-        *out = p != NULL && p->fault != 0 ? p->fault : s->u.loop->error;
-        s->u.loop->error = 0;
-        return 0;
-    }
+        return s->state.current == MBR__SOCK_LISTENING;
     default:
-        return -ENOPROTOOPT;
+        return take_error(s);
     }
 }
 
@@ -264,18 +272,15 @@ int mbr__catloop_getopt(struct mbr__sock *s, int level, int name, void *value, s
     const struct option *o = find(level, name);
     socklen_t whole = linger ? sizeof(struct linger) : sizeof(int);
     int n = 0;
-    int r = 0;
 
-    if (o == NULL && !linger && level != SOL_SOCKET)
+    if (o == NULL && !linger && !is_property(level, name))
         return unknown(level);
-    if (o == NULL && !linger)
-        r = value == NULL || size == NULL || *size < whole ? -EINVAL : property(s, name, &n);
-    else if (value == NULL || size == NULL || *size < whole)
-        r = -EINVAL;
-    else if (o != NULL)
+    if (value == NULL || size == NULL || *size < whole)
+        return -EINVAL;
+    if (o != NULL)
         n = s->u.loop->options[o->index];
-    if (r < 0)
-        return r;
+    else if (!linger)
+        n = property(s, name);
     memcpy(value, linger ? (const void *)&s->u.loop->linger : &n, whole);
     *size = whole;
     return 0;

@@ -33,10 +33,12 @@ uintptr_t mbr__this_thread(void)
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct mbr__list registry = {&registry, &registry};
 
-/* "64K", "1M", "2G" or plain bytes; 0 when it is no such thing. */
+/* "64K", "1M", "1G" or plain bytes; 0 when it is no such thing. */
 static uint64_t parse_size(const char *text)
 {
+    static const char units[] = "kmg";
     char *end = NULL;
+    const char *unit;
     uint64_t n = 0;
 
     if (text[0] < '0' || text[0] > '9')
@@ -44,13 +46,12 @@ static uint64_t parse_size(const char *text)
     n = strtoull(text, &end, 10);
     if (n > MBR_PIPE_CAPACITY_MAX)
         return 0;
-    if (*end == 'k' || *end == 'K')
-        n <<= 10;
-    else if (*end == 'm' || *end == 'M')
-        n <<= 20;
-    else if (*end == 'g' || *end == 'G')
-        n <<= 30;
-    return *end == '\0' || end[1] == '\0' ? n : 0;
+    if (*end == '\0')
+        return n;
+    unit = strchr(units, *end | 0x20);
+    if (unit == NULL || *unit == '\0' || end[1] != '\0')
+        return 0;
+    return n << 10 * (unit - units + 1);
 }
 
 static uint64_t round_capacity(uint64_t bytes)

@@ -327,7 +327,7 @@ static void other_variables(void **state)
 
 static void capacity_variable(void **state)
 {
-    static const char *const wrong[] = {"", "0", "x", "-1", "2G", "1KK"};
+    static const char *const wrong[] = {"", "0", "x", "-1", "2G", "1KK", "1T", "5x", "64 "};
     struct sight s = with_variable("MEMBRANE_CAPACITY", "64K", ADDRESS);
 
     expect(&s, 0);
@@ -335,6 +335,31 @@ static void capacity_variable(void **state)
         s = with_variable("MEMBRANE_CAPACITY", wrong[i], ADDRESS);
         expect(&s, EINVAL);
     }
+}
+
+/* A file as deep as a parser's patience must not cost more than saying no to it. */
+static void deep_and_long(void **state)
+{
+    char *text = malloc(2000000);
+    size_t n = 0;
+
+    CHECK(text != NULL);
+    memset(text, '[', 1999999);
+    text[1999999] = '\0';
+    struct sight s = with(text);
+
+    expect(&s, EINVAL);
+    n = (size_t)sprintf(text, ADDRESS "more:\n");
+    for (int i = 0; n < 1900000; i++)
+        n += (size_t)sprintf(text + n, "  k%d: [{a: b}]\n", i);
+    s = with(text);
+    expect(&s, 0);
+    /* Neither a text nor an end. */
+    CHECK(setenv("CONFIG_PATH", "/dev/zero", 1) == 0);
+    s = (struct sight){.text = "/dev/zero"};
+    stage_in_thread(init_and_look, &s);
+    expect(&s, EINVAL);
+    free(text);
 }
 
 static int run(int argc, char **argv)
@@ -345,6 +370,7 @@ static int run(int argc, char **argv)
         cmocka_unit_test(wrong_values),    cmocka_unit_test(address_variable),
         cmocka_unit_test(linger_variable), cmocka_unit_test(nodelay_variable),
         cmocka_unit_test(other_variables), cmocka_unit_test(capacity_variable),
+        cmocka_unit_test(deep_and_long),
     };
 
     CHECK_INT(argc, 2);

@@ -17,6 +17,13 @@
 #include <yaml.h>
 
 #define CAPACITY_MAX (UINT64_C(1) << 30)
+#define FILE_MAX     (16u << 20)
+#define DEPTH_MAX    100u
+
+struct text {
+    unsigned char *bytes;
+    size_t len;
+};
 
 static const yaml_node_t *lookup(yaml_document_t *doc, const yaml_node_t *map, const char *key)
 {
@@ -228,41 +235,100 @@ static int read_document(yaml_document_t *doc, struct demi_config *out)
     return r == 0 && out->network ? read_network(doc, root, out) : r;
 }
 
+static int parser_error(const yaml_parser_t *parser)
+{
+    return parser->error == YAML_MEMORY_ERROR ? -ENOMEM : -EINVAL;
+}
+
 /* A stream must hold one document and no more. */
 static int read_stream(yaml_parser_t *parser, struct demi_config *out)
 {
     yaml_document_t doc;
 
     if (!yaml_parser_load(parser, &doc))
-        return parser->error == YAML_MEMORY_ERROR ? -ENOMEM : -EINVAL;
+        return parser_error(parser);
     int r = read_document(&doc, out);
 
     yaml_document_delete(&doc);
     if (r < 0)
         return r;
     if (!yaml_parser_load(parser, &doc))
-        return parser->error == YAML_MEMORY_ERROR ? -ENOMEM : -EINVAL;
+        return parser_error(parser);
     if (yaml_document_get_root_node(&doc) != NULL)
         r = -EINVAL;
     yaml_document_delete(&doc);
     return r;
 }
 
-static int read_file(const char *path, struct demi_config *out)
+/* The parser's time grows with the square of the depth: some kilobytes of brackets would keep it
+ * for minutes. */
+static int check_events(yaml_parser_t *parser)
+{
+    yaml_event_type_t type = YAML_NO_EVENT;
+    unsigned depth = 0;
+
+    while (type != YAML_STREAM_END_EVENT) {
+        yaml_event_t event;
+
+        if (!yaml_parser_parse(parser, &event))
+            return parser_error(parser);
+        type = event.type;
+        yaml_event_delete(&event);
+        if (type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT)
+            depth++;
+        else if (type == YAML_SEQUENCE_END_EVENT || type == YAML_MAPPING_END_EVENT)
+            depth--;
+        if (depth > DEPTH_MAX)
+            return -EINVAL;
+    }
+    return 0;
+}
+
+static int with_parser(const struct text *t, struct demi_config *out)
 {
     yaml_parser_t parser;
+
+    if (!yaml_parser_initialize(&parser))
+        return -ENOMEM;
+    yaml_parser_set_input_string(&parser, t->bytes, t->len);
+    int r = out == NULL ? check_events(&parser) : read_stream(&parser, out);
+
+    yaml_parser_delete(&parser);
+    return r;
+}
+
+/* All of it, up to FILE_MAX bytes. */
+static int read_text(FILE *file, struct text *t)
+{
+    for (size_t room = 4096;; room *= 2) {
+        unsigned char *grown = realloc(t->bytes, room);
+
+        if (grown == NULL)
+            return -ENOMEM;
+        t->bytes = grown;
+        t->len += fread(t->bytes + t->len, 1, room - t->len, file);
+        if (t->len < room)
+            return ferror(file) ? -EINVAL : 0;
+        if (room >= FILE_MAX)
+            return -EINVAL;
+    }
+}
+
+static int read_file(const char *path, struct demi_config *out)
+{
+    struct text t = {0};
     FILE *file = fopen(path, "re");
 
     if (file == NULL)
         return -errno;
-    int r = yaml_parser_initialize(&parser) ? 0 : -ENOMEM;
+    int r = read_text(file, &t);
 
-    if (r == 0) {
-        yaml_parser_set_input_file(&parser, file);
-        r = read_stream(&parser, out);
-        yaml_parser_delete(&parser);
-    }
     (void)fclose(file);
+    if (r == 0)
+        r = with_parser(&t, NULL);
+    if (r == 0)
+        r = with_parser(&t, out);
+    free(t.bytes);
     return r;
 }
 

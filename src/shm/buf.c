@@ -25,6 +25,11 @@ static struct mbr__buf_cache no_cache;
 static __thread struct mbr__buf_cache *my_cache __attribute__((tls_model("initial-exec"))) =
     &no_cache;
 
+/* Where the memory of a program can be: not below, where the kernel maps nothing by itself, and not
+ * in the upper half. */
+#define FIRST_ADDRESS ((uintptr_t)65536)
+#define ADDRESSES     (((uintptr_t)1 << (sizeof(uintptr_t) * 8 - 1)) - FIRST_ADDRESS)
+
 static __thread bool thread_ended __attribute__((tls_model("initial-exec")));
 
 /* Runs mbr__buf_flush() and more when a thread ends; without it, threads have no caches. */
@@ -249,7 +254,8 @@ struct mbr__buf *mbr__buf_check(void *p)
 {
     struct mbr__buf *b = p;
 
-    if (p == NULL || (uintptr_t)p % _Alignof(struct mbr__buf) != 0)
+    /* Small numbers and what is no address of a program at all are not read. */
+    if ((uintptr_t)p % _Alignof(struct mbr__buf) != 0 || (uintptr_t)p - FIRST_ADDRESS >= ADDRESSES)
         return NULL;
     return b->magic == MBR__BUF_LIVE ? b : NULL;
 }

@@ -61,9 +61,10 @@ void mbr__buf_ref(struct mbr__buf *b);
  * NULL is fine. Aborts on a buffer that is not live. */
 void mbr__buf_unref(struct mbr__buf *b);
 
-/* The buffer behind a pointer that a program hands back, or NULL when it is not a live one (NULL,
- * misaligned, or without the magic word). The pointer must at least be readable; that is the
- * program's business. So a second free is seen only while the memory is still in a cache. */
+/* The buffer behind a pointer that a program hands back, or NULL when it is not a live one (NULL or
+ * another small number, misaligned, in the kernel's half, or without the magic word). Any other
+ * pointer must at least be readable; that is the program's business. So a second free is seen only
+ * while the memory is still in a cache. */
 struct mbr__buf *mbr__buf_check(void *p);
 
 /* Gives the calling thread's cache back to the depot (done by itself when a thread ends). */

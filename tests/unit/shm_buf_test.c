@@ -166,6 +166,11 @@ static void knows_live_buffers(void **state)
     assert_null(mbr__buf_check((char *)b + 4));
     assert_null(mbr__buf_check(NULL));
     assert_null(mbr__buf_check(other));
+    /* Numbers that are no addresses are not read. */
+    assert_null(mbr__buf_check((void *)(uintptr_t)64));
+    assert_null(mbr__buf_check((void *)(uintptr_t)65528));
+    assert_null(mbr__buf_check((void *)(UINTPTR_MAX - 63)));
+    assert_null(mbr__buf_check((void *)(UINTPTR_MAX / 2 + 1)));
     mbr__buf_unref(b);
     assert_null(mbr__buf_check(b));
 }

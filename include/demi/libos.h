@@ -23,13 +23,14 @@ extern "C" {
 #endif
 
 /*
- * Starts the library in this thread. The environment says how: LIBOS is the kind ("catmem"; any
- * letter case) and CONFIG_PATH a file with one YAML document. `args` is not looked at, and NULL is
- * accepted, but compilers warn of a literal NULL since the attribute is upstream's. In a forked
- * child it drops what was inherited and starts anew. Errors: EEXIST this thread has started it
- * before; EINVAL LIBOS or CONFIG_PATH is missing, the kind unknown, the file not one YAML document,
- * or a capacity (in the file or MEMBRANE_CAPACITY) is not 1 byte to 1 GiB; ENOENT, EACCES, ... the
- * file cannot be opened; ENOENT also: /proc is not mounted; ENOMEM, EMFILE, ENFILE.
+ * Starts the library in this thread. The environment says how: LIBOS is the kind ("catmem",
+ * "catloop" or "catnap"; any letter case) and CONFIG_PATH a file with one YAML document. `args` is
+ * not looked at, and NULL is accepted, but compilers warn of a literal NULL since the attribute is
+ * upstream's. In a forked child it drops what was inherited and starts anew. Errors: EEXIST this
+ * thread has started it before; EINVAL LIBOS or CONFIG_PATH is missing, the kind unknown, the file
+ * not one YAML document, or a capacity (in the file or MEMBRANE_CAPACITY) is not 1 byte to 1 GiB;
+ * ENOENT, EACCES, ... the file cannot be opened; ENOENT also: /proc is not mounted; ENOMEM, EMFILE,
+ * ENFILE.
  */
 ATTR_NONNULL(1)
 extern int demi_init(_In_ const struct demi_args *args);
@@ -53,26 +54,37 @@ extern int demi_create_pipe(_Out_ int *memqd_out, _In_z_ const char *name);
 ATTR_NONNULL(1, 2)
 extern int demi_open_pipe(_Out_ int *memqd_out, _In_z_ const char *name);
 
-/* The socket calls. A memory libOS, the only kind in this version, looks at pointers, sizes and the
- * backlog (EINVAL) and then refuses (ENOTSUP): it never looks at the descriptor, so no EBADF.
+/*
+ * The socket calls, for LIBOS=catloop and catnap. A memory libOS looks at pointers, sizes and the
+ * backlog (EINVAL) and then refuses (ENOTSUP): it never looks at the descriptor, so no EBADF. What
+ * is said of an address holds for each: EINVAL when it is NULL, its size is not that of a
+ * sockaddr_in or its family is AF_INET6; ENOTSUP when it is of another family.
  *
- * Creates a socket. Errors: EINVAL NULL; ENOTSUP. */
+ * Creates a socket. Errors: EINVAL NULL; ENOTSUP a domain other than AF_INET, a type other than
+ * SOCK_STREAM and SOCK_DGRAM (also with flags); EMFILE, ENFILE, ENOMEM.
+ */
 ATTR_NONNULL(1)
 extern int demi_socket(_Out_ int *sockqd_out, _In_ int domain, _In_ int type, _In_ int protocol);
 
-/* Makes a bound socket a listening one. Errors: EINVAL backlog < 1; ENOTSUP. */
+/* Makes a bound socket a listening one. Errors: EINVAL backlog < 1; EBADF; EDESTADDRREQ not bound;
+ * EADDRINUSE listening or connecting; EISCONN; EOPNOTSUPP a datagram socket; ENOTSUP. */
 extern int demi_listen(_In_ int sockqd, _In_ int backlog);
 
-/* Binds a socket. Errors: EINVAL NULL, or size is less than that of sa_family_t; ENOTSUP. */
+/* Binds a socket to the configured address or the wildcard; port 0 is any free one. Errors: EINVAL,
+ * ENOTSUP the address (above); EBADF; EADDRNOTAVAIL no address of ours; EADDRINUSE it is taken;
+ * EINVAL the socket has another one, or listens or connects; EISCONN; EACCES. */
 ATTR_NONNULL(2)
 extern int demi_bind(_In_ int sockqd, _In_reads_bytes_(size) const struct sockaddr *addr,
                      _In_ socklen_t size);
 
-/* Starts to accept a connection. Errors: EINVAL NULL; ENOTSUP. */
+/* Starts to accept a connection. Errors: EINVAL NULL, or not listening; EBADF; EOPNOTSUPP a
+ * datagram socket; ENOTSUP; ENOMEM. */
 ATTR_NONNULL(1)
 extern int demi_accept(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd);
 
-/* Starts to connect. Errors: EINVAL NULL, or size is less than that of sa_family_t; ENOTSUP. */
+/* Starts to connect. Errors: EINVAL, ENOTSUP the address (above); EBADF; EISCONN; EINPROGRESS;
+ * EOPNOTSUPP it listens; ENOMEM. FAILED later: ECONNREFUSED nobody listens there, or the backlog is
+ * full; EBADF closed on this side; others as the network says. */
 ATTR_NONNULL(1, 3)
 extern int demi_connect(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd,
                         _In_reads_bytes_(size) const struct sockaddr *addr, _In_ socklen_t size);
@@ -95,8 +107,8 @@ extern int demi_close(_In_ int qd);
 ATTR_NONNULL(1, 3)
 extern int demi_push(_Out_ demi_qtoken_t *qt_out, _In_ int qd, _In_ const demi_sgarray_t *sga);
 
-/* Starts to push to an address. Errors: EINVAL NULL, or size is less than that of sa_family_t;
- * ENOTSUP. */
+/* Starts to push a datagram to an address. Errors: as demi_push(), and EINVAL, ENOTSUP the address
+ * (above). FAILED later: EMSGSIZE above 65,507 bytes. */
 ATTR_NONNULL(1, 3, 4)
 extern int demi_pushto(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd, _In_ const demi_sgarray_t *sga,
                        _In_reads_bytes_(size) const struct sockaddr *dest, _In_ socklen_t size);
@@ -111,7 +123,8 @@ extern int demi_pushto(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd, _In_ const 
 ATTR_NONNULL(1)
 extern int demi_pop(_Out_ demi_qtoken_t *qt_out, _In_ int qd);
 
-/* Socket options. Errors: EINVAL NULL; ENOTSUP. */
+/* Socket options. Errors: ENOTSUP another level; ENOPROTOOPT another option; EINVAL NULL, or a
+ * wrong size (which demi_getsockopt() ignores for SO_LINGER); EBADF; EBUSY closing. */
 ATTR_NONNULL(4)
 extern int demi_setsockopt(_In_ int qd, _In_ int level, _In_ int optname,
                            _In_reads_bytes_(optlen) const void *optval, _In_ socklen_t optlen);
@@ -119,7 +132,8 @@ ATTR_NONNULL(4)
 extern int demi_getsockopt(_In_ int qd, _In_ int level, _In_ int optname, _Out_ void *optval,
                            _Out_ socklen_t *optlen);
 
-/* The peer's address. Errors: EINVAL NULL; ENOTSUP. */
+/* The peer's address. Errors: EINVAL NULL, or *addrlen is not that of a sockaddr_in; EBADF;
+ * ENOTCONN; ENOTSUP. */
 ATTR_NONNULL(2)
 extern int demi_getpeername(_In_ int qd, _Out_ struct sockaddr *addr, _Out_ socklen_t *addrlen);
 

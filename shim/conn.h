@@ -87,8 +87,10 @@ struct shim_conn {
     struct shim_spin spin;
 
     /* The upgrade; under up. */
-    uint32_t up; /* a latch */
-    uint32_t ops;
+    uint32_t up;     /* a latch */
+    uint32_t ops;    /* transfers */
+    uint32_t turns;  /* changes of their direction, the first one counted; no more than needed */
+    bool sent;       /* the last one was ours */
     uint32_t epolls; /* memberships in epolls */
     struct mbr__region mine;
     struct mbr__region theirs;
@@ -273,8 +275,9 @@ static inline int64_t shim_room(struct shim_conn *c)
 
 /* ---- upgrade.c ---- */
 
-/* After each successful transfer of an eligible connection: a step on the way, now and then. */
-void shim_upgrade(struct shim_conn *c, int fd);
+/* After each successful transfer of an eligible connection, which was one of ours or of the peer: a
+ * step on the way, now and then. */
+void shim_upgrade(struct shim_conn *c, int fd, bool sent);
 /* A server's end: whether the client has committed by now. Never blocks. */
 bool shim_upgrade_done(struct shim_conn *c);
 /* Releases what an upgrade, finished or not, has. */

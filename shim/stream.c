@@ -333,7 +333,7 @@ ssize_t shim_receive(struct shim_conn *c, int fd, const struct iovec *iov, int n
     r = receive(c, fd, iov, n, flags);
     shim_heat(c, fd);
     if (r > 0 && (mbr_load_relaxed(&c->named) || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
-        shim_upgrade(c, fd);
+        shim_upgrade(c, fd, false);
     errno = error;
     return r;
 }
@@ -526,7 +526,7 @@ ssize_t shim_send(struct shim_conn *c, int fd, const struct iovec *iov, int n, i
         return -ECONNRESET;
     r = transmit(c, fd, iov, n, flags);
     if (r > 0 && (mbr_load_relaxed(&c->named) || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
-        shim_upgrade(c, fd);
+        shim_upgrade(c, fd, true);
     errno = error;
     return r;
 }

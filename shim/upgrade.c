@@ -8,8 +8,9 @@
  * "tcp....b" beside it; the client finds that, maps it and commits both (`attached`). Until then,
  * and for ever if the other end is not under the shim or belongs to another user, the connection
  * stays the kernel's. Nobody waits: each step is done after a transfer of its end, at first after
- * every one from the third on, then ever more rarely; a connection that carries one request and its
- * answer never pays for any of it.
+ * every one from the third turn on (sent, received, sent) or the sixteenth transfer, then ever more
+ * rarely; a connection that carries one request and its answer, in however many pieces, never pays
+ * for any of it.
  *
  * Not here: what is in the regions (stream_shm.h), what happens afterwards (stream.c).
  */
@@ -29,8 +30,9 @@
 #include "shm/names.h"
 #include "shm/proc.h"
 
-#define FIRST_OP     3u
-#define EACH_TILL    16u     /* then only at powers of two, ... */
+#define FIRST_TURN   3u      /* a second request, or the answer to the first one of two ... */
+#define FIRST_OP     16u     /* ... or a stream */
+#define EACH_TILL    32u     /* then only at powers of two, ... */
 #define LAST_OP      4096u   /* ... and then no more */
 #define DECIDE_LOOKS 1000000 /* at a client that was asked to make up its mind: milliseconds */
 #define CAPACITY_MAX (1u << 30)
@@ -373,27 +375,41 @@ static void step(struct shim_conn *c, int fd, uint32_t ops)
         server_step(c, fd, name);
 }
 
-static bool is_turn(uint32_t ops)
+/* Under up: whether this transfer, c->ops, is one after which to take a step. */
+static bool is_due(const struct shim_conn *c)
 {
-    return ops >= FIRST_OP && (ops <= EACH_TILL || (ops & (ops - 1)) == 0);
+    uint32_t ops = c->ops;
+
+    return (c->turns >= FIRST_TURN || ops >= FIRST_OP) &&
+           (ops <= EACH_TILL || (ops & (ops - 1)) == 0);
 }
 
-void shim_upgrade(struct shim_conn *c, int fd)
+static void count(struct shim_conn *c, bool sent)
 {
-    uint32_t ops;
+    c->ops++;
+    if (c->turns >= FIRST_TURN || (c->turns > 0 && c->sent == sent))
+        return;
+    c->turns++;
+    c->sent = sent;
+}
+
+void shim_upgrade(struct shim_conn *c, int fd, bool sent)
+{
+    bool due;
     int cancel;
 
     if (shim_latch(&c->up, false) < 0)
         return;
-    ops = ++c->ops;
+    count(c, sent);
+    due = is_due(c);
     /* Somebody else is in the directory (this thread, if a signal handler sends): at the next
      * transfer, then. A cancelled thread leaves when all is done. */
-    if ((is_turn(ops) || c->named) && shim_latch(&names_latch, false) == 0) {
+    if ((due || c->named) && shim_latch(&names_latch, false) == 0) {
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-        step(c, fd, is_turn(ops) ? ops : 0);
+        step(c, fd, due ? c->ops : 0);
         pthread_setcancelstate(cancel, &cancel);
         shim_unlatch(&names_latch);
-    } else if (is_turn(ops)) {
+    } else if (due) {
         c->ops--;
     }
     shim_unlatch(&c->up);

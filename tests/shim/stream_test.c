@@ -295,6 +295,53 @@ static void model(void **state)
     assert_true(n > 250);
 }
 
+static void pass(int from, int to, size_t n)
+{
+    assert_int_equal(write(from, buffer, n), n);
+    assert_int_equal(poll(&(struct pollfd){.fd = to, .events = POLLIN}, 1, 5000), 1);
+    assert_int_equal(read(to, buffer, n), n);
+}
+
+static bool prepared(int fd)
+{
+    struct shim_conn *c = shim_conn_get(fd);
+    bool yes = c != NULL && c->own != NULL;
+
+    if (c != NULL)
+        shim_conn_put(c);
+    return yes;
+}
+
+/* One request with one answer, each in pieces, is not worth a region; a second one is, and so is a
+ * stream one way. */
+static void when_it_moves(void **state)
+{
+    int a, b;
+
+    connect_ends(&a, &b);
+    for (int i = 0; i < 3; i++)
+        pass(a, b, 10);
+    for (int i = 0; i < 10; i++)
+        pass(b, a, 1000);
+    assert_false(prepared(a) || prepared(b));
+    for (int i = 0; i < 4 && !moved(a); i++) {
+        pass(a, b, 10);
+        pass(b, a, 10);
+    }
+    assert_true(moved(a));
+    close(a);
+    close(b);
+    connect_ends(&a, &b);
+    for (int i = 0; i < 15; i++)
+        pass(a, b, 100);
+    assert_false(prepared(a) || prepared(b));
+    for (int i = 0; i < 5; i++)
+        pass(a, b, 100);
+    assert_true(moved(a));
+    close(a);
+    close(b);
+}
+
 /* A region that cannot be had leaves the connection with the kernel, and nothing behind. */
 static void no_region(void **state)
 {
@@ -384,6 +431,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(model),
+        cmocka_unit_test(when_it_moves),
         cmocka_unit_test(no_region),
         cmocka_unit_test(no_memory),
     };

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "receive.h"
 
 unsigned stored_events;
 
@@ -211,23 +212,6 @@ void stored_send(int fd, uint32_t type, uint32_t req, uint32_t tx, const void *p
     if (length != 0)
         memcpy(message + sizeof(message) - MBR__STORE_PAYLOAD_MAX, payload, length);
     send_all(fd, message, MBR__STORE_HEADER_SIZE + length);
-}
-
-static bool receive_all(int fd, void *data, size_t length)
-{
-    char *at = data;
-
-    while (length > 0) {
-        ssize_t n = recv(fd, at, length, 0);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        length -= (size_t)n;
-    }
-    return true;
 }
 
 bool stored_next(int fd, struct stored_reply *reply)

@@ -4,6 +4,8 @@
  */
 #include "fake_server.h"
 
+#include "../multi/receive.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,31 +61,14 @@ void fake_server_stop(struct fake_server *f)
     assert_int_equal(rmdir(f->directory), 0);
 }
 
-static bool take_bytes(int fd, void *bytes, size_t length)
-{
-    char *at = bytes;
-
-    while (length > 0) {
-        ssize_t n = recv(fd, at, length, 0);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        length -= (size_t)n;
-    }
-    return true;
-}
-
 bool fake_take(int fd, struct fake_message *m)
 {
     unsigned char head[MBR__STORE_HEADER_SIZE];
 
-    if (!take_bytes(fd, head, sizeof(head)))
+    if (!receive_all(fd, head, sizeof(head)))
         return false;
     mbr__store_header_parse(&m->head, head);
-    if (m->head.len > MBR__STORE_PAYLOAD_MAX || !take_bytes(fd, m->payload, m->head.len))
+    if (m->head.len > MBR__STORE_PAYLOAD_MAX || !receive_all(fd, m->payload, m->head.len))
         return false;
     m->payload[m->head.len] = '\0';
     return true;

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -23,6 +22,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "last_words.h"
 
 static void knows_every_row(void **state)
 {
@@ -148,45 +148,11 @@ static void break_at_length(void)
     MBR_UNREACHABLE(text);
 }
 
-/*
- * Runs BREAKER in a child whose stdout and stderr are the pipe, with SINK, and checks that it
- * aborts; OUTPUT, of 1024 bytes, is what it said.
- */
-static void last_words(void (*breaker)(void), struct mbr_log_sink *sink, char *output)
-{
-    int ends[2];
-    int status = 0;
-    size_t length = 0;
-    ssize_t got;
-    pid_t child;
-
-    assert_int_equal(pipe(ends), 0);
-    child = fork();
-    if (child == 0) {
-        const struct rlimit no_core = {0, 0};
-
-        (void)setrlimit(RLIMIT_CORE, &no_core);
-        (void)signal(SIGABRT, SIG_DFL);
-        (void)mbr_log_set_sink(sink);
-        if (dup2(ends[1], STDOUT_FILENO) >= 0 && dup2(ends[1], STDERR_FILENO) >= 0)
-            breaker();
-        _exit(1);
-    }
-    (void)close(ends[1]);
-    while (length < 1023 && (got = read(ends[0], output + length, 1023 - length)) > 0)
-        length += (size_t)got;
-    output[length] = '\0';
-    (void)close(ends[0]);
-    assert_true(child > 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-}
-
 static void aborts_with_last_words(void **state)
 {
     struct mbr_log_sink sink = {write_out, MBR_LOG_FATAL};
     struct mbr_log_sink broken = {break_while_breaking, MBR_LOG_FATAL};
-    char output[1024];
+    char output[LAST_WORDS_MAX];
 
     last_words(break_assertion, NULL, output);
     assert_non_null(strstr(output, "base_error_test.c:"));

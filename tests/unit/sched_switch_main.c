@@ -13,20 +13,8 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "countable.h"
 #include "sched/sched.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(undefined_behavior_sanitizer)
-#define UNFIT 1
-#endif
-#endif
-#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define UNFIT 1
-#endif
-#ifndef UNFIT
-#define UNFIT 0
-#endif
 
 #define CROWD 1000
 

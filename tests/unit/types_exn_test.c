@@ -13,13 +13,13 @@
 #include <cmocka.h>
 
 #include <pthread.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <membrane/exn.h>
 
 #include "failalloc.h"
+#include "last_words.h"
 #include "types/exn.h"
 
 #define Test_Full_ID "Test$Full"
@@ -604,40 +604,10 @@ static void write_out(struct mbr_log_sink *self, enum mbr_log_level level, const
     (void)!write(STDOUT_FILENO, message, strlen(message));
 }
 
-/* Runs BREAKER in a child, which must abort; what it said goes to OUTPUT, of 1024 bytes. */
-static void last_words(void (*breaker)(void), struct mbr_log_sink *sink, char *output)
-{
-    const struct rlimit no_core = {0, 0};
-    size_t length = 0;
-    int status = 0;
-    int ends[2];
-    ssize_t got;
-    pid_t child;
-
-    assert_int_equal(pipe(ends), 0);
-    child = fork();
-    if (child == 0) {
-        (void)setrlimit(RLIMIT_CORE, &no_core);
-        (void)signal(SIGABRT, SIG_DFL);
-        (void)mbr_log_set_sink(sink);
-        if (dup2(ends[1], STDOUT_FILENO) >= 0 && dup2(ends[1], STDERR_FILENO) >= 0)
-            breaker();
-        _exit(1);
-    }
-    (void)close(ends[1]);
-    while (length < 1023 && (got = read(ends[0], output + length, 1023 - length)) > 0)
-        length += (size_t)got;
-    output[length] = '\0';
-    (void)close(ends[0]);
-    assert_true(child > 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-}
-
 static void uncaught_is_reported(void **state)
 {
     struct mbr_log_sink sink = {write_out, MBR_LOG_FATAL};
-    char output[1024];
+    char output[LAST_WORDS_MAX];
 
     last_words(uncaught, &sink, output);
     assert_ptr_equal(strstr(output, "sink: "), output);
@@ -650,7 +620,7 @@ static void uncaught_is_reported(void **state)
 
 static void misuse_is_reported(void **state)
 {
-    char output[1024];
+    char output[LAST_WORDS_MAX];
 
     last_words(return_past_finally, NULL, output);
     assert_non_null(strstr(output, "types_exn_test.c:"));

@@ -15,7 +15,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +24,7 @@
 #include <middl/Stretch.h>
 
 #include "failalloc.h"
+#include "last_words.h"
 #include "prop.h"
 #include "types/heap/heapmod.h"
 
@@ -529,50 +529,29 @@ static void process_free_twice(void)
     Heap_Free(mbr_heap_process(), p);
 }
 
-static void last_words(void (*breaker)(void), const char *wanted)
+static void reported(void (*breaker)(void), const char *wanted)
 {
-    const struct rlimit no_core = {0, 0};
-    char output[1024];
-    size_t length = 0;
-    int status = 0;
-    int ends[2];
-    ssize_t got;
-    pid_t child;
+    char output[LAST_WORDS_MAX];
 
-    assert_int_equal(pipe(ends), 0);
-    child = fork();
-    if (child == 0) {
-        (void)setrlimit(RLIMIT_CORE, &no_core);
-        (void)signal(SIGABRT, SIG_DFL);
-        if (dup2(ends[1], STDOUT_FILENO) >= 0 && dup2(ends[1], STDERR_FILENO) >= 0)
-            breaker();
-        _exit(1);
-    }
-    (void)close(ends[1]);
-    while (length < 1023 && (got = read(ends[0], output + length, 1023 - length)) > 0)
-        length += (size_t)got;
-    output[length] = '\0';
-    (void)close(ends[0]);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    last_words(breaker, NULL, output);
     if (!strstr(output, wanted))
         fail_msg("said: %s", output);
 }
 
 static void misuse_is_reported(void **state)
 {
-    last_words(free_twice, "freed already");
-    last_words(free_in_another, "belongs to another heap");
-    last_words(free_a_stranger, "is not of this heap");
-    last_words(overwrite_the_size, "the size before it was overwritten");
-    last_words(write_too_far, "its header was overwritten");
-    last_words(write_after_free, "unnoticed ");
-    last_words(write_after_free, "written to after it had been freed");
+    reported(free_twice, "freed already");
+    reported(free_in_another, "belongs to another heap");
+    reported(free_a_stranger, "is not of this heap");
+    reported(overwrite_the_size, "the size before it was overwritten");
+    reported(write_too_far, "its header was overwritten");
+    reported(write_after_free, "unnoticed ");
+    reported(write_after_free, "written to after it had been freed");
 #ifndef WATCHED_MUTEXES
-    last_words(lock_twice, "is locked by this very thread");
-    last_words(unlock_unlocked, "is not locked by this thread");
+    reported(lock_twice, "is locked by this very thread");
+    reported(unlock_unlocked, "is not locked by this thread");
 #endif
-    last_words(process_free_twice, "is not of the process's heap");
+    reported(process_free_twice, "is not of the process's heap");
 }
 
 int main(void)

@@ -14,7 +14,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +26,7 @@
 #include <middl/HeapMod.h>
 
 #include "failalloc.h"
+#include "last_words.h"
 #include "types/exn.h"
 #include "types/exn_closure.h"
 #include "types/heap/heapmod.h"
@@ -380,30 +380,9 @@ static void pop_what_is_not_the_top(void)
 
 static void misuse_is_reported_with_its_place(void **state)
 {
-    const struct rlimit no_core = {0, 0};
-    char output[1024];
-    size_t length = 0;
-    int status = 0;
-    int ends[2];
-    ssize_t got;
-    pid_t child;
+    char output[LAST_WORDS_MAX];
 
-    assert_int_equal(pipe(ends), 0);
-    child = fork();
-    if (child == 0) {
-        (void)setrlimit(RLIMIT_CORE, &no_core);
-        (void)signal(SIGABRT, SIG_DFL);
-        if (dup2(ends[1], STDERR_FILENO) >= 0)
-            pop_what_is_not_the_top();
-        _exit(1);
-    }
-    (void)close(ends[1]);
-    while (length < 1023 && (got = read(ends[0], output + length, 1023 - length)) > 0)
-        length += (size_t)got;
-    output[length] = '\0';
-    (void)close(ends[0]);
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    last_words(pop_what_is_not_the_top, NULL, output);
     assert_non_null(strstr(output, "misuse.c:42: "));
 }
 

@@ -67,6 +67,23 @@ static struct mbr__pipe *pipe_new(struct mbr_libos *l, const char *name, unsigne
     return p;
 }
 
+/* What creating and opening begin with: the name is checked, `self` is who we are, and the pipe has
+ * no half yet. */
+static int begin(struct mbr_libos *l, const char *name, unsigned flags, struct mbr__proc *self,
+                 struct mbr__pipe **out)
+{
+    int r = mbr__name_check(name);
+
+    if (r == 0)
+        r = mbr__libos_name(l);
+    if (r == 0)
+        r = mbr__proc_self(self);
+    if (r < 0)
+        return r;
+    *out = pipe_new(l, name, flags);
+    return *out == NULL ? -ENOMEM : 0;
+}
+
 /* Our region with its control page filled in; nobody has seen it yet. */
 int mbr__session_make_half(struct mbr__pipe *p, uint64_t capacity)
 {
@@ -201,18 +218,11 @@ int mbr__session_create(struct mbr_libos *l, const char *name, uint64_t capacity
                         struct mbr__pipe **out)
 {
     struct mbr__proc self;
-    int r = mbr__name_check(name);
+    struct mbr__pipe *p;
+    int r = begin(l, name, flags, &self, &p);
 
-    if (r == 0)
-        r = mbr__libos_name(l);
-    if (r == 0)
-        r = mbr__proc_self(&self);
     if (r < 0)
         return r;
-    struct mbr__pipe *p = pipe_new(l, name, flags);
-
-    if (p == NULL)
-        return -ENOMEM;
     p->creator = true;
     r = mbr__session_make_half(p, capacity);
     if (r == 0)
@@ -422,18 +432,11 @@ int mbr__session_open(struct mbr_libos *l, const char *name, uint64_t capacity, 
                       struct mbr__pipe **out)
 {
     struct mbr__proc self;
-    int r = mbr__name_check(name);
+    struct mbr__pipe *p;
+    int r = begin(l, name, flags, &self, &p);
 
-    if (r == 0)
-        r = mbr__libos_name(l);
-    if (r == 0)
-        r = mbr__proc_self(&self);
     if (r < 0)
         return r;
-    struct mbr__pipe *p = pipe_new(l, name, flags);
-
-    if (p == NULL)
-        return -ENOMEM;
     r = open_pipe(p, capacity, &self);
     if (r < 0) {
         if (p->announced)

@@ -36,6 +36,44 @@ static void *serve(void *arg)
     return NULL;
 }
 
+/* Directories of servers that were not stopped: cmocka jumps out of a test that fails. */
+#define LEFT_MAX 16
+
+static char left[LEFT_MAX][64];
+
+static void remove_left(void)
+{
+    for (int i = 0; i < LEFT_MAX; i++) {
+        char path[80];
+
+        if (left[i][0] == '\0')
+            continue;
+        (void)snprintf(path, sizeof(path), "%.63s/store", left[i]);
+        (void)unlink(path);
+        (void)rmdir(left[i]);
+    }
+}
+
+static char *place_of(const char *directory)
+{
+    int i = 0;
+
+    while (i < LEFT_MAX && strcmp(left[i], directory) != 0)
+        i++;
+    assert_true(i < LEFT_MAX);
+    return left[i];
+}
+
+static void note_directory(const char *directory)
+{
+    static bool noted;
+
+    if (!noted)
+        assert_int_equal(atexit(remove_left), 0);
+    noted = true;
+    (void)snprintf(place_of(""), sizeof(left[0]), "%s", directory);
+}
+
 void fake_server_start(struct fake_server *f, fake_script *script, void *arg)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -43,6 +81,7 @@ void fake_server_start(struct fake_server *f, fake_script *script, void *arg)
     *f = (struct fake_server){.script = script, .arg = arg};
     (void)snprintf(f->directory, sizeof(f->directory), "/tmp/membrane-fake.XXXXXX");
     assert_non_null(mkdtemp(f->directory));
+    note_directory(f->directory);
     (void)snprintf(f->path, sizeof(f->path), "%s/store", f->directory);
     memcpy(address.sun_path, f->path, sizeof(f->path));
     f->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -59,6 +98,7 @@ void fake_server_stop(struct fake_server *f)
     (void)close(f->listener);
     (void)unlink(f->path);
     assert_int_equal(rmdir(f->directory), 0);
+    *place_of(f->directory) = '\0';
 }
 
 bool fake_take(int fd, struct fake_message *m)

@@ -99,7 +99,7 @@ static int close_on_exec(MDB_env *env)
     return rc;
 }
 
-static int open_env(struct database *database)
+static int open_env(struct database *database, const char *dir)
 {
     MDB_txn *txn;
     int rc = mdb_env_create(&database->env);
@@ -110,7 +110,7 @@ static int open_env(struct database *database)
     if (rc == 0)
         rc = mdb_env_set_mapsize(database->env, database->map);
     if (rc == 0)
-        rc = mdb_env_open(database->env, database->dir, MDB_NOTLS, 0600);
+        rc = mdb_env_open(database->env, dir, MDB_NOTLS, 0600);
     if (rc == 0)
         rc = close_on_exec(database->env);
     if (rc == 0)
@@ -152,14 +152,71 @@ static int lock_dir(struct database *database)
     return tool_error_system(errno, "%s", name);
 }
 
-/* So that the names of new files survive a power failure, too. */
-static int sync_directory(const char *dir)
+/* A directory, so that the names of new files survive a power failure, or a file. */
+static int sync_path(const char *path, int flags)
 {
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, flags | O_CLOEXEC);
     int rc = fd >= 0 && fsync(fd) == 0 ? 0 : errno;
 
     if (fd >= 0)
         (void)close(fd);
+    return rc;
+}
+
+static int sync_directory(const char *dir)
+{
+    return sync_path(dir, O_RDONLY | O_DIRECTORY);
+}
+
+/* ---- a new one: made aside, so that power may go meanwhile ---- */
+
+static void remove_aside(const char *dir)
+{
+    static const char *const names[] = {"data.mdb", "lock.mdb"};
+    char path[4200];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(dir);
+}
+
+/* LMDB cannot open what was written half: a whole file, and on the disk, gets the name. */
+static int make_aside(struct database *database, const char *dir, const char *data)
+{
+    char made[4200];
+    int rc;
+
+    (void)snprintf(made, sizeof(made), "%s/data.mdb", dir);
+    rc = mkdir(dir, 0700) == 0 ? open_env(database, dir) : errno;
+    if (rc != 0)
+        return rc;
+    mdb_env_close(database->env);
+    database->env = NULL;
+    rc = sync_path(made, O_RDWR);
+    if (rc == 0 && rename(made, data) != 0)
+        rc = errno;
+    return rc;
+}
+
+/* Makes the environment if it is not there. */
+static int make_env(struct database *database)
+{
+    char dir[4096];
+    char data[4200];
+    int rc;
+
+    (void)snprintf(data, sizeof(data), "%s/data.mdb", database->dir);
+    if (access(data, F_OK) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return errno;
+    if (snprintf(dir, sizeof(dir), "%s/new", database->dir) >= (int)sizeof(dir))
+        return ENAMETOOLONG;
+    remove_aside(dir); /* of a start that came to nothing */
+    rc = make_aside(database, dir, data);
+    remove_aside(dir);
     return rc;
 }
 
@@ -176,7 +233,9 @@ int database_open(const char *dir, struct database **out)
     database->dir = strdup(dir);
     code = database->dir != NULL ? lock_dir(database) : tool_error_system(ENOMEM, "%s", dir);
     if (code == TOOL_EXIT_OK) {
-        rc = open_env(database);
+        rc = make_env(database);
+        if (rc == 0)
+            rc = open_env(database, dir);
         if (rc == 0)
             rc = sync_directory(dir);
         if (rc != 0)
@@ -344,7 +403,7 @@ int database_write(struct database *database, const unsigned char *data, size_t 
     int rc = 0;
 
     if (database->env == NULL)
-        rc = open_env(database);
+        rc = open_env(database, database->dir);
     if (rc == 0)
         rc = try_write(database, data, length, seq);
     while (rc == MDB_MAP_FULL) {

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "../unit/prop.h"
+#include "compare.h"
 #include "local.h"
 #include "model.h"
 #include "store/lifecycle.h"
@@ -69,51 +70,9 @@ static const char *const paths[] = {
 
 static const char *const perms[] = {"n0", "n1", "n2", "r1", "r2", "b1", "w2", "b0", "r0", "r3"};
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Sorts the events between replies; replies stay where they are. */
-static void sort_events(const char **queue, size_t count)
-{
-    size_t first = 0;
-
-    for (size_t i = 0; i <= count; i++) {
-        if (i < count && queue[i][0] == '@')
-            continue;
-        qsort(queue + first, i - first, sizeof(queue[0]), by_text);
-        first = i + 1;
-    }
-}
-
-/* Both queues of WHO are read to the end and must be the same. */
 static bool same_queue(struct prop *p, struct world *w, char who)
 {
-    static char texts[MODEL_QUEUE][MODEL_TEXT];
-    const char *want[MODEL_QUEUE];
-    const char *is[MODEL_QUEUE];
-    size_t want_count = model_queue(w->model, who, want);
-    size_t count = 0;
-
-    for (const char *text; *(text = local_next(&w->local, who)) && count < MODEL_QUEUE; count++) {
-        snprintf(texts[count], MODEL_TEXT, "%s", text);
-        is[count] = texts[count];
-    }
-    sort_events(want, want_count);
-    sort_events(is, count);
-    for (size_t i = 0; i < count || i < want_count; i++) {
-        const char *a = i < count ? is[i] : "(nothing)";
-        const char *b = i < want_count ? want[i] : "(nothing)";
-
-        if (strcmp(a, b) != 0) {
-            snprintf(p->failure, sizeof(p->failure), "%c is told \"%s\", should be \"%s\"", who, a,
-                     b);
-            return false;
-        }
-    }
-    model_drain(w->model, who);
-    return true;
+    return compare_queues(&w->local, w->model, who, p->failure, sizeof(p->failure));
 }
 
 static const char *draw_path(struct prop *p)

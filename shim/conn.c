@@ -193,6 +193,7 @@ struct shim_conn *shim_conn_busy(int fd)
 
 void shim_conn_dead(struct shim_conn *c)
 {
+    shim_conn_wet(c);
     shim_upgrade_drop(c);
     shim_free_list_put(&c->object);
 }

@@ -75,6 +75,7 @@ struct shim_conn {
     uint32_t tx_gone;   /* 1: the kernel says that the peer is gone */
     uint32_t tx_broken; /* an errno that every send gets, or 0 */
     uint32_t excuse;    /* 1: the next byte may fail without meaning anything */
+    uint32_t dry;       /* 1: was starved before rx_ring, when the peer may be unable to ring */
     uint32_t starved;   /* how often there was no room: what edge-triggered EPOLLOUT counts */
     uint64_t asked;     /* ticks when the kernel was last asked whether the peer lives */
 
@@ -232,6 +233,12 @@ int shim_wait_tx(struct shim_call *call, int fd);
 /* What poll would say of a connection whose receiving side (and, as far as tx_ring, its sending
  * side) has left the kernel: EPOLL* bits. Any thread, no lock. */
 uint32_t shim_conn_ready(struct shim_conn *c);
+
+/* Notes that a connection has no room before the peer's switch has come; that it has some again, or
+ * does not need this any more; whether there is any such one. */
+void shim_conn_dry(struct shim_conn *c);
+void shim_conn_wet(struct shim_conn *c);
+bool shim_conn_any_dry(void);
 
 /* If the peer has switched and everything from before is read: rx_ring. Takes rx if it is free. */
 void shim_conn_phase(struct shim_conn *c);

@@ -119,9 +119,12 @@ static uint32_t wanted(const struct shim_member *m)
     if (m->disabled)
         return EPOLLET;
     mask &= ~(uint32_t)EPOLLONESHOT;
-    if (tx && (mask & (EPOLLOUT | EPOLLWRNORM)))
-        mask = (mask & ~(uint32_t)(EPOLLOUT | EPOLLWRNORM)) | EPOLLIN;
-    return mask;
+    if (!tx || !(mask & (EPOLLOUT | EPOLLWRNORM)))
+        return mask;
+    /* What the program does not want to read yet must not wake anybody again and again. */
+    if (!rx && !(mask & (EPOLLIN | EPOLLRDNORM)))
+        mask |= EPOLLET;
+    return (mask & ~(uint32_t)(EPOLLOUT | EPOLLWRNORM)) | EPOLLIN;
 }
 
 static int tell_kernel(struct shim_epoll *e, int op, uint32_t slot, uint32_t mask)
@@ -169,12 +172,24 @@ static uint64_t arrivals(struct shim_conn *c)
     return mbr_load_relaxed(&c->peer->tail) * 2 + (end != 0);
 }
 
+/* What comes is the kernel's to report, whether there is room is ours. */
+static uint32_t pending_out(const struct shim_member *m)
+{
+    uint32_t ready = shim_conn_ready(m->c) & m->events & (EPOLLOUT | EPOLLWRNORM);
+
+    if ((m->events & EPOLLET) && !m->fresh && mbr_load_relaxed(&m->c->starved) == m->seen_out)
+        return 0;
+    return ready;
+}
+
 uint32_t shim_member_pending(const struct shim_member *m)
 {
     uint32_t ready;
 
-    if (m->disabled || m->c == NULL || !shim_rx_in_ring(m->c))
+    if (m->disabled || m->c == NULL)
         return 0;
+    if (!shim_rx_in_ring(m->c))
+        return shim_tx_in_ring(m->c) ? pending_out(m) : 0;
     ready = shim_conn_ready(m->c) & (m->events | EPOLLERR | EPOLLHUP);
     if (ready == 0 || !(m->events & EPOLLET) || m->fresh)
         return ready;
@@ -359,7 +374,7 @@ static void changed(struct shim_epoll *e, uint32_t slot)
     if (c == NULL || e->members[slot].removed)
         return;
     shim_conn_phase(c);
-    if (!shim_rx_in_ring(c))
+    if (!shim_rx_in_ring(c) && !shim_tx_in_ring(c))
         return;
     shim_member_heat(e, slot);
     if (mbr_load_relaxed(&e->waiting) > 0 || mbr_load_relaxed(&e->watched))

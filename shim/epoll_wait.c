@@ -93,8 +93,10 @@ static void member_news(struct wait *w, uint32_t slot, uint32_t kernel)
         uint32_t out = EPOLLOUT | EPOLLWRNORM;
 
         shim_conn_phase(m->c);
-        if (shim_tx_in_ring(m->c))
-            events = (events & ~out) | (shim_conn_ready(m->c) & out & m->events);
+        if (shim_tx_in_ring(m->c)) {
+            events = (events & ~out) | (shim_conn_ready(m->c) & out);
+            events &= m->events | EPOLLERR | EPOLLHUP;
+        }
         if (shim_rx_in_ring(m->c)) {
             if (kernel & ~out)
                 shim_drain_free(m->c, m->fd);
@@ -277,6 +279,25 @@ static bool heat_crowd(struct shim_epoll *e)
     return any;
 }
 
+/* Members that wait for room, and whose peer may have no way to say that there is some: another of
+ * its threads may be blocked in sending through the kernel. */
+static bool heat_dry(struct shim_epoll *e)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < e->n_members; i++) {
+        struct shim_conn *c = e->members[i].fd >= 0 ? e->members[i].c : NULL;
+
+        if (c == NULL || !mbr_load_relaxed(&c->dry))
+            continue;
+        if (shim_rx_in_ring(c) || shim_room(c) != 0)
+            shim_conn_wet(c);
+        shim_member_heat(e, i);
+        any = true;
+    }
+    return any;
+}
+
 static void waited(struct wait *w)
 {
     mbr_fetch_add(&w->e->waiting, UINT32_MAX);
@@ -294,6 +315,8 @@ static int sleep_once(struct wait *w)
     if (!shim_epoll_lock(e))
         return -EINTR;
     if (shim_kin_any() && heat_crowd(e) && ns > SHIM_KIN_SLICE_NS)
+        ns = SHIM_KIN_SLICE_NS;
+    if (shim_conn_any_dry() && heat_dry(e) && ns > SHIM_KIN_SLICE_NS)
         ns = SHIM_KIN_SLICE_NS;
     cold = all_cold(e);
     if (cold) {

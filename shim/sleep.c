@@ -398,6 +398,31 @@ int shim_wait_tx(struct shim_call *call, int fd)
     return take_again(call, l, r);
 }
 
+/* ---- room that nobody may announce ----------------------------------------------------------- */
+
+static uint32_t dry; /* connections */
+
+void shim_conn_dry(struct shim_conn *c)
+{
+    uint32_t no = 0;
+
+    if (!shim_rx_in_ring(c) && mbr_cas(&c->dry, &no, (uint32_t)1))
+        mbr_fetch_add(&dry, 1);
+}
+
+void shim_conn_wet(struct shim_conn *c)
+{
+    uint32_t yes = 1;
+
+    if (mbr_cas(&c->dry, &yes, (uint32_t)0))
+        mbr_fetch_add(&dry, UINT32_MAX);
+}
+
+bool shim_conn_any_dry(void)
+{
+    return mbr_load_relaxed(&dry) > 0;
+}
+
 /* ---- readiness ------------------------------------------------------------------------------- */
 
 static uint32_t tx_ready(struct shim_conn *c)

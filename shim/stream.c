@@ -418,6 +418,7 @@ static size_t put(struct shim_conn *c, const struct iovec *iov, int n, size_t sk
 static bool starve(struct shim_conn *c)
 {
     mbr_fetch_add(&c->starved, 1);
+    shim_conn_dry(c);
     shim_park_tx(c);
     return shim_room(c) != 0;
 }

@@ -230,6 +230,95 @@ static void shut_under_a_writer(void)
     done(a, b);
 }
 
+/* ---- half moved ------------------------------------------------------------------------------ */
+
+static void pingpong(int a, int b)
+{
+    char buf[8];
+
+    must(write(a, "ping", 4) == 4 && recv(b, buf, 4, MSG_WAITALL) == 4, "ping");
+    must(write(b, "pong", 4) == 4 && recv(a, buf, 4, MSG_WAITALL) == 4, "pong");
+}
+
+/* One end sends, the other is silent: wherever on its way the connection is, there is room. */
+static void writable(uint32_t edge)
+{
+    char buf[8];
+    bool was = warm;
+
+    section("writable on the way");
+    for (int rounds = 0; was && rounds < 9; rounds++) {
+        int a;
+        int b;
+        int e = epoll_create1(0);
+        struct epoll_event in = {.events = EPOLLIN | edge};
+        struct epoll_event out = {.events = EPOLLOUT | edge};
+        struct epoll_event got = {0};
+
+        warm = false;
+        connection(&a, &b);
+        warm = was;
+        T(epoll_ctl(e, EPOLL_CTL_ADD, b, &in));
+        for (int i = 0; i < rounds; i++)
+            pingpong(a, b);
+        for (int i = 0; i < 6; i++)
+            must(write(b, "more", 4) == 4 && recv(a, buf, 4, MSG_WAITALL) == 4, "more");
+        T(epoll_ctl(e, EPOLL_CTL_MOD, b, &out));
+        printf("%d %#x\n", epoll_wait(e, &got, 1, 5000), got.events);
+        T(epoll_ctl(e, EPOLL_CTL_MOD, b, &in));
+        T(epoll_wait(e, &got, 1, 0));
+        close(e);
+        done(a, b);
+    }
+}
+
+/* A thread is blocked in sending while the connection moves. What the others do must not wait for
+ * it: its peer fills its own direction and waits until that has been read. */
+static void blocked_sender(uint32_t edge, bool server_blocks)
+{
+    int a;
+    int b;
+    int x;
+    int y;
+    int e = epoll_create1(0);
+    static char some[65536];
+    size_t filled = 0;
+    size_t got = 0;
+    ssize_t n;
+    pthread_t thread;
+    struct job j = {0};
+    struct epoll_event out = {.events = EPOLLOUT | edge};
+    bool was = warm;
+
+    section("a sender is blocked while the connection moves");
+    warm = false;
+    connection(&a, &b);
+    warm = was;
+    x = server_blocks ? b : a;
+    y = server_blocks ? a : b;
+    j.fd = x;
+    pthread_create(&thread, NULL, writes, &j);
+    until_asleep(started(&j));
+    for (int i = 0; i < 20; i++)
+        must(write(y, "y", 1) == 1 && read(x, some, 1) == 1, "y");
+    nonblocking(y);
+    while ((n = write(y, some, 4096)) > 0)
+        filled += (size_t)n;
+    T(epoll_ctl(e, EPOLL_CTL_ADD, y, &out));
+    T(epoll_wait(e, &out, 1, 0));
+    while (got < filled && (n = read(x, some, sizeof(some))) > 0)
+        got += (size_t)n;
+    printf("%d", epoll_wait(e, &out, 1, 20000));
+    printf(" %#x\n", out.events);
+    must(fcntl(y, F_SETFL, 0) == 0, "fcntl");
+    for (got = 0; got < 6u << 20 && (n = read(y, some, sizeof(some))) > 0;)
+        got += (size_t)n;
+    pthread_join(thread, NULL);
+    printf("wrote %ld, came %zu\n", j.result, got);
+    close(e);
+    done(a, b);
+}
+
 /* ---- descriptors that come and go ------------------------------------------------------------ */
 
 static int racing;
@@ -684,6 +773,10 @@ int main(int argc, char **argv)
     poller_and_writer(true);
     many_readers();
     shut_under_a_writer();
+    writable(0);
+    writable(EPOLLET);
+    for (int i = 0; i < 4; i++)
+        blocked_sender(i & 1 ? (uint32_t)EPOLLET : 0, i & 2);
     descriptors_race();
     handlers();
     handlers_close(false);

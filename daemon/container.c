@@ -67,6 +67,17 @@ int container_user_enter(struct containers *c, uid_t uid, struct container_user 
     return 0;
 }
 
+int container_user_hold(struct containers *c, uid_t uid, struct container_user **out)
+{
+    struct container_user *user = user_of(c, uid);
+
+    if (user == NULL)
+        return -ENOMEM;
+    user->sessions++;
+    *out = user;
+    return 0;
+}
+
 void container_user_leave(struct containers *c, struct container_user *user)
 {
     user->sessions--;
@@ -89,17 +100,16 @@ static int add(struct containers *c, struct container *container)
 
 int container_new(struct containers *c, const struct container *like, struct container **out)
 {
-    uint64_t most = settings_number(c->server->settings, SETTING_CONTAINERS_PER_USER);
     struct container *container;
     int rc;
 
-    if (like->owner->containers >= most && !container_user_privileged(like->owner->uid))
-        return -EDQUOT;
     container = malloc(sizeof(*container));
     if (container == NULL)
         return -ENOMEM;
     *container = *like;
     container->members = 0;
+    container->desks = 0;
+    mbr__list_init(&container->sessions);
     container->name = strndup(like->name, like->name_length);
     rc = container->name != NULL ? add(c, container) : -ENOMEM;
     if (rc != 0) {
@@ -120,16 +130,18 @@ void container_free(struct containers *c, struct container *container)
     mbr__list_del(&container->node);
     owner->containers--;
     forget_idle(c, owner);
-    (void)close(container->memory);
+    if (container->memory >= 0)
+        (void)close(container->memory);
+    stored_free(container->stored);
     free(container->name);
     free(container);
 }
 
-static void free_if_unused(struct containers *c, struct container *container)
+void container_release(struct containers *c, struct container *container)
 {
     bool kept = (container->flags & MBR_CONTAINER_KEPT) != 0 && !container->removed;
 
-    if (container->members == 0 && !kept)
+    if (container->members == 0 && container->desks == 0 && !kept)
         container_free(c, container);
 }
 
@@ -137,6 +149,7 @@ void container_enter(struct container *container, struct session *session)
 {
     container->members++;
     session->container = container;
+    mbr__list_push_back(&container->sessions, &session->peer);
 }
 
 void container_leave(struct session *session)
@@ -146,8 +159,9 @@ void container_leave(struct session *session)
     if (container == NULL)
         return;
     session->container = NULL;
+    mbr__list_del(&session->peer);
     container->members--;
-    free_if_unused(session->containers, container);
+    container_release(session->containers, container);
 }
 
 int container_remove(struct containers *c, struct container *container)
@@ -156,7 +170,7 @@ int container_remove(struct containers *c, struct container *container)
         return -ENOENT;
     (void)mbr__bytes_map_del(&c->named, container->name, container->name_length);
     container->removed = true;
-    free_if_unused(c, container);
+    container_release(c, container);
     return 0;
 }
 

@@ -19,6 +19,8 @@
 #include "shm/names.h"
 #include "shm/post.h"
 
+#define FLAGS (MBR_CONTAINER_KEPT | MBR_CONTAINER_PERSISTENT | MBR_CONTAINER_CHECKSUMS)
+
 #define BURST 64 /* notes of one connection read in one turn */
 
 /* ---- requests ---------------------------------------------------------------------------------
@@ -39,12 +41,12 @@ struct answer {
     int memory;                    /* a descriptor that goes along, not given away; -1 none */
 };
 
-static void describe(struct answer *answer, const struct container *container)
+void container_describe(const struct container *container, struct mbr__broker_reply *out)
 {
-    answer->head.uid = container->owner->uid;
-    answer->head.group = container->group;
-    answer->head.flags = container->flags;
-    answer->head.members = container->members;
+    out->uid = container->owner->uid;
+    out->group = container->group;
+    out->flags = container->flags;
+    out->members = container->members;
 }
 
 static int check_name(const struct asked *asked)
@@ -68,12 +70,22 @@ static int may_create(struct session *session, const struct asked *asked)
     if (rc != 0)
         return rc;
     if (session->container != NULL || asked->note->nfds != 1 || head->group < -1 ||
-        (head->flags & ~MBR_CONTAINER_KEPT) != 0)
+        (head->flags & ~FLAGS) != 0 || head->cursor > MBR_WRITE_VERSIONED)
+        return -EINVAL;
+    if ((head->flags & MBR_CONTAINER_PERSISTENT) == 0 && (head->flags & ~MBR_CONTAINER_KEPT) != 0)
         return -EINVAL;
     if (head->group >= 0 && session->user->uid != 0 &&
         !session_in_group(session, (gid_t)head->group))
         return -EPERM;
     return mbr__object_memory_check(asked->note->fds[0]);
+}
+
+static bool has_enough(const struct session *session)
+{
+    uint64_t most =
+        settings_number(session->containers->server->settings, SETTING_CONTAINERS_PER_USER);
+
+    return session->user->containers >= most && !container_user_privileged(session->user->uid);
 }
 
 static int create(struct session *session, const struct asked *asked)
@@ -91,6 +103,14 @@ static int create(struct session *session, const struct asked *asked)
     struct container *made;
     int rc = may_create(session, asked);
 
+    if (rc == 0 && has_enough(session))
+        rc = -EDQUOT;
+    if (rc == 0 && (like.flags & MBR_CONTAINER_PERSISTENT) != 0) {
+        rc = stored_create(session, &like, asked->head.cursor);
+        if (rc == -EINPROGRESS)
+            asked->note->nfds = 0; /* kept */
+        return rc;
+    }
     if (rc == 0)
         rc = container_new(c, &like, &made);
     if (rc != 0)
@@ -108,13 +128,15 @@ static int join(struct session *session, const struct asked *asked, struct answe
     if (session->container != NULL)
         return -EINVAL;
     container = mbr__bytes_map_get(&session->containers->named, asked->name, asked->name_length);
-    if (container == NULL)
+    if (container == NULL || container->making)
         return -ENOENT;
     if (!session_may_join(session, container))
         return -EACCES;
+    if (container->memory < 0)
+        return stored_join(session, container);
     container_enter(container, session);
     answer->memory = container->memory;
-    describe(answer, container);
+    container_describe(container, &answer->head);
     return 0;
 }
 
@@ -127,6 +149,8 @@ static int remove_name(struct session *session)
         return -EINVAL;
     if (uid != container->owner->uid && !container_user_privileged(uid))
         return -EACCES;
+    if (container->stored != NULL)
+        return -EINVAL; /* MBR__BROKER_DISK_DESTROY is the way */
     return container_remove(session->containers, container);
 }
 
@@ -138,10 +162,10 @@ static int list(struct session *session, const struct asked *asked, struct answe
     mbr__list_for_each (node, &session->containers->all) {
         const struct container *container = mbr__container_of(node, struct container, node);
 
-        if (container->number <= asked->head.cursor || container->removed ||
+        if (container->number <= asked->head.cursor || container->removed || container->making ||
             !session_may_join(session, container))
             continue;
-        describe(answer, container);
+        container_describe(container, &answer->head);
         answer->head.cursor = container->number;
         answer->named = container;
         return 0;
@@ -184,44 +208,107 @@ static int reply(struct session *session, const struct answer *answer)
     return mbr__conn_send(session->fd, &note);
 }
 
+int session_reply(struct session *session, const struct mbr__broker_reply *head, int memory)
+{
+    struct answer answer = {.head = *head, .memory = memory};
+
+    return reply(session, &answer);
+}
+
+static int serve_request(struct session *session, struct mbr__note *note)
+{
+    struct asked asked = {.note = note};
+    struct answer answer = {.memory = -1};
+
+    memcpy(&asked.head, note->data, sizeof(asked.head));
+    asked.name = (const char *)note->data + sizeof(asked.head);
+    asked.name_length = note->len - sizeof(asked.head);
+    answer.head.status = carry_out(session, &asked, &answer);
+    return reply(session, &answer);
+}
+
+/* One about the disk has a reply of its own kind, and mostly later. */
+static int serve_disk(struct session *session, struct mbr__note *note)
+{
+    struct mbr__note out = {.len = sizeof(struct mbr__broker_disk_reply)};
+    struct mbr__broker_disk_reply answer = {0};
+    struct mbr__broker_disk asked;
+    int rc;
+
+    if (note->len < sizeof(asked) || note->nfds > 1)
+        return -EPROTO;
+    memcpy(&asked, note->data, sizeof(asked));
+    rc = stored_ask(session, &asked, (const char *)note->data + sizeof(asked),
+                    note->len - sizeof(asked), note->nfds == 1 ? note->fds[0] : -1);
+    if (rc == -EINPROGRESS) {
+        note->nfds = 0; /* it is on the desk */
+        return 0;
+    }
+    if (rc == -ECONNRESET)
+        return rc;
+    answer.status = rc;
+    answer.seq = asked.seq;
+    memcpy(out.data, &answer, sizeof(answer));
+    return mbr__conn_send(session->fd, &out);
+}
+
 /* Serves one note. Not 0: the connection has ended, or is to. */
 static int serve_note(struct session *session)
 {
     struct mbr__note note;
-    struct asked asked = {.note = &note};
-    struct answer answer = {.memory = -1};
+    uint32_t op;
     int rc = mbr__conn_recv(session->fd, &note);
 
     if (rc != 0)
         return rc;
-    if (note.len < sizeof(asked.head)) {
+    if (note.len < sizeof(struct mbr__broker_request)) {
         rc = -EPROTO;
     } else {
-        memcpy(&asked.head, note.data, sizeof(asked.head));
-        asked.name = (const char *)note.data + sizeof(asked.head);
-        asked.name_length = note.len - sizeof(asked.head);
-        answer.head.status = carry_out(session, &asked, &answer);
-        rc = reply(session, &answer);
+        memcpy(&op, note.data, sizeof(op));
+        rc = op >= MBR__BROKER_DISK_OPEN && op < MBR__BROKER_DISK_END
+                 ? serve_disk(session, &note)
+                 : serve_request(session, &note);
         rc = rc == -EAGAIN ? -EPROTO : rc;
     }
     mbr__note_close(&note);
     return rc;
 }
 
-static void session_ready(struct source *self, uint32_t events)
+bool session_serve(struct session *session, int most)
 {
-    struct session *session = mbr__container_of(self, struct session, source);
     int rc = 0;
 
-    (void)events;
-    for (int i = 0; i < BURST && rc == 0; i++)
+    for (int i = 0; i < most && rc == 0 && !session_busy(session); i++)
         rc = serve_note(session);
     if (rc == 0 || rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE)
-        return; /* what has no room for its descriptors is read later */
+        return true; /* what has no room for its descriptors is read later */
     if (rc != -ECONNRESET)
         log_warning("containers: a connection of uid=%u is closed: %s",
                     (unsigned)session->user->uid, strerror(-rc));
     session_close(session);
+    return false;
+}
+
+static void session_ready(struct source *self, uint32_t events)
+{
+    struct session *session = mbr__container_of(self, struct session, source);
+
+    if (session->dead)
+        return;
+    /* What the other end has asked for before it went is done, as far as it was read. */
+    if (session_busy(session) && (events & (EPOLLHUP | EPOLLERR)) != 0)
+        session_close(session);
+    else
+        (void)session_serve(session, BURST);
+}
+
+int session_pause(struct session *session, bool pause)
+{
+    struct epoll_event event = {.events = pause ? 0 : EPOLLIN, .data.ptr = &session->source};
+
+    return epoll_ctl(session->containers->server->epoll, EPOLL_CTL_MOD, session->fd, &event) == 0
+               ? 0
+               : -errno;
 }
 
 int session_open(struct containers *c, int fd, struct session **out)
@@ -241,6 +328,7 @@ int session_open(struct containers *c, int fd, struct session **out)
         session->containers = c;
         session->fd = fd;
         session->source.ready = session_ready;
+        mbr__list_init(&session->peer);
         rc = server_add(c->server, fd, &session->source, EPOLLIN);
         if (rc != 0)
             container_user_leave(c, session->user);
@@ -259,12 +347,17 @@ void session_close(struct session *session)
 {
     struct containers *c = session->containers;
 
+    if (session->dead)
+        return;
+    session->dead = true;
+    stored_leave(session);
     container_leave(session);
     server_remove(c->server, session->fd);
     (void)close(session->fd);
+    session->fd = -1;
     mbr__list_del(&session->node);
+    mbr__list_push_back(&c->ended, &session->node);
     c->count--;
     container_user_leave(c, session->user);
-    free(session);
     server_accept_again(c->server);
 }

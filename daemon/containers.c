@@ -73,6 +73,14 @@ int containers_watch(struct containers *c)
     return rc;
 }
 
+void containers_bury(struct containers *c)
+{
+    struct mbr__list *node;
+
+    while ((node = mbr__list_pop_front(&c->ended)) != NULL)
+        free(mbr__container_of(node, struct session, node));
+}
+
 void containers_accept_again(struct containers *c)
 {
     if (c->listener >= 0 && !c->listening && !c->server->stopping)
@@ -150,14 +158,20 @@ void containers_init(struct containers *c, struct server *server)
     mbr__hash_init(&c->users);
     mbr__list_init(&c->all);
     mbr__list_init(&c->sessions);
+    mbr__list_init(&c->ended);
 }
 
 void containers_fini(struct containers *c)
 {
     struct mbr__list *node;
 
-    while ((node = mbr__list_pop_front(&c->sessions)) != NULL)
+    if (c->shelf != NULL)
+        shelf_stop(c->shelf);
+    c->stopping = true;
+    containers_collect(c);
+    while ((node = mbr__list_first(&c->sessions)) != NULL)
         session_close(mbr__container_of(node, struct session, node));
+    containers_bury(c);
     while ((node = mbr__list_pop_front(&c->all)) != NULL)
         container_free(c, mbr__container_of(node, struct container, node));
     if (c->listener >= 0)
@@ -168,4 +182,6 @@ void containers_fini(struct containers *c)
     c->path = NULL;
     mbr__bytes_map_fini(&c->named);
     mbr__hash_fini(&c->users);
+    shelf_close(c->shelf);
+    c->shelf = NULL;
 }

@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "server.h"
 
+struct shelf;
 struct stream_in;
 struct stream_out;
 
@@ -30,8 +31,13 @@ struct containers {
     struct mbr__hash users;    /* of struct container_user, by uid + 1 */
     struct mbr__list all;      /* of struct container, in the order of their numbers */
     struct mbr__list sessions; /* of struct session */
+    struct mbr__list ended;    /* of struct session: closed, to be freed at the end of the turn */
     uint32_t last;             /* number given last */
     uint32_t count;            /* sessions */
+    struct shelf *shelf;       /* NULL: none are on disk */
+    struct source shelved;
+    bool settling; /* other members are looked at */
+    bool stopping; /* the shelf's thread has ended */
 };
 
 /* An empty one, which cannot fail; to be ended also when nothing else was called. */
@@ -50,6 +56,22 @@ int containers_watch(struct containers *c);
 
 /* Accepts again after a shortage of descriptors. */
 void containers_accept_again(struct containers *c);
+
+/* End of a turn: frees connections that were closed. */
+void containers_bury(struct containers *c);
+
+/*
+ * The directory of those on disk, if the settings name one: opened; later, when a live update's
+ * containers are known, looked through, and its thread started; put into the loop. Exit codes after
+ * error messages; watch: 0 or a negative errno.
+ */
+int containers_open_shelf(struct containers *c);
+int containers_start_shelf(struct containers *c);
+int containers_watch_shelf(struct containers *c);
+/* Answers what the disk has finished. */
+void containers_collect(struct containers *c);
+/* Waits until the disk has nothing to do, and answers; false: it has, after some seconds. */
+bool containers_settle(struct containers *c);
 
 /* Live update: writes what there is; calls VISIT for each descriptor; reads it. With C NULL reading
  * only checks. 0 or a negative errno. */

@@ -27,7 +27,9 @@ static void put_container(struct stream_out *out, const struct container *contai
     stream_put(out, container->group < 0 ? GROUP_NONE : (uint64_t)container->group);
     stream_put(out, container->flags);
     stream_put(out, container->removed ? 1 : 0);
-    stream_put(out, (uint64_t)container->memory);
+    stream_put(out, (uint64_t)(container->memory + 1));
+    stream_put(out, container->stored != NULL ? stored_what(container->stored)->number : 0);
+    stream_put(out, container->stored != NULL ? stored_what(container->stored)->policy : 0);
     stream_put(out, container->name_length);
     stream_put_bytes(out, container->name, container->name_length);
 }
@@ -60,6 +62,7 @@ void containers_put(struct containers *c, struct stream_out *out)
 
         stream_put(out, (uint64_t)session->fd);
         stream_put(out, session->container != NULL ? session->container->number : 0);
+        stream_put(out, session->desk != NULL ? (uint64_t)(session->desk->memory + 1) : 0);
     }
 }
 
@@ -70,8 +73,12 @@ void containers_each_fd(struct containers *c, void (*visit)(int fd, void *user),
     visit(c->listener, user);
     mbr__list_for_each (node, &c->all)
         visit(mbr__container_of(node, struct container, node)->memory, user);
-    mbr__list_for_each (node, &c->sessions)
-        visit(mbr__container_of(node, struct session, node)->fd, user);
+    mbr__list_for_each (node, &c->sessions) {
+        const struct session *session = mbr__container_of(node, struct session, node);
+
+        visit(session->fd, user);
+        visit(session->desk != NULL ? session->desk->memory : -1, user);
+    }
 }
 
 /* ---- reading ----------------------------------------------------------------------------------
@@ -96,15 +103,38 @@ static int get_head(struct containers *c, struct stream_in *in)
     return 0;
 }
 
+/* One on disk: NUMBER is its directory's. */
+static int know_stored(struct containers *c, struct container *like, uint64_t number,
+                       uint32_t policy)
+{
+    struct stored_what what = {.number = number,
+                               .uid = like->owner->uid,
+                               .group = like->group,
+                               .flags = like->flags,
+                               .policy = policy};
+
+    if (c->shelf == NULL)
+        return -EXDEV;
+    memcpy(what.name, like->name, like->name_length);
+    like->stored = stored_new(c->shelf, &what);
+    return like->stored != NULL ? 0 : -ENOMEM;
+}
+
 /* The owner is held by a count of one connection while his container is made. */
-static int restore_container(struct containers *c, struct container *like, uid_t uid)
+static int restore_container(struct containers *c, struct container *like, uid_t uid,
+                             uint64_t number, uint32_t policy)
 {
     struct container *made;
-    int rc = container_user_enter(c, uid, &like->owner);
+    int rc = container_user_hold(c, uid, &like->owner);
 
     if (rc != 0)
         return rc;
-    rc = container_new(c, like, &made);
+    if (number != 0)
+        rc = know_stored(c, like, number, policy);
+    if (rc == 0)
+        rc = container_new(c, like, &made);
+    if (rc != 0)
+        stored_free(like->stored);
     container_user_leave(c, like->owner);
     return rc;
 }
@@ -114,16 +144,20 @@ static int get_container(struct containers *c, struct stream_in *in)
     struct container like = {.number = (uint32_t)stream_get_most(in, UINT32_MAX)};
     uint64_t uid = stream_get_most(in, UINT32_MAX);
     uint64_t group = stream_get_most(in, GROUP_NONE);
+    uint64_t number;
+    uint32_t policy;
 
     like.group = group == GROUP_NONE ? -1 : (int32_t)group;
     like.flags = (uint32_t)stream_get_most(in, UINT32_MAX);
     like.removed = stream_get_most(in, 1) == 1;
-    like.memory = (int)stream_get_most(in, INT32_MAX);
+    like.memory = (int)stream_get_most(in, INT32_MAX) - 1;
+    number = stream_get(in);
+    policy = (uint32_t)stream_get_most(in, MBR_WRITE_VERSIONED);
     like.name_length = stream_get_most(in, MBR_OBJECT_NAME_MAX);
     like.name = (char *)(uintptr_t)stream_get_bytes(in, like.name_length); /* only read */
     if (in->error != 0 || c == NULL)
         return in->error;
-    return restore_container(c, &like, (uid_t)uid);
+    return restore_container(c, &like, (uid_t)uid, number, policy);
 }
 
 static struct container *numbered(struct containers *c, uint64_t number)
@@ -143,6 +177,7 @@ static int get_session(struct containers *c, struct stream_in *in)
 {
     int fd = (int)stream_get_most(in, INT32_MAX);
     uint64_t number = stream_get_most(in, UINT32_MAX);
+    int memory = (int)stream_get_most(in, INT32_MAX) - 1;
     struct container *container;
     struct session *session;
     int rc;
@@ -155,6 +190,8 @@ static int get_session(struct containers *c, struct stream_in *in)
     rc = session_open(c, fd, &session);
     if (rc == 0 && container != NULL)
         container_enter(container, session);
+    if (rc == 0 && container != NULL && memory >= 0)
+        rc = container->stored != NULL ? stored_lend(session, memory) : -EBADMSG;
     return rc;
 }
 

@@ -50,8 +50,8 @@ static int set_from_option(struct settings *settings, const struct tool_args *ar
     if (value == NULL)
         return TOOL_EXIT_OK;
     /* In a file a path must be absolute; who types one means it from here. */
-    if ((option == OPT_SOCKET || option == OPT_STATE) && value[0] != '/' && value[0] != '\0' &&
-        strlen(value) < 256 && getcwd(here, sizeof(here)) != NULL) {
+    if ((option == OPT_SOCKET || option == OPT_STATE || option == OPT_OBJECTS) && value[0] != '/' &&
+        value[0] != '\0' && strlen(value) < 256 && getcwd(here, sizeof(here)) != NULL) {
         (void)snprintf(path, sizeof(path), "%s/%s", here, value);
         value = path;
     }
@@ -70,6 +70,8 @@ static int load_settings(struct settings *settings, const struct tool_args *args
         code = set_from_option(settings, args, OPT_SOCKET, SETTING_SOCKET);
     if (code == TOOL_EXIT_OK)
         code = set_from_option(settings, args, OPT_STATE, SETTING_STATE);
+    if (code == TOOL_EXIT_OK)
+        code = set_from_option(settings, args, OPT_OBJECTS, SETTING_OBJECTS);
     if (code == TOOL_EXIT_OK)
         code = set_from_option(settings, args, OPT_LOG_LEVEL, SETTING_LOG_LEVEL);
     return code;
@@ -182,10 +184,14 @@ static int open_all(struct server *server, const struct tool_args *args)
         code = open_journal(server);
     if (code == TOOL_EXIT_OK)
         code = make_store(server);
+    if (code == TOOL_EXIT_OK)
+        code = containers_open_shelf(server->containers);
     if (code == TOOL_EXIT_OK && resumed)
         code = take_over(server, args->value[OPT_TAKE_OVER]);
     if (code == TOOL_EXIT_OK && server->journal != NULL)
         code = journal_start(server->journal, server->store, resumed);
+    if (code == TOOL_EXIT_OK)
+        code = containers_start_shelf(server->containers);
     if (code == TOOL_EXIT_OK) {
         int rc = server_watch(server);
 

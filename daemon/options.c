@@ -19,6 +19,9 @@ static const struct tool_option options[] = {
     {OPT_STATE, 'd', false, "state", "DIR", NULL, "keep the store on disk in DIR",
      "Keeps the store on disk in DIR: each change is there before it is acknowledged. Without it "
      "the store lives in memory and begins empty."},
+    {OPT_OBJECTS, 'o', false, "objects", "DIR", NULL, "keep persistent containers in DIR",
+     "Keeps persistent containers of shared objects in DIR, one directory for each; what their "
+     "members have synced is there after a restart. Without it such containers are refused."},
     {OPT_LOG_LEVEL, 'l', false, "log-level", "LEVEL", "error warning info debug", "the least urgent messages to log",
      "Leaves out messages less urgent than LEVEL (default: info)."},
     {OPT_DUMP_CONFIG, 0, false, "dump-config", NULL, NULL, "print the settings in effect and end",
@@ -36,6 +39,7 @@ static const struct tool_option options[] = {
 static const struct tool_example examples[] = {
     {"membraned", "serve in the foreground"},
     {"membraned --state /var/lib/membrane", "the same, on disk"},
+    {"membraned --state /var/lib/membrane/store --objects /var/lib/membrane/objects", "containers, too"},
     {"membraned --socket /tmp/store &", "beside another one; clients use"},
     {"XENSTORED_PATH=/tmp/store xenstore-ls", "  XENSTORED_PATH"},
     {"membraned --dump-config", "all settings"},

@@ -91,6 +91,8 @@ static const int needed[] = {
     C(readlinkat),
     C(readv),
     C(rename),
+    C(renameat),
+    C(renameat2),
     C(stat),
     C(statfs),
     C(statx),

@@ -301,6 +301,8 @@ int server_watch(struct server *server)
     server->listening = rc == 0;
     if (rc == 0)
         rc = containers_watch(server->containers);
+    if (rc == 0)
+        rc = containers_watch_shelf(server->containers);
     if (rc == 0 && server->journal != NULL)
         rc = server_add(server, journal_descriptor(server->journal), &server->journaled,
                         EPOLLIN | EPOLLET);
@@ -431,6 +433,7 @@ static void end_turn(struct server *server)
     uint64_t now = timed ? mbr__now_ns() : 0;
 
     resume_all(server);
+    containers_bury(server->containers);
     bury(server);
     server->work_left = mbr__store_work(server->store, WORK_SLICE);
     server_settle(server);

@@ -48,6 +48,9 @@ static const struct row rows[SETTING_COUNT] = {
     [SETTING_STATE] = {"daemon", "state", KIND_PATH, 0, 4000, NULL, NULL,
         "A directory in which every acknowledged change is on disk before its reply goes out. "
         "Without it the store lives in memory."},
+    [SETTING_OBJECTS] = {"daemon", "objects", KIND_PATH, 0, 4000, NULL, NULL,
+        "A directory for persistent containers of shared objects, the daemon's alone; it is made "
+        "if it is missing. Without it such containers are refused."},
     [SETTING_SANDBOX] = {"daemon", "sandbox", KIND_CHOICE, 0, 0, "yes", "no yes",
         "Give up, after start, new privileges and the system calls that are not needed."},
     [SETTING_LIVE_UPDATE] = {"daemon", "live-update", KIND_CHOICE, 0, 0, "yes", "no yes",
@@ -75,6 +78,9 @@ static const struct row rows[SETTING_COUNT] = {
     [SETTING_MEMBERS_PER_USER] = {"limits", "members-per-user", KIND_NUMBER, 0, 1000000, "2048",
         NULL, "Processes of an unprivileged user that may be in such containers, each counted "
         "once a container."},
+    [SETTING_STORED_PER_USER] = {"limits", "stored-per-user", KIND_SIZE, 0, UINT64_C(1) << 50,
+        "1G", NULL, "Bytes on disk of the persistent containers of an unprivileged user, an object "
+        "counted as 1 KiB and each block that is not all zeroes as 1 MiB; 0 means any number."},
     [SETTING_QUOTA_NODES] = QUOTA("nodes", 0, "1000",
         "Nodes that an unprivileged domain may own; 0 means any number, here and below."),
     [SETTING_QUOTA_WATCHES] = QUOTA("watches", 0, "128", "Watches of a domain."),

@@ -20,6 +20,7 @@
 #include "../tools/say.h"
 #include "base/clock.h"
 #include "conn.h"
+#include "containers.h"
 #include "control.h"
 #include "fallback.h"
 #include "journal.h"
@@ -309,6 +310,10 @@ static int with_state(struct server *server, bool on_trial, char *why, size_t si
 
     if (server->journal != NULL && !journal_flush(server->journal)) {
         (void)snprintf(why, size, "the state cannot be written to disk");
+        return -EIO;
+    }
+    if (!containers_settle(server->containers)) {
+        (void)snprintf(why, size, "the disk of containers is too slow");
         return -EIO;
     }
     rc = make_state(server, update->asking, &fd);

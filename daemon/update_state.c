@@ -19,7 +19,7 @@
 #include "update_stream.h"
 #include "user.h"
 
-#define MAGIC UINT64_C(0x326576696c72626d) /* "mbrlive2" */
+#define MAGIC UINT64_C(0x336576696c72626d) /* "mbrlive3" */
 
 #define NO_FD UINT64_MAX
 
@@ -42,6 +42,14 @@ static int get_fd(struct stream_in *in)
 
 /* ---- writing -----------------------------------------------------------------------------------
  */
+
+static void put_path(struct stream_out *out, const char *path)
+{
+    size_t length = path != NULL ? strlen(path) : 0;
+
+    stream_put(out, length);
+    stream_put_bytes(out, path, length);
+}
 
 static void put_users(struct stream_out *out, const struct server *server)
 {
@@ -113,8 +121,6 @@ static void put_conns(struct stream_out *out, const struct server *server)
 int update_state_write(struct server *server, const struct conn *asking, int fd)
 {
     struct stream_out *out = malloc(sizeof(*out));
-    const char *state = settings_text(server->settings, SETTING_STATE);
-    size_t length = state != NULL ? strlen(state) : 0;
     int rc;
 
     if (out == NULL)
@@ -123,8 +129,8 @@ int update_state_write(struct server *server, const struct conn *asking, int fd)
     out->error = 0;
     out->used = 0;
     stream_put(out, MAGIC);
-    stream_put(out, length);
-    stream_put_bytes(out, state, length);
+    put_path(out, settings_text(server->settings, SETTING_STATE));
+    put_path(out, settings_text(server->settings, SETTING_OBJECTS));
     stream_put(out, server->sandboxed ? 1 : 0);
     stream_put(out, server->next_conn);
     stream_put(out, server->next_domid);
@@ -291,6 +297,8 @@ static int get_users(struct stream_in *in, struct server *server)
 struct head {
     const unsigned char *state;
     size_t state_length;
+    const unsigned char *objects;
+    size_t objects_length;
     bool sandboxed;
     uint64_t next_conn;
     uint64_t next_domid;
@@ -305,6 +313,8 @@ static int get_head(struct stream_in *in, struct head *head)
         return -EPROTONOSUPPORT;
     head->state_length = stream_get_most(in, 4096);
     head->state = stream_get_bytes(in, head->state_length);
+    head->objects_length = stream_get_most(in, 4096);
+    head->objects = stream_get_bytes(in, head->objects_length);
     head->sandboxed = stream_get_most(in, 1) == 1;
     head->next_conn = stream_get(in);
     head->next_domid = stream_get_most(in, UINT16_MAX);
@@ -315,14 +325,21 @@ static int get_head(struct stream_in *in, struct head *head)
 }
 
 /* The journal must go on where it is. */
+static bool is_path(const char *path, const unsigned char *text, size_t length)
+{
+    return (path != NULL ? strlen(path) : 0) == length &&
+           (length == 0 || memcmp(path, text, length) == 0);
+}
+
+/* Containers on disk have numbers in their directory; where there was none there are none. */
 static int check_state(const struct settings *settings, const struct head *head)
 {
-    const char *state = settings_text(settings, SETTING_STATE);
-    size_t length = state != NULL ? strlen(state) : 0;
-
-    if (length == head->state_length && (length == 0 || memcmp(state, head->state, length) == 0))
-        return 0;
-    return -EXDEV;
+    if (!is_path(settings_text(settings, SETTING_STATE), head->state, head->state_length))
+        return -EXDEV;
+    return head->objects_length == 0 || is_path(settings_text(settings, SETTING_OBJECTS),
+                                                head->objects, head->objects_length)
+               ? 0
+               : -EXDEV;
 }
 
 /* The engine's part comes last, and what belongs to it must be known before: so it is restored from

@@ -95,6 +95,19 @@ static int none_there(const char *name)
                       "%s: no such container: one lives as long as a process is in it", name);
 }
 
+static int not_opened(const char *name, int error, const struct mbr_container_options *options)
+{
+    if (error == -ENOENT && options->directory == NULL)
+        return none_there(name);
+    if (error == -EOPNOTSUPP && options->directory == NULL)
+        return tool_error(TOOL_EXIT_INCOMPATIBLE, "membraned --objects DIR",
+                          "%s: membraned has no place for containers", name);
+    if (error == -EOPNOTSUPP)
+        return tool_error(TOOL_EXIT_USAGE, "--stored, without --directory",
+                          "%s: a directory is for one user, and nobody keeps it", name);
+    return object_error(error, name);
+}
+
 int object_open(const struct tool_args *args, bool make, int *container)
 {
     struct mbr_container_options options = {.size = sizeof(options)};
@@ -111,6 +124,8 @@ int object_open(const struct tool_args *args, bool make, int *container)
         options.flags |= MBR_CONTAINER_CHECKSUMS;
     if (tool_given(args, OPT_KEEP))
         options.flags |= MBR_CONTAINER_KEPT;
+    if (tool_given(args, OPT_STORED))
+        options.flags |= MBR_CONTAINER_PERSISTENT;
     rc = tool_number(args, OPT_GID, group, 0, INT_MAX, &group);
     if (rc == TOOL_EXIT_OK) {
         int gid = group > INT_MAX ? -1 : (int)group;
@@ -120,7 +135,7 @@ int object_open(const struct tool_args *args, bool make, int *container)
         if (got >= 0)
             *container = got;
         else
-            rc = got == -ENOENT && path == NULL ? none_there(name) : object_error(got, name);
+            rc = not_opened(name, got, &options);
     }
     free(path);
     return rc;

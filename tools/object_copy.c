@@ -231,11 +231,12 @@ static int stay(const char *container)
 int object_put(const struct tool_args *args)
 {
     struct copy c = {.args = args, .object = -1, .fd = -1, .name = args->word[1]};
+    bool make = tool_given(args, OPT_KEEP) || tool_given(args, OPT_STORED);
     bool hold = tool_given(args, OPT_HOLD), made = false;
     int code = object_deadline(args, &c.deadline);
 
     if (code == TOOL_EXIT_OK)
-        code = object_open(args, hold || tool_given(args, OPT_KEEP), &c.container);
+        code = object_open(args, hold || make, &c.container);
     if (code != TOOL_EXIT_OK)
         return code;
     tool_stop_catch();

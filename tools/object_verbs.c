@@ -40,12 +40,17 @@
     {OPT_KEEP, 'k', false, "keep", NULL, NULL, "a new container is kept by membraned", \
      "If there is no such container it is created, and membraned keeps it when its last process " \
      "has left. Needs a running membraned."}
+#define OPTION_STORED \
+    {OPT_STORED, 's', false, "stored", NULL, NULL, "a new container is kept by membraned, on disk", \
+     "If there is no such container it is created, and membraned keeps it in a directory of its own: " \
+     "what was put is there after a restart, too. Needs a running membraned --objects."}
 #define OPTION_GID \
     {OPT_GID, 'g', false, "gid", "GID", NULL, "a new container is shared with this group", \
      "If there is no such container it is created for the members of this group, by number."}
 #define OPTION_CHECKSUMS \
     {OPT_CHECKSUMS, 'c', false, "checksums", NULL, NULL, "a new persistent container has checksums", \
-     "If the directory is empty: each block has a checksum, which is verified when it is loaded."}
+     "If the directory is empty, or with --stored: each block has a checksum, which is verified when it " \
+     "is loaded."}
 
 static const struct tool_option ls_options[] = {
     {OPT_LONG, 'l', false, "long", NULL, NULL, "with size, memory, policy, users and version",
@@ -70,6 +75,7 @@ static const struct tool_option put_options[] = {
      "Creates the container if there is none, and stays in it after the object was put, until the "
      "process is ended by a signal; so the container lives for as long."},
     OPTION_KEEP,
+    OPTION_STORED,
     OPTION_GID,
     OPTION_POLICY,
     OPTION_DIRECTORY,
@@ -110,6 +116,7 @@ static const struct tool_option rm_options[] = {
 
 static const struct tool_option hold_options[] = {
     OPTION_KEEP,
+    OPTION_STORED,
     OPTION_GID,
     OPTION_POLICY,
     OPTION_DIRECTORY,
@@ -244,7 +251,7 @@ const struct tool_verb tool_object_verbs[] = {
                   "and what comes from a pipe, in pieces of 64 MiB. If it fails, an object that was "
                   "there before may hold some of the new bytes.\n\n"
                   "A container lives only as long as a process is in it: see membrane object hold, "
-                  "or the options --hold, --keep and --directory.",
+                  "or the options --hold, --keep, --stored and --directory.",
         .examples = put_examples,
         .options = put_options,
         .words_min = 2,

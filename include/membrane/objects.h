@@ -67,14 +67,14 @@ enum mbr_write_policy {
     1u                              /* persistent: each block has a checksum, verified when read \
                                      */
 #define MBR_CONTAINER_KEPT       2u /* kept by membraned when its last member has left */
-#define MBR_CONTAINER_PERSISTENT 4u /* has a directory (only reported) */
+#define MBR_CONTAINER_PERSISTENT 4u /* has a directory; asked for without one: membraned has it */
 #define MBR_CONTAINER_BROKERED   8u /* membraned has brought it to us (only reported) */
 
 /* Zeroed, it means: in place, volatile, for one user. */
 struct mbr_container_options {
     uint32_t size;   /* sizeof(struct mbr_container_options) */
     uint32_t policy; /* enum mbr_write_policy, for the objects created in it */
-    uint32_t flags;  /* MBR_CONTAINER_CHECKSUMS, MBR_CONTAINER_KEPT */
+    uint32_t flags;  /* MBR_CONTAINER_CHECKSUMS, _KEPT, _PERSISTENT */
     uint32_t reserved;
     const char *directory; /* makes it persistent; NULL volatile */
 };
@@ -122,6 +122,13 @@ MBR_API int mbr_container_create(const char *name, int group);
  * container is persistent: it has what is in the directory, or, if that is empty, it is begun;
  * -EEXIST then means that processes have the directory's container under another name. With
  * MBR_CONTAINER_KEPT membraned is needed: -ECONNREFUSED without.
+ *
+ * MBR_CONTAINER_PERSISTENT without a directory: membraned has one, of its own choice, and the
+ * container may have a group. It is kept. All members may change and sync objects; the daemon
+ * writes for them. After a restart of the daemon it is found again, with what was synced; who was a
+ * member before gets -ECONNREFUSED from all that needs the disk, and joins anew. -EOPNOTSUPP also:
+ * the daemon has no place for containers; -EDQUOT the user's are as large as they may be.
+ *
  * More errors: -EOPNOTSUPP a directory with a group or MBR_CONTAINER_KEPT; -EPERM also: it is not
  * the caller's, or others may write to it; -ENOTEMPTY the directory holds something else; -EBADMSG
  * what it holds is damaged beyond its last change; -EROFS, -EIO, -EDQUOT and so on as the file
@@ -142,7 +149,8 @@ MBR_API int mbr_container_leave(int container);
 /*
  * Stops new joins, waits until all other members have left or died (and all other numbers of this
  * process for it are given back), then frees everything and gives the number back. Of a persistent
- * container the files are removed, too. -EALREADY somebody is destroying it already; -EACCES
+ * container the files are removed, too; if membraned has them it is waited for longer than the
+ * deadline, since that cannot be taken back. -EALREADY somebody is destroying it already; -EACCES
  * membraned keeps it for another user, and the caller is not root. At -ETIMEDOUT it can be joined
  * again.
  */
@@ -263,7 +271,8 @@ MBR_API int mbr_object_put(int access);
 MBR_API int mbr_object_repair(int object, size_t offset, size_t size);
 
 /* Makes what was written before durable: returns when it would survive the loss of power. A
- * volatile container: -EOPNOTSUPP. -EIO, -ENOSPC, -EDQUOT as the file system says; then it may be
+ * volatile container: -EOPNOTSUPP. -ECONNREFUSED membraned, which has the files, is not the one any
+ * more that we have joined at. -EIO, -ENOSPC, -EDQUOT as the file system says; then it may be
  * tried again. -EOWNERDEAD, -ENOTRECOVERABLE a block is torn. 0 also if it has no name any more:
  * nothing of it would survive. */
 MBR_API int mbr_object_sync(int object);

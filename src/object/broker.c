@@ -91,6 +91,8 @@ static int open_session(uint32_t which, uint64_t deadline, int *out)
     return rc == -ENOENT ? -ECONNREFUSED : rc;
 }
 
+#define LONG_NS UINT64_C(1000000000000) /* such deadlines are none */
+
 static int wait_for(int fd, short events, uint64_t deadline)
 {
     struct pollfd wait = {.fd = fd, .events = events};
@@ -99,29 +101,29 @@ static int wait_for(int fd, short events, uint64_t deadline)
 
     if (now >= deadline)
         return -ETIMEDOUT;
-    n = poll(&wait, 1, (int)((deadline - now + 999999) / 1000000));
+    n = poll(&wait, 1, deadline - now < LONG_NS ? (int)((deadline - now + 999999) / 1000000) : -1);
     return n < 0 && errno != EINTR ? -errno : 0;
 }
 
 /* Until the note was sent, or taken. */
-static int send_until(int fd, const struct mbr__note *note, uint64_t deadline)
+int mbr__broker_send(int session, const struct mbr__note *note, uint64_t deadline)
 {
     int rc;
 
-    while ((rc = mbr__conn_send(fd, note)) == -EAGAIN) {
-        rc = wait_for(fd, POLLOUT, deadline);
+    while ((rc = mbr__conn_send(session, note)) == -EAGAIN) {
+        rc = wait_for(session, POLLOUT, deadline);
         if (rc != 0)
             return rc;
     }
     return rc == -ECONNRESET ? -ECONNREFUSED : rc;
 }
 
-static int receive_until(int fd, struct mbr__note *note, uint64_t deadline)
+int mbr__broker_receive(int session, struct mbr__note *note, uint64_t deadline)
 {
     int rc;
 
-    while ((rc = mbr__conn_recv(fd, note)) == -EAGAIN) {
-        rc = wait_for(fd, POLLIN, deadline);
+    while ((rc = mbr__conn_recv(session, note)) == -EAGAIN) {
+        rc = wait_for(session, POLLIN, deadline);
         if (rc != 0)
             return rc;
     }
@@ -139,16 +141,8 @@ static void write_request(struct mbr__note *note, const struct mbr__broker_reque
         memcpy(note->data + sizeof(*request), name, length);
 }
 
-/* Sends the request in `note` and leaves the reply there, with its descriptors. */
-static int ask(int session, struct mbr__note *note, struct mbr__broker_reply *reply,
-               uint64_t deadline)
+static int read_reply(struct mbr__note *note, struct mbr__broker_reply *reply)
 {
-    int rc = send_until(session, note, deadline);
-
-    if (rc == 0)
-        rc = receive_until(session, note, deadline);
-    if (rc != 0)
-        return rc;
     if (note->len < sizeof(*reply)) {
         mbr__note_close(note);
         return -EPROTO;
@@ -161,9 +155,30 @@ static int ask(int session, struct mbr__note *note, struct mbr__broker_reply *re
     return reply->status;
 }
 
-int mbr__broker_create(const char *name, int group, uint32_t flags, int memory, int *session)
+/* Sends the request in `note` and leaves the reply there, with its descriptors. While the daemon's
+ * disk is at work it is waited for without a deadline: what is done there cannot be taken back. */
+static int ask(int session, struct mbr__note *note, struct mbr__broker_reply *reply,
+               uint64_t deadline)
 {
-    struct mbr__broker_request request = {.op = MBR__BROKER_CREATE, .group = group, .flags = flags};
+    int rc = mbr__broker_send(session, note, deadline);
+
+    do {
+        if (rc == -EINPROGRESS)
+            deadline = UINT64_MAX;
+        else if (rc != 0)
+            return rc;
+        rc = mbr__broker_receive(session, note, deadline);
+        if (rc == 0)
+            rc = read_reply(note, reply);
+    } while (rc == -EINPROGRESS);
+    return rc;
+}
+
+int mbr__broker_create(const char *name, int group, uint32_t flags, uint32_t policy, int memory,
+                       int *session)
+{
+    struct mbr__broker_request request = {
+        .op = MBR__BROKER_CREATE, .group = group, .flags = flags, .cursor = policy};
     uint64_t deadline = mbr__now_ns() + MBR__BROKER_NS;
     struct mbr__broker_reply reply;
     struct mbr__note note;

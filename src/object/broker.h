@@ -26,7 +26,7 @@ struct mbr__broker_found {
     int session; /* the caller's: closed when it leaves */
     uint32_t uid;
     int32_t group;
-    uint32_t flags; /* MBR_CONTAINER_KEPT */
+    uint32_t flags; /* MBR_CONTAINER_KEPT, _PERSISTENT, _CHECKSUMS */
 };
 
 /* An entry of the list. */
@@ -42,13 +42,23 @@ struct mbr__broker_entry {
  * Hands a container over. *session as above. Errors: -EEXIST the name is taken; -EPERM the caller
  * is neither root nor in the group; -EDQUOT he has as many containers there as he may; -EACCES the
  * daemon's socket is not for him; -ECONNREFUSED no daemon; -ETIMEDOUT it does not answer;
- * -EPROTO it answers nonsense; -EMFILE, -ENFILE, -ENOMEM.
+ * -EPROTO it answers nonsense; -EMFILE, -ENFILE, -ENOMEM. With MBR_CONTAINER_PERSISTENT it waits
+ * for the disk, as long as that takes: -EOPNOTSUPP the daemon has no place for containers; -ENOSPC,
+ * -EDQUOT, -EIO and so on. POLICY is for that alone.
  */
-int mbr__broker_create(const char *name, int group, uint32_t flags, int memory, int *session);
+int mbr__broker_create(const char *name, int group, uint32_t flags, uint32_t policy, int memory,
+                       int *session);
 
 /* -ENOENT no such container, -EACCES not for the caller, -EUSERS no more members; others as above.
+ * One that is on disk and not in memory is read first: -EBADMSG, -EIO, -ENOMEM.
  * -ECONNREFUSED: no daemon. */
 int mbr__broker_join(const char *name, struct mbr__broker_found *out);
+
+/* What the three have in common with requests about the disk (disk_served.h): sends a note, takes
+ * the next one, until DEADLINE. -ECONNREFUSED the daemon has gone; -ETIMEDOUT; -EPROTO. */
+struct mbr__note;
+int mbr__broker_send(int session, const struct mbr__note *note, uint64_t deadline);
+int mbr__broker_receive(int session, struct mbr__note *note, uint64_t deadline);
 
 /* The name is free from now on; the memory goes with its last member. -EACCES not the owner's;
  * -ENOENT it was removed already. */

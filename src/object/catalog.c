@@ -37,6 +37,7 @@ bool mbr__catalog_slot_used(const struct mbr__catalog *c, uint32_t slot)
 
 static void set_used(struct mbr__catalog *c, uint32_t slot)
 {
+    c->taken += mbr__catalog_slot_used(c, slot) ? 0 : 1;
     c->used[slot / 64] |= UINT64_C(1) << slot % 64;
 }
 
@@ -63,6 +64,7 @@ int mbr__catalog_take(struct mbr__catalog *c, uint32_t *slot)
 void mbr__catalog_give(struct mbr__catalog *c, uint32_t slot)
 {
     MBR_ASSERT(slot < c->room);
+    c->taken -= mbr__catalog_slot_used(c, slot) ? 1 : 0;
     c->used[slot / 64] &= ~(UINT64_C(1) << slot % 64);
     if (slot < c->first)
         c->first = slot;

@@ -48,6 +48,7 @@ struct mbr__catalog {
     uint64_t live;    /* bytes of a journal that is written anew */
     uint64_t *used;   /* slots, a bit each */
     uint32_t room;    /* bits there */
+    uint32_t taken;   /* bits set */
     uint32_t first;   /* no free slot is below */
     uint32_t *freed;  /* slots that changes have given back since mbr__catalog_forget_freed() */
     size_t freed_count, freed_room;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -66,8 +67,7 @@ int mbr__container_map(const struct mbr__container *c, uint64_t offset, uint64_t
 
 /* ---- the lock of the tables ------------------------------------------------------------------ */
 
-/* Takes a mutex of this process until a deadline. */
-static int lock_own(pthread_mutex_t *m, uint64_t deadline)
+int mbr__container_lock_own(pthread_mutex_t *m, uint64_t deadline)
 {
     struct timespec at = {.tv_sec = (time_t)(deadline / NS_PER_S),
                           .tv_nsec = (long)(deadline % NS_PER_S)};
@@ -82,7 +82,7 @@ static int lock_own(pthread_mutex_t *m, uint64_t deadline)
 int mbr__container_lock(struct mbr__container *c, uint64_t deadline)
 {
     uint32_t dead = 0;
-    int rc = lock_own(&c->lock, deadline);
+    int rc = mbr__container_lock_own(&c->lock, deadline);
 
     if (rc < 0)
         return rc;
@@ -164,6 +164,28 @@ int mbr__container_new(int fd, struct mbr__container **out)
     mbr__hash_init(&c->objects);
     mbr__list_init(&c->node);
     *out = c;
+    return 0;
+}
+
+int mbr__container_furnish(struct mbr__container *c, uint32_t policy)
+{
+    struct mbr__container_shm *s = c->shm;
+    int rc = mbr__container_allocate(c, 0, MBR__OBJ_PAGE);
+
+    if (rc == 0)
+        rc = mbr__container_allocate(c, MBR__OBJ_BUCKETS_AT, MBR__OBJ_BUCKETS * sizeof(uint32_t));
+    if (rc != 0)
+        return rc;
+    c->id[0] = s->id[0] = mbr__random_id();
+    c->id[1] = s->id[1] = mbr__random_id();
+    s->uid = (uint32_t)geteuid();
+    s->group = -1;
+    s->policy = policy;
+    s->flags = 0;
+    memcpy(s->name, c->name, sizeof(c->name));
+    s->version = MBR__OBJECT_VERSION;
+    s->state = MBR__CONTAINER_LIVE;
+    mbr_store_release(&s->magic, MBR__OBJECT_MAGIC);
     return 0;
 }
 

@@ -63,6 +63,7 @@ struct mbr__container {
      * that we are a member (broker.h); -1: by links. */
     pthread_mutex_t disk_lock; /* of disk, taken before the turn in shared memory: persist.h */
     struct mbr__disk *disk;    /* persistent: NULL until this process needs it */
+    bool served;               /* membraned has the directory: so it has said itself */
 
     struct mbr__names names;
     int session;
@@ -109,6 +110,9 @@ int mbr__container_map(const struct mbr__container *c, uint64_t offset, uint64_t
 int mbr__container_lock(struct mbr__container *c, uint64_t deadline);
 void mbr__container_unlock(struct mbr__container *c);
 
+/* Takes a mutex of this process. -ETIMEDOUT. */
+int mbr__container_lock_own(pthread_mutex_t *m, uint64_t deadline);
+
 /* Says that a member or a user of an object has gone. */
 void mbr__container_changed(struct mbr__container *c);
 /*
@@ -124,6 +128,9 @@ int mbr__container_await(struct mbr__container *c, uint32_t seen, uint64_t deadl
 /* What a process keeps of a container whose memory is `fd`, which becomes its own unless it fails;
  * no member of it yet. -ENOMEM. */
 int mbr__container_new(int fd, struct mbr__container **out);
+/* Writes the header of new memory, which nobody else sees yet; c->name is there. -ENOMEM, -ENOSPC.
+ */
+int mbr__container_furnish(struct mbr__container *c, uint32_t policy);
 /* NULL is fine. */
 void mbr__container_free(struct mbr__container *c);
 

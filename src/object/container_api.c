@@ -26,7 +26,7 @@
 #include "object/table.h"
 
 #define JOIN_TRIES  100 /* a name that changes hands more often while we come is not to be had */
-#define KNOWN_FLAGS (MBR_CONTAINER_CHECKSUMS | MBR_CONTAINER_KEPT)
+#define KNOWN_FLAGS (MBR_CONTAINER_CHECKSUMS | MBR_CONTAINER_KEPT | MBR_CONTAINER_PERSISTENT)
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
@@ -119,39 +119,18 @@ static int check_options(int group, const struct mbr_container_options *o)
     if (o->size != sizeof(*o) || o->reserved != 0 || (o->flags & ~KNOWN_FLAGS) != 0 ||
         (o->policy != MBR_WRITE_IN_PLACE && o->policy != MBR_WRITE_VERSIONED))
         return -EINVAL;
-    if ((o->flags & MBR_CONTAINER_CHECKSUMS) != 0 && o->directory == NULL)
+    if ((o->flags & MBR_CONTAINER_CHECKSUMS) != 0 && o->directory == NULL &&
+        (o->flags & MBR_CONTAINER_PERSISTENT) == 0)
         return -EINVAL;
-    /* The files are one user's: members of a group could not write them. */
+    /* The files are one user's: members of a group could not write them, and membraned does not
+     * write where a client says. */
     return o->directory != NULL && (group >= 0 || (o->flags & MBR_CONTAINER_KEPT) != 0)
                ? -EOPNOTSUPP
                : 0;
 }
 
-/* Writes the header; nobody else sees it yet. */
-static int furnish(struct mbr__container *c, const struct mbr_container_options *o)
-{
-    struct mbr__container_shm *s = c->shm;
-    int rc = mbr__container_allocate(c, 0, MBR__OBJ_PAGE);
-
-    if (rc == 0)
-        rc = mbr__container_allocate(c, MBR__OBJ_BUCKETS_AT, MBR__OBJ_BUCKETS * sizeof(uint32_t));
-    if (rc != 0)
-        return rc;
-    c->id[0] = s->id[0] = mbr__random_id();
-    c->id[1] = s->id[1] = mbr__random_id();
-    s->uid = (uint32_t)geteuid();
-    s->group = -1;
-    s->policy = o != NULL ? o->policy : MBR_WRITE_IN_PLACE;
-    s->flags = 0;
-    memcpy(s->name, c->name, sizeof(c->name));
-    s->version = MBR__OBJECT_VERSION;
-    s->state = MBR__CONTAINER_LIVE;
-    mbr_store_release(&s->magic, MBR__OBJECT_MAGIC);
-    return 0;
-}
-
 /* Hands it to membraned. 1: there is none, and links will do. */
-static int publish_to_group(struct mbr__container *c, int group, uint32_t flags)
+static int publish_to_group(struct mbr__container *c, int group, uint32_t flags, uint32_t policy)
 {
     int fd = -1;
     int rc = mbr__links_find(&c->names, c->name, &fd);
@@ -162,7 +141,7 @@ static int publish_to_group(struct mbr__container *c, int group, uint32_t flags)
         return rc == -ETIMEDOUT || rc == -EMFILE || rc == -ENFILE ? rc : -EEXIST;
     c->shm->group = group;
     c->shm->flags = flags;
-    rc = mbr__broker_create(c->name, group, flags, c->fd, &c->session);
+    rc = mbr__broker_create(c->name, group, flags, policy, c->fd, &c->session);
     if (rc != -ECONNREFUSED)
         return rc;
     c->shm->group = -1;
@@ -172,12 +151,16 @@ static int publish_to_group(struct mbr__container *c, int group, uint32_t flags)
 
 static int publish(struct mbr__container *c, int group, const struct mbr_container_options *o)
 {
-    uint32_t flags = o != NULL ? o->flags & MBR_CONTAINER_KEPT : 0;
+    uint32_t flags = o != NULL && o->directory == NULL ? o->flags : 0;
     int rc = 1;
+
+    if ((flags & MBR_CONTAINER_PERSISTENT) != 0)
+        flags |= MBR_CONTAINER_KEPT;
+    c->served = (flags & MBR_CONTAINER_PERSISTENT) != 0;
 
     c->owner = (uint32_t)geteuid();
     if (group >= 0 || flags != 0)
-        rc = publish_to_group(c, group, flags);
+        rc = publish_to_group(c, group, flags, o != NULL ? o->policy : MBR_WRITE_IN_PLACE);
     return rc == 1 ? mbr__links_create(c) : rc;
 }
 
@@ -185,7 +168,7 @@ static int publish(struct mbr__container *c, int group, const struct mbr_contain
 static int make(struct mbr__process *p, struct mbr__container *c, int group,
                 const struct mbr_container_options *o)
 {
-    int rc = furnish(c, o);
+    int rc = mbr__container_furnish(c, o != NULL ? o->policy : MBR_WRITE_IN_PLACE);
 
     if (rc == 0)
         rc = mbr__member_claim(c);
@@ -363,6 +346,7 @@ static int join_memory(struct mbr__process *p, const struct mbr__broker_found *f
     }
     c->session = found->session;
     c->owner = found->uid;
+    c->served = found->session >= 0 && (found->flags & MBR_CONTAINER_PERSISTENT) != 0;
     c->id[0] = header.id[0];
     c->id[1] = header.id[1];
     joined = attach(p, c);
@@ -542,7 +526,7 @@ static int destroy(struct mbr__process *p, struct mbr__handle *h, uint64_t deadl
     else
         mbr_store_release(&c->shm->state, MBR__CONTAINER_DEAD);
     /* A daemon that is gone, or does not answer, finds nobody in it any more. */
-    if (rc == 0 && c->session >= 0)
+    if (rc == 0 && c->session >= 0 && !c->served)
         (void)mbr__broker_remove(c->session);
     return rc;
 }
@@ -582,6 +566,8 @@ static uint32_t flags_of(const struct mbr__container *c)
 {
     uint32_t flags = mbr_load_relaxed(&c->shm->flags) & ~MBR_CONTAINER_BROKERED;
 
+    if (c->session >= 0) /* only membraned's word counts */
+        flags = (flags & ~MBR_CONTAINER_PERSISTENT) | (c->served ? MBR_CONTAINER_PERSISTENT : 0);
     return c->session >= 0 ? flags | MBR_CONTAINER_BROKERED : flags;
 }
 

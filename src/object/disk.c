@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "object/disk_file.h"
+#include "object/disk_served.h"
 
 #define JOURNAL_MAX   (UINT64_C(1) << 33) /* nothing that we write comes near */
 #define SHRINK_LEAST  (UINT64_C(64) << 10)
@@ -26,8 +27,8 @@ static uint64_t shrink_limit(const struct mbr__disk *d)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* The bytes from AT to the file's end, to be freed. */
-static int read_from(int fd, uint64_t at, unsigned char **out, size_t *length)
+/* The bytes from AT to UNTIL or the file's end, to be freed. */
+static int read_from(int fd, uint64_t at, uint64_t until, unsigned char **out, size_t *length)
 {
     unsigned char *data;
     struct stat st;
@@ -37,6 +38,9 @@ static int read_from(int fd, uint64_t at, unsigned char **out, size_t *length)
         return -errno;
     uint64_t size = (uint64_t)st.st_size;
 
+    if (until != MBR__DISK_WHOLE && until > size)
+        return -EIO; /* it was cut off */
+    size = until != MBR__DISK_WHOLE ? until : size;
     if (size < at)
         return -EIO;
     if (size > JOURNAL_MAX)
@@ -83,11 +87,11 @@ static void forget_limbo(struct mbr__disk *d)
 
     while ((w = d->limbo) != NULL) {
         d->limbo = w->next;
-        free(w);
+        mbr__disk_write_free(w);
     }
 }
 
-int mbr__disk_load(struct mbr__disk *d)
+int mbr__disk_load(struct mbr__disk *d, uint64_t until)
 {
     struct mbr__catalog *c = malloc(sizeof(*c));
     struct mbr__journal_header header = {0};
@@ -99,7 +103,7 @@ int mbr__disk_load(struct mbr__disk *d)
     if (c == NULL)
         return -ENOMEM;
     mbr__catalog_init(c);
-    err = read_from(d->journal, 0, &data, &length);
+    err = read_from(d->journal, 0, until, &data, &length);
     if (err == 0)
         err = parse(c, data, length, &header, &used);
     free(data);
@@ -121,12 +125,12 @@ int mbr__disk_load(struct mbr__disk *d)
     return 0;
 }
 
-static int read_tail(struct mbr__disk *d)
+int mbr__disk_read_tail(struct mbr__disk *d, uint64_t until)
 {
     unsigned char *data = NULL;
     size_t length = 0;
     size_t used = 0;
-    int err = read_from(d->journal, d->end, &data, &length);
+    int err = read_from(d->journal, d->end, until, &data, &length);
 
     if (err < 0)
         return err;
@@ -149,7 +153,7 @@ static int reopen(struct mbr__disk *d)
     if (fd < 0)
         return fd == -ENOENT ? -EIO : fd;
     d->journal = fd;
-    err = mbr__disk_load(d);
+    err = mbr__disk_load(d, MBR__DISK_WHOLE);
     if (err < 0) {
         d->journal = old;
         close(fd);
@@ -166,6 +170,8 @@ int mbr__disk_refresh(struct mbr__disk *d, bool doubt)
 {
     struct stat st;
 
+    if (d->served != NULL)
+        return mbr__served_refresh(d);
     if (d->dead)
         return -ESTALE;
     d->doubt = d->doubt || doubt;
@@ -175,7 +181,7 @@ int mbr__disk_refresh(struct mbr__disk *d, bool doubt)
         return reopen(d);
     if ((uint64_t)st.st_size < d->end)
         return -EIO;
-    return (uint64_t)st.st_size > d->end ? read_tail(d) : 0;
+    return (uint64_t)st.st_size > d->end ? mbr__disk_read_tail(d, MBR__DISK_WHOLE) : 0;
 }
 
 bool mbr__disk_doubt(const struct mbr__disk *d)
@@ -343,8 +349,11 @@ int mbr__disk_append(struct mbr__disk *d, struct mbr__journal_record *record,
 {
     size_t length = mbr__journal_record_size(record->kind, record->name_len, record->count);
     unsigned char *data;
-    int err = mbr__disk_settle(d);
+    int err;
 
+    if (d->served != NULL)
+        return mbr__served_change(d, record);
+    err = mbr__disk_settle(d);
     if (err < 0)
         return err;
     data = malloc(length);

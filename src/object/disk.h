@@ -52,6 +52,13 @@ int mbr__disk_open(const char *path, uint32_t flags, const uint64_t set[2], stru
 /* The same for another process of that set. -ESTALE the set has it no more. */
 int mbr__disk_join(const char *path, const uint64_t set[2], struct mbr__disk **out);
 
+/* The same where membraned has the directory: SESSION is the container's connection to it and stays
+ * the caller's. Nothing is asked yet; what fails is told by mbr__disk_refresh(): disk_served.h has
+ * the errors. A desk of 1 MiB of memory is made: -ENOMEM and so on. */
+int mbr__disk_serve(int session, struct mbr__disk **out);
+/* How long membraned is waited for from now on: at first, and with UINT64_MAX, without end. */
+void mbr__disk_deadline(struct mbr__disk *d, uint64_t deadline);
+
 /* Lets the directory go. NULL is fine. */
 void mbr__disk_close(struct mbr__disk *d);
 
@@ -97,6 +104,14 @@ int mbr__disk_write(struct mbr__disk *d, uint64_t id, const struct mbr__disk_dir
                     uint32_t count, struct mbr__disk_write **out);
 int mbr__disk_commit(struct mbr__disk *d, struct mbr__disk_write *write);
 void mbr__disk_abandon(struct mbr__disk *d, struct mbr__disk_write *write);
+
+/* The same in steps: `begin`, then each block, then commit or abandon. Other changes may be made in
+ * between; a commit whose object has gone, or has become too small, is -ENOENT, -EINVAL. After an
+ * error of mbr__disk_write_block() it can only be abandoned: -ENOENT, -ERANGE, -EINVAL not above
+ * the block before, and those of writing. */
+int mbr__disk_write_begin(struct mbr__disk *d, uint64_t id, struct mbr__disk_write **out);
+int mbr__disk_write_block(struct mbr__disk *d, struct mbr__disk_write *write,
+                          const struct mbr__disk_dirty *dirty);
 
 /* Reads a block: sets all the bytes the object has in it. -EBADMSG they are not those that were
  * written; -EIO also: the file was cut off; -ERANGE. BUF then holds nothing useful. */

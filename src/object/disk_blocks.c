@@ -11,6 +11,7 @@
 
 #include "object/crc32c.h"
 #include "object/disk_file.h"
+#include "object/disk_served.h"
 
 static bool has_checksums(const struct mbr__disk *d)
 {
@@ -48,7 +49,7 @@ static int read_part(struct mbr__disk *d, struct mbr__catalog_place p, void *buf
     return err;
 }
 
-int mbr__disk_read(struct mbr__disk *d, uint64_t id, uint32_t block, void *buf)
+static int read_block(struct mbr__disk *d, uint64_t id, uint32_t block, void *buf)
 {
     const struct mbr__catalog_object *o = mbr__catalog_by_id(d->catalog, id);
     struct mbr__catalog_place p;
@@ -66,6 +67,28 @@ int mbr__disk_read(struct mbr__disk *d, uint64_t id, uint32_t block, void *buf)
     if (err == 0)
         memset((char *)buf + p.valid, 0, bytes - p.valid);
     return err;
+}
+
+/* Where membraned writes, the slot may be given to others while we read: then the journal has grown
+ * before, and the block is elsewhere. */
+int mbr__disk_read(struct mbr__disk *d, uint64_t id, uint32_t block, void *buf)
+{
+    int moved = 1;
+    int err = 0;
+
+    if (d->served == NULL)
+        return read_block(d, id, block, buf);
+    while (moved == 1) {
+        const struct mbr__catalog_object *o = mbr__catalog_by_id(d->catalog, id);
+        struct mbr__catalog_place before = {0};
+
+        if (o == NULL)
+            return -ENOENT;
+        before = mbr__catalog_place(o, block);
+        err = read_block(d, id, block, buf);
+        moved = mbr__served_moved(d, id, block, &before);
+    }
+    return moved < 0 ? moved : err;
 }
 
 int mbr__disk_usage(const struct mbr__disk *d, uint64_t *bytes)
@@ -90,12 +113,56 @@ static void give_back(struct mbr__disk *d, const struct mbr__disk_write *w)
     }
 }
 
-static int write_one(struct mbr__disk *d, const struct mbr__catalog_object *o,
-                     const struct mbr__disk_dirty *dirty, struct mbr__disk_write *w)
+void mbr__disk_write_free(struct mbr__disk_write *write)
 {
-    struct mbr__journal_block b = {.block = dirty->block};
-    int err;
+    if (write != NULL)
+        free(write->block);
+    free(write);
+}
 
+static int reserve(struct mbr__disk_write *w)
+{
+    uint32_t room = w->room == 0 ? 16 : 2 * w->room;
+    struct mbr__journal_block *grown;
+
+    if (w->count < w->room)
+        return 0;
+    grown = reallocarray(w->block, room, sizeof(*grown));
+    if (grown == NULL)
+        return -ENOMEM;
+    w->block = grown;
+    w->room = room;
+    return 0;
+}
+
+int mbr__disk_write_begin(struct mbr__disk *d, uint64_t id, struct mbr__disk_write **out)
+{
+    struct mbr__disk_write *w;
+
+    if (mbr__catalog_by_id(d->catalog, id) == NULL)
+        return d->dead ? -ESTALE : -ENOENT;
+    w = calloc(1, sizeof(*w));
+    if (w == NULL)
+        return -ENOMEM;
+    w->id = id;
+    *out = w;
+    return 0;
+}
+
+int mbr__disk_write_block(struct mbr__disk *d, struct mbr__disk_write *w,
+                          const struct mbr__disk_dirty *dirty)
+{
+    const struct mbr__catalog_object *o = mbr__catalog_by_id(d->catalog, w->id);
+    struct mbr__journal_block b = {.block = dirty->block};
+    int err = o != NULL ? 0 : -ENOENT;
+
+    /* Before any slot is written to: a journal in doubt may still name some that look free. */
+    if (err == 0)
+        err = mbr__disk_settle(d);
+    if (err == 0)
+        err = reserve(w);
+    if (err < 0)
+        return err;
     b.stored = b.valid = mbr__catalog_block_bytes(o->size, dirty->block);
     if (b.stored == 0 || (w->count > 0 && dirty->block <= w->block[w->count - 1].block))
         return b.stored == 0 ? -ERANGE : -EINVAL;
@@ -109,27 +176,31 @@ static int write_one(struct mbr__disk *d, const struct mbr__catalog_object *o,
     return err;
 }
 
+static int write_all(struct mbr__disk *d, struct mbr__disk_write *w,
+                     const struct mbr__disk_dirty *dirty, uint32_t count)
+{
+    int err = 0;
+
+    for (uint32_t i = 0; i < count && err == 0; i++)
+        err = d->served != NULL ? mbr__served_write(d, w, &dirty[i])
+                                : mbr__disk_write_block(d, w, &dirty[i]);
+    return err;
+}
+
 int mbr__disk_write(struct mbr__disk *d, uint64_t id, const struct mbr__disk_dirty *dirty,
                     uint32_t count, struct mbr__disk_write **out)
 {
-    const struct mbr__catalog_object *o = mbr__catalog_by_id(d->catalog, id);
-    struct mbr__disk_write *w;
+    struct mbr__disk_write *w = NULL;
     int err;
 
-    if (o == NULL)
-        return d->dead ? -ESTALE : -ENOENT;
     if (count == 0 || count > MBR__JOURNAL_BLOCKS_MAX)
         return -EINVAL;
-    /* Before any slot is written to: a journal in doubt may still name some that look free. */
-    err = mbr__disk_settle(d);
+    err = mbr__disk_write_begin(d, id, &w);
     if (err < 0)
         return err;
-    w = malloc(sizeof(*w) + count * sizeof(w->block[0]));
-    if (w == NULL)
-        return -ENOMEM;
-    *w = (struct mbr__disk_write){.id = id};
-    for (uint32_t i = 0; i < count && err == 0; i++)
-        err = write_one(d, o, &dirty[i], w);
+    err = d->served != NULL ? mbr__served_begin(d, id) : 0;
+    if (err == 0)
+        err = write_all(d, w, dirty, count);
     if (err < 0) {
         mbr__disk_abandon(d, w);
         return err;
@@ -140,8 +211,11 @@ int mbr__disk_write(struct mbr__disk *d, uint64_t id, const struct mbr__disk_dir
 
 void mbr__disk_abandon(struct mbr__disk *d, struct mbr__disk_write *write)
 {
-    give_back(d, write);
-    free(write);
+    if (d->served != NULL)
+        mbr__served_abandon(d);
+    else
+        give_back(d, write);
+    mbr__disk_write_free(write);
 }
 
 /* The record may be on the disk: its slots keep their bytes until a new journal is there. */
@@ -155,12 +229,17 @@ int mbr__disk_commit(struct mbr__disk *d, struct mbr__disk_write *write)
 {
     struct mbr__journal_record record = {
         .kind = MBR__JOURNAL_BLOCKS, .id = write->id, .count = write->count};
-    int err = mbr__disk_sync_data(d->blocks);
+    int err;
 
+    if (d->served != NULL) {
+        mbr__disk_write_free(write);
+        return mbr__served_commit(d, record.id);
+    }
+    err = mbr__disk_sync_data(d->blocks);
     if (err == 0)
         err = mbr__disk_append(d, &record, write->block);
     if (err == 0)
-        free(write);
+        mbr__disk_write_free(write);
     else if (d->doubt)
         to_limbo(d, write);
     else

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "object/disk_file.h"
+#include "object/disk_served.h"
 
 /* ---- whose it is ----------------------------------------------------------------------------- */
 
@@ -75,9 +76,14 @@ static int claim(int dir, const uint64_t set[2])
 /* What a directory may have beside the journal: rests of one that was begun, or of a change. */
 static bool is_ours(const char *name)
 {
-    static const char *const names[] = {
-        ".",           "..",        MBR__DISK_JOURNAL, MBR__DISK_JOURNAL_NEW, MBR__DISK_BLOCKS,
-        MBR__DISK_SET, "lost+found"};
+    static const char *const names[] = {".",
+                                        "..",
+                                        MBR__DISK_JOURNAL,
+                                        MBR__DISK_JOURNAL_NEW,
+                                        MBR__DISK_BLOCKS,
+                                        MBR__DISK_SET,
+                                        MBR__DISK_OWNER,
+                                        "lost+found"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(name, names[i]) == 0)
@@ -131,7 +137,7 @@ static int look(int dir)
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static struct mbr__disk *new_disk(void)
+struct mbr__disk *mbr__disk_new(void)
 {
     struct mbr__disk *d = calloc(1, sizeof(*d));
 
@@ -148,8 +154,9 @@ void mbr__disk_close(struct mbr__disk *d)
         return;
     while ((w = d->limbo) != NULL) {
         d->limbo = w->next;
-        free(w);
+        mbr__disk_write_free(w);
     }
+    mbr__served_free(d->served);
     if (d->catalog != NULL)
         mbr__catalog_fini(d->catalog);
     free(d->catalog);
@@ -182,7 +189,7 @@ static int open_journal(struct mbr__disk *d)
     if (fd < 0)
         return fd;
     d->journal = fd;
-    return mbr__disk_load(d);
+    return mbr__disk_load(d, MBR__DISK_WHOLE);
 }
 
 /* An empty container. Its journal comes last: without one there is nothing. */
@@ -298,7 +305,7 @@ static int open_next(struct mbr__disk *d, const char *path, const uint64_t set[2
 
 int mbr__disk_open(const char *path, uint32_t flags, const uint64_t set[2], struct mbr__disk **out)
 {
-    struct mbr__disk *d = new_disk();
+    struct mbr__disk *d = mbr__disk_new();
     int err;
 
     if (d == NULL)
@@ -314,7 +321,7 @@ int mbr__disk_open(const char *path, uint32_t flags, const uint64_t set[2], stru
 
 int mbr__disk_join(const char *path, const uint64_t set[2], struct mbr__disk **out)
 {
-    struct mbr__disk *d = new_disk();
+    struct mbr__disk *d = mbr__disk_new();
     int err;
 
     if (d == NULL)
@@ -341,6 +348,8 @@ int mbr__disk_destroy(struct mbr__disk *d)
 {
     int err = 0;
 
+    if (d->served != NULL)
+        return mbr__served_destroy(d);
     if (!d->dead || d->doubt)
         err = mbr__disk_rewrite(d, true);
     d->dead = d->dead || (d->header.flags & MBR__JOURNAL_DEAD) != 0;

@@ -327,7 +327,7 @@ static void mend_size(struct mbr__container *c, uint32_t index)
         return;
     if (rc == -EOWNERDEAD)
         mbr__data_cut(c, index, mbr_load_relaxed(&e->size));
-    (void)mbr__persist_follow_size(c, index);
+    (void)mbr__persist_follow_size(c, index, MBR_FOREVER);
     mbr__shm_unlock(&c->world, &e->writer);
 }
 

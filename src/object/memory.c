@@ -41,25 +41,25 @@ static int new_memfd(const char *label)
 }
 
 /* Who passes this limit is not only refused, he gets a signal. */
-static bool size_allowed(void)
+static bool size_allowed(uint64_t size)
 {
     struct rlimit limit;
 
     return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-           limit.rlim_cur >= MBR__OBJ_FILE_SIZE;
+           limit.rlim_cur >= size;
 }
 
-int mbr__object_memory_new(const char *label, int *out)
+static int new_memory(const char *label, uint64_t size, int *out)
 {
     int rc = 0;
     int fd;
 
-    if (!size_allowed())
+    if (!size_allowed(size))
         return -EFBIG;
     fd = new_memfd(label);
     if (fd < 0)
         return fd;
-    if (ftruncate(fd, (off_t)MBR__OBJ_FILE_SIZE) != 0)
+    if (ftruncate(fd, (off_t)size) != 0)
         rc = errno == EFBIG || errno == EINVAL ? -EFBIG : -errno;
     else if (fcntl(fd, F_ADD_SEALS, SEALS) != 0)
         rc = errno == EINVAL ? -ENOSYS : -errno;
@@ -71,7 +71,17 @@ int mbr__object_memory_new(const char *label, int *out)
     return 0;
 }
 
-static bool is_ours(int fd)
+int mbr__object_memory_new(const char *label, int *out)
+{
+    return new_memory(label, MBR__OBJ_FILE_SIZE, out);
+}
+
+int mbr__object_desk_new(uint64_t size, int *out)
+{
+    return new_memory("desk", size, out);
+}
+
+static bool is_ours(int fd, uint64_t size)
 {
     struct stat st;
     struct statfs fs;
@@ -81,13 +91,18 @@ static bool is_ours(int fd)
     /* On hugetlbfs a mapping would be rounded up over the end of what was reserved for it. */
     return seals >= 0 && (seals & ~F_SEAL_EXEC) == SEALS && flags >= 0 &&
            (flags & (O_ACCMODE | O_PATH)) == O_RDWR && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-           st.st_nlink == 0 && (uint64_t)st.st_size == MBR__OBJ_FILE_SIZE &&
-           fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+           st.st_nlink == 0 && (uint64_t)st.st_size == size && fstatfs(fd, &fs) == 0 &&
+           fs.f_type == TMPFS_MAGIC;
+}
+
+int mbr__object_desk_check(int fd, uint64_t size)
+{
+    if (fcntl(fd, F_GETFD) < 0)
+        return -EBADF;
+    return is_ours(fd, size) ? 0 : -EPROTO;
 }
 
 int mbr__object_memory_check(int fd)
 {
-    if (fcntl(fd, F_GETFD) < 0)
-        return -EBADF;
-    return is_ours(fd) ? 0 : -EPROTO;
+    return mbr__object_desk_check(fd, MBR__OBJ_FILE_SIZE);
 }

@@ -10,6 +10,7 @@
 #define MBR_OBJECT_MEMORY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * A new one, all holes, sealed, close-on-exec; `label` is for /proc/PID/maps. Errors: -EFBIG the
@@ -22,5 +23,9 @@ int mbr__object_memory_new(const char *label, int *out);
  * size, open for reading and writing. Then no access inside it can fail or raise SIGBUS. 0;
  * -EPROTO it is not; -EBADF. */
 int mbr__object_memory_check(int fd);
+
+/* The same for memory of another size: a desk (broker_wire.h). */
+int mbr__object_desk_new(uint64_t size, int *out);
+int mbr__object_desk_check(int fd, uint64_t size);
 
 #endif

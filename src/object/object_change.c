@@ -264,38 +264,41 @@ int mbr__object_lock_size(struct mbr__object *o, uint64_t deadline)
         return rc;
     if (rc == -EOWNERDEAD)
         mbr__data_cut(o->c, o->index, mbr_load_relaxed(&o->entry->size));
-    rc = mbr__persist_follow_size(o->c, o->index);
+    rc = mbr__persist_follow_size(o->c, o->index, deadline);
     if (rc < 0)
         mbr__shm_unlock(&o->c->world, &o->entry->writer);
     return rc;
 }
 
-static int grow(struct mbr__object *o, uint64_t old, uint64_t size)
+static int grow(struct mbr__object *o, uint64_t old, uint64_t size, uint64_t deadline)
 {
     int rc = mbr__data_allocate(o->c, o->index, old, size);
 
     if (rc != 0)
         return rc;
-    rc = mbr__persist_resize(o->c, o->index, size);
+    rc = mbr__persist_resize(o->c, o->index, size, deadline);
     if (rc == 0)
         mbr_store_release(&o->entry->size, size);
     else
         mbr__data_cut(o->c, o->index, old);
-    mbr__persist_resized(o->c, o->index);
+    if (rc != -ETIMEDOUT) /* then it may happen yet */
+        mbr__persist_resized(o->c, o->index);
     return rc;
 }
 
 /* With the blocks that go, wholly or in part, locked for writing. */
-static int cut(struct mbr__object *o, const struct mbr__view *v, uint64_t old, uint64_t size)
+static int cut(struct mbr__object *o, const struct mbr__view *v, uint64_t old, uint64_t size,
+               uint64_t deadline)
 {
     int rc;
 
     mbr_store_release(&o->entry->size, size);
     /* Who dies here leaves it small in memory and large on the disk, which is to follow. */
-    rc = mbr__persist_resize(o->c, o->index, size);
+    rc = mbr__persist_resize(o->c, o->index, size, deadline);
     if (rc < 0) {
         mbr_store_release(&o->entry->size, old);
-        mbr__persist_resized(o->c, o->index);
+        if (rc != -ETIMEDOUT) /* then it may happen yet */
+            mbr__persist_resized(o->c, o->index);
         return rc;
     }
     mbr__data_cut(o->c, o->index, size);
@@ -321,7 +324,7 @@ static int shrink(struct mbr__object *o, uint64_t old, uint64_t size, uint64_t d
     /* Whether they are torn is of no interest here. */
     rc = mbr__lock_write(&v->set, hold, first, end - first, first, end, deadline);
     if (rc == 0) {
-        rc = cut(o, v, old, size);
+        rc = cut(o, v, old, size, deadline);
         mbr__unlock(&v->set, hold);
     }
     mbr__hold_give(o->c, hold);
@@ -343,7 +346,7 @@ static int resize(struct mbr__object *o, uint64_t size, uint64_t deadline)
     if (old > MBR_OBJECT_SIZE_MAX)
         rc = -EPROTO;
     else if (size > old)
-        rc = grow(o, old, size);
+        rc = grow(o, old, size, deadline);
     else if (size < old)
         rc = shrink(o, old, size, deadline);
     mbr__shm_unlock(&o->c->world, &o->entry->writer);

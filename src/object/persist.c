@@ -23,9 +23,34 @@ static int open_directory(struct mbr__container *c)
 
     if (c->disk != NULL)
         return 0;
+    if (c->served)
+        return mbr__disk_serve(c->session, &c->disk);
     memcpy(path, c->shm->directory, sizeof(path));
     path[sizeof(path) - 1] = '\0';
     return mbr__disk_join(path, c->id, &c->disk);
+}
+
+/* With our own lock. */
+static int open_and_refresh(struct mbr__container *c, uint64_t deadline)
+{
+    int rc = open_directory(c);
+
+    if (rc < 0)
+        return rc;
+    mbr__disk_deadline(c->disk, deadline);
+    return mbr__disk_refresh(c->disk, mbr_load_relaxed(&c->shm->disk_doubt) != 0);
+}
+
+static int enter_served(struct mbr__container *c, uint64_t deadline)
+{
+    int rc = mbr__container_lock_own(&c->disk_lock, deadline);
+
+    if (rc < 0)
+        return rc;
+    rc = open_and_refresh(c, deadline);
+    if (rc < 0)
+        (void)pthread_mutex_unlock(&c->disk_lock);
+    return rc;
 }
 
 int mbr__persist_enter(struct mbr__container *c)
@@ -33,6 +58,8 @@ int mbr__persist_enter(struct mbr__container *c)
     uint32_t dead;
     int rc;
 
+    if (c->served)
+        return enter_served(c, MBR_FOREVER);
     (void)pthread_mutex_lock(&c->disk_lock);
     rc = mbr__shm_lock(&c->world, &c->shm->disk, MBR_FOREVER, &dead);
     if (rc == -EOWNERDEAD) {
@@ -43,9 +70,7 @@ int mbr__persist_enter(struct mbr__container *c)
         (void)pthread_mutex_unlock(&c->disk_lock);
         return rc;
     }
-    rc = open_directory(c);
-    if (rc == 0)
-        rc = mbr__disk_refresh(c->disk, mbr_load_relaxed(&c->shm->disk_doubt) != 0);
+    rc = open_and_refresh(c, MBR_FOREVER);
     if (rc < 0)
         mbr__persist_exit(c);
     return rc;
@@ -53,6 +78,10 @@ int mbr__persist_enter(struct mbr__container *c)
 
 void mbr__persist_exit(struct mbr__container *c)
 {
+    if (c->served) {
+        (void)pthread_mutex_unlock(&c->disk_lock);
+        return;
+    }
     /* Doubt ends with a new journal, and with nothing else. */
     if (c->disk != NULL)
         mbr_store_relaxed(&c->shm->disk_doubt, mbr__disk_doubt(c->disk) ? 1 : 0);
@@ -232,13 +261,13 @@ int mbr__persist_rename(struct mbr__container *c, uint32_t index, const char *na
     return rc;
 }
 
-int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size)
+int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size, uint64_t deadline)
 {
     int rc;
 
     if (!mbr__is_persistent(c))
         return 0;
-    rc = mbr__persist_enter(c);
+    rc = c->served ? enter_served(c, deadline) : mbr__persist_enter(c);
     if (rc < 0)
         return rc;
     mbr_store_release(&mbr__entry_at(c, index)->resizing, c->world.self + 1);
@@ -253,16 +282,31 @@ void mbr__persist_resized(struct mbr__container *c, uint32_t index)
         mbr_store_release(&mbr__entry_at(c, index)->resizing, 0);
 }
 
-int mbr__persist_follow_size(struct mbr__container *c, uint32_t index)
+int mbr__persist_follow_size(struct mbr__container *c, uint32_t index, uint64_t deadline)
 {
     const struct mbr__entry *e = mbr__entry_at(c, index);
     int rc = 0;
 
     if (mbr_load_relaxed(&e->resizing) == 0)
         return 0;
-    rc = mbr__persist_resize(c, index, mbr_load_relaxed(&e->size));
+    rc = mbr__persist_resize(c, index, mbr_load_relaxed(&e->size), deadline);
     if (rc == 0)
         mbr__persist_resized(c, index);
+    return rc;
+}
+
+/* Whatever is in the files. */
+static int destroy_served(struct mbr__container *c)
+{
+    int rc;
+
+    (void)pthread_mutex_lock(&c->disk_lock);
+    rc = open_directory(c);
+    if (rc == 0) {
+        mbr__disk_deadline(c->disk, MBR_FOREVER);
+        rc = mbr__disk_destroy(c->disk);
+    }
+    (void)pthread_mutex_unlock(&c->disk_lock);
     return rc;
 }
 
@@ -272,6 +316,8 @@ int mbr__persist_destroy(struct mbr__container *c)
 
     if (!mbr__is_persistent(c))
         return 0;
+    if (c->served)
+        return destroy_served(c);
     rc = mbr__persist_enter(c);
     if (rc == -ESTALE && c->disk != NULL) {
         /* A first attempt has come so far that nothing else can be done with it. */
@@ -307,7 +353,7 @@ static int enter_object(struct mbr__container *c, const struct mbr__catalog_obje
     return 0;
 }
 
-static int enter_objects(struct mbr__container *c)
+int mbr__persist_enter_objects(struct mbr__container *c)
 {
     const struct mbr__catalog *catalog = mbr__disk_catalog(c->disk);
     const struct mbr__catalog_object *o = mbr__catalog_next(catalog, NULL);
@@ -339,7 +385,7 @@ int mbr__persist_begin(struct mbr__container *c, const char *directory, uint32_t
         c->shm->flags = MBR_CONTAINER_PERSISTENT;
         if (mbr__disk_flags(c->disk) & MBR__JOURNAL_CHECKSUMS)
             c->shm->flags |= MBR_CONTAINER_CHECKSUMS;
-        rc = enter_objects(c);
+        rc = mbr__persist_enter_objects(c);
     }
     free(path);
     return rc;

@@ -21,6 +21,10 @@
  * Errors of all: those of disk.h, and of opening the directory: -EPERM also, it is another user's;
  * -ESTALE it is no more this container's.
  *
+ * Where membraned has the directory (c->served) it takes the place of the mutex: it carries out one
+ * request at a time, and what the dead have asked for before what the living ask for. Errors also:
+ * those of disk_served.h.
+ *
  * Not here: files (disk.h).
  */
 #ifndef MBR_OBJECT_PERSIST_H
@@ -28,14 +32,19 @@
 
 #include "object/object.h"
 
+/* What the memory says is believed only where all members are of one user. */
 static inline bool mbr__is_persistent(const struct mbr__container *c)
 {
-    return (mbr_load_relaxed(&c->shm->flags) & MBR_CONTAINER_PERSISTENT) != 0;
+    return c->served ||
+           (c->session < 0 && (mbr_load_relaxed(&c->shm->flags) & MBR_CONTAINER_PERSISTENT) != 0);
 }
 
 /* Takes the directory for a container that is being made, and enters what is there. FLAGS:
  * MBR_CONTAINER_CHECKSUMS. -EEXIST other processes have it; -ENAMETOOLONG. */
 int mbr__persist_begin(struct mbr__container *c, const char *directory, uint32_t flags);
+
+/* Enters what is on the disk, with c->disk there, into a container that nobody else has yet. */
+int mbr__persist_enter_objects(struct mbr__container *c);
 
 /* Closes the directory. */
 void mbr__persist_end(struct mbr__container *c);
@@ -52,13 +61,14 @@ int mbr__persist_rename(struct mbr__container *c, uint32_t index, const char *na
 
 /* With the object's writer lock: its size is going to be SIZE. Of an object without a name nothing
  * is on the disk: 0. Until mbr__persist_resized(), which comes when memory has followed or the old
- * size is to stand, the two may differ if we die. */
-int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size);
+ * size is to stand, the two may differ if we die. membraned is waited for until DEADLINE:
+ * -ETIMEDOUT; it may do it yet, so the two may differ for longer. */
+int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size, uint64_t deadline);
 
 void mbr__persist_resized(struct mbr__container *c, uint32_t index);
 /* With the object's writer lock: if somebody has died in between, the disk gets the size that it
  * has in memory. */
-int mbr__persist_follow_size(struct mbr__container *c, uint32_t index);
+int mbr__persist_follow_size(struct mbr__container *c, uint32_t index, uint64_t deadline);
 
 /* With the container's mutex: makes an object ready that we are the first to join since the
  * container was made; of others nothing. Of a versioned one: -EBADMSG what was read is not what was
@@ -94,7 +104,7 @@ static inline int mbr__persist_bring(struct mbr__object *o, const struct mbr__vi
  * cannot be read are lost. -ENOMEM and others: it may be tried again. */
 int mbr__persist_bring_all(struct mbr__object *o);
 
-/* Removes the files. */
+/* Removes the files. -EACCES membraned has them, and the caller is not their owner. */
 int mbr__persist_destroy(struct mbr__container *c);
 
 /* With the container's mutex: a member has died inside of it, and what it was changing in memory

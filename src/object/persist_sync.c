@@ -19,6 +19,8 @@
 #include "object/persist.h"
 #include "object/persist_turn.h"
 
+#define SYNC_TRIES 100
+
 /* What is written, and the versions it has. */
 struct job {
     struct mbr__object *o;
@@ -167,10 +169,14 @@ static int sync_object(struct mbr__handle *h)
     rc = lock_writer(j.o);
     if (rc < 0)
         return rc;
-    rc = sync_locked(h, &j);
+    rc = -EAGAIN; /* something has come between: disk_served.h */
+    for (int i = 0; i < SYNC_TRIES && rc == -EAGAIN; i++) {
+        rc = sync_locked(h, &j);
+        free(j.dirty);
+        free(j.version);
+        j = (struct job){.o = j.o};
+    }
     mbr__shm_unlock(&j.o->c->world, &j.o->entry->writer);
-    free(j.dirty);
-    free(j.version);
     return rc;
 }
 

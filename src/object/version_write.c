@@ -419,7 +419,7 @@ static int begin(struct mbr__object *o, uint64_t deadline, struct making *w)
     if (rc == 0 && mbr_load_relaxed(&o->entry->size) != w->size)
         mbr_store_release(&o->entry->size, w->size);
     if (rc == 0)
-        rc = mbr__persist_follow_size(o->c, o->index);
+        rc = mbr__persist_follow_size(o->c, o->index, deadline);
     if (rc < 0)
         mbr__shm_unlock(&o->c->world, &o->entry->writer);
     return rc;
@@ -460,13 +460,14 @@ int mbr__version_resize(struct mbr__object *o, uint64_t size, uint64_t deadline)
     w.offset = w.old_size;
     w.length = size > w.old_size ? size - w.old_size : 0;
     if (size != w.old_size)
-        rc = mbr__persist_resize(o->c, o->index, size);
+        rc = mbr__persist_resize(o->c, o->index, size, deadline);
     if (rc == 0 && size != w.old_size) {
         rc = make(&w);
         if (rc < 0) /* the next sync would do it, too */
-            (void)mbr__persist_resize(o->c, o->index, w.old_size);
+            (void)mbr__persist_resize(o->c, o->index, w.old_size, MBR_FOREVER);
     }
-    mbr__persist_resized(o->c, o->index);
+    if (rc != -ETIMEDOUT) /* then it may happen yet */
+        mbr__persist_resized(o->c, o->index);
     end(&w);
     return rc;
 }

@@ -186,8 +186,25 @@ if [ -x "$daemon" ]; then
     ended "$putter" 0
     left() { ! ours; }
     until_true left
+    run 7 mo put --stored lasting x "$0"
+    err_has "membraned --objects"
     kill -TERM "$daemon_pid"
     ended "$daemon_pid" 0
+    # On disk: it outlives the daemon.
+    for round in 1 2; do
+        start daemon "$daemon" --socket "$XENSTORED_PATH" --objects "$work/objects"
+        daemon_pid=$pid
+        until_true served
+        [ "$round" = 2 ] || run 0 mo put --stored --checksums --gid "$(id -g)" lasting x "$0"
+        run 0 mo get lasting x "$work/copy"
+        same "$0" "$work/copy"
+        run 0 mo stat --json lasting
+        member "$work/out" "j['kept'] and j['persistent'] and j['group'] == $(id -g)"
+        run 0 mo ls
+        out_has lasting
+        kill -KILL "$daemon_pid"
+        ended "$daemon_pid" 137
+    done
 fi
 
 # The last one in it leaves, or is killed.

@@ -128,9 +128,9 @@ int mbr__object_view_slow(struct mbr__object *o, uint64_t end, struct mbr__view 
 }
 
 /* The container has no directory. */
-int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size)
+int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size, uint64_t deadline)
 {
-    (void)c, (void)index, (void)size;
+    (void)c, (void)index, (void)size, (void)deadline;
     return 0;
 }
 
@@ -139,9 +139,9 @@ void mbr__persist_resized(struct mbr__container *c, uint32_t index)
     (void)c, (void)index;
 }
 
-int mbr__persist_follow_size(struct mbr__container *c, uint32_t index)
+int mbr__persist_follow_size(struct mbr__container *c, uint32_t index, uint64_t deadline)
 {
-    (void)c, (void)index;
+    (void)c, (void)index, (void)deadline;
     return 0;
 }
 

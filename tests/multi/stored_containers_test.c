@@ -83,7 +83,7 @@ static void test_lives_as_long_as_its_members(void **state)
 
     (void)state;
     CHECK_INT(mbr__broker_join("c", &first), -ENOENT);
-    CHECK_INT(mbr__broker_create("c", -1, 0, memory, &session), 0);
+    CHECK_INT(mbr__broker_create("c", -1, 0, 0, memory, &session), 0);
     CHECK_INT(mbr__broker_join("c", &first), 0);
     CHECK_INT(inode_of(first.memory), inode_of(memory));
     CHECK_INT(first.group, -1);
@@ -107,11 +107,11 @@ static void test_names(void **state)
     (void)state;
     memset(longest, 'n', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
-    CHECK_INT(mbr__broker_create("", -1, 0, memory, &session), -EINVAL);
-    CHECK_INT(mbr__broker_create("a/b", -1, 0, memory, &session), -EINVAL);
-    CHECK_INT(mbr__broker_create("\xff", -1, 0, memory, &session), -EINVAL);
-    CHECK_INT(mbr__broker_create(longest, -1, 0, memory, &session), 0);
-    CHECK_INT(mbr__broker_create(longest, -1, 0, memory, &other), -EEXIST);
+    CHECK_INT(mbr__broker_create("", -1, 0, 0, memory, &session), -EINVAL);
+    CHECK_INT(mbr__broker_create("a/b", -1, 0, 0, memory, &session), -EINVAL);
+    CHECK_INT(mbr__broker_create("\xff", -1, 0, 0, memory, &session), -EINVAL);
+    CHECK_INT(mbr__broker_create(longest, -1, 0, 0, memory, &session), 0);
+    CHECK_INT(mbr__broker_create(longest, -1, 0, 0, memory, &other), -EEXIST);
     CHECK_INT(mbr__broker_join(longest, &found), 0);
     leave(&found);
     (void)close(session);
@@ -127,11 +127,11 @@ static void test_removed(void **state)
     int again = -1;
 
     (void)state;
-    CHECK_INT(mbr__broker_create("c", -1, MBR_CONTAINER_KEPT, memory, &session), 0);
+    CHECK_INT(mbr__broker_create("c", -1, MBR_CONTAINER_KEPT, 0, memory, &session), 0);
     CHECK_INT(mbr__broker_remove(session), 0);
     CHECK_INT(mbr__broker_remove(session), -ENOENT);
     CHECK_INT(mbr__broker_join("c", &found), -ENOENT);
-    CHECK_INT(mbr__broker_create("c", -1, 0, memory, &again), 0);
+    CHECK_INT(mbr__broker_create("c", -1, 0, 0, memory, &again), 0);
     (void)close(session);
     (void)close(again);
     (void)close(memory);
@@ -146,7 +146,7 @@ static void test_kept(void **state)
     int session = -1;
 
     (void)state;
-    CHECK_INT(mbr__broker_create("kept", -1, MBR_CONTAINER_KEPT, memory, &session), 0);
+    CHECK_INT(mbr__broker_create("kept", -1, MBR_CONTAINER_KEPT, 0, memory, &session), 0);
     (void)close(session);
     (void)close(memory);
     CHECK_INT(mbr__broker_join("kept", &found), 0);
@@ -167,7 +167,7 @@ static void test_listed(void **state)
 
     (void)state;
     for (int i = 0; i < 3; i++)
-        CHECK_INT(mbr__broker_create(names[i], -1, 0, memory, &sessions[i]), 0);
+        CHECK_INT(mbr__broker_create(names[i], -1, 0, 0, memory, &sessions[i]), 0);
     for (int i = 0; i < 3; i++) {
         CHECK_INT(mbr__broker_list(&cursor, &entry), 1);
         CHECK(strcmp(entry.name, names[i]) == 0);
@@ -193,12 +193,12 @@ static void test_memory_is_checked(void **state)
 
     (void)state;
     CHECK(plain >= 0 && null >= 0);
-    CHECK_INT(mbr__broker_create("c", -1, 0, plain, &session), -EPROTO);
-    CHECK_INT(mbr__broker_create("c", -1, 0, null, &session), -EPROTO);
+    CHECK_INT(mbr__broker_create("c", -1, 0, 0, plain, &session), -EPROTO);
+    CHECK_INT(mbr__broker_create("c", -1, 0, 0, null, &session), -EPROTO);
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", memory);
     reader = open(path, O_RDONLY | O_CLOEXEC);
     CHECK(reader >= 0);
-    CHECK_INT(mbr__broker_create("c", -1, 0, reader, &session), -EPROTO);
+    CHECK_INT(mbr__broker_create("c", -1, 0, 0, reader, &session), -EPROTO);
     (void)close(plain);
     (void)close(null);
     (void)close(memory);
@@ -266,7 +266,7 @@ static void as_somebody(struct stage_actor *parent, void *argument)
     CHECK_INT(setgid(who->uid), 0);
     CHECK_INT(setuid(who->uid), 0);
     memory = new_memory();
-    rc = who->create ? mbr__broker_create(who->name, GROUP, 0, memory, &session)
+    rc = who->create ? mbr__broker_create(who->name, GROUP, 0, 0, memory, &session)
                      : mbr__broker_join(who->name, &found);
     CHECK_INT(rc, who->wanted);
     if (rc == 0 && !who->create) {
@@ -335,7 +335,7 @@ static void fill_quota(struct stage_actor *parent, void *argument)
         char name[32];
 
         (void)snprintf(name, sizeof(name), "q%d", made);
-        rc = mbr__broker_create(name, -1, 0, memory, &session);
+        rc = mbr__broker_create(name, -1, 0, 0, memory, &session);
         made += rc == 0;
     } while (rc == 0 && made < 200);
     CHECK_INT(rc, -EDQUOT);
@@ -514,8 +514,8 @@ static void test_live_update(void **state)
     int kept = -1;
 
     (void)state;
-    CHECK_INT(mbr__broker_create("member", -1, 0, memory, &session), 0);
-    CHECK_INT(mbr__broker_create("kept", -1, MBR_CONTAINER_KEPT, memory, &kept), 0);
+    CHECK_INT(mbr__broker_create("member", -1, 0, 0, memory, &session), 0);
+    CHECK_INT(mbr__broker_create("kept", -1, MBR_CONTAINER_KEPT, 0, memory, &kept), 0);
     (void)close(kept);
     CHECK_INT(stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "live-update", "-s", NULL), 0);
     CHECK(strcmp(reply.payload, "OK") == 0);

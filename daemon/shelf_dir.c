@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The daemon's directory of containers: opened, looked through, and one made or removed in it; see
+ * shelf.h.
+ *
+ *     0123456789abcdef        a container: its files, and "membrane-owner"
+ *     new-0123456789abcdef    one that is being made: it is there once it has its name
+ *     old-0123456789abcdef    one that was destroyed: it is gone once it has lost it
+ *
+ * membrane-owner, numbers little-endian: magic "\0mbr.oO1", version 1, uid, group (ffffffff none),
+ * flags, policy, bytes of the name (4 bytes each), the name, zeroes up to 240 bytes, CRC-32C of all
+ * that.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../tools/exits.h"
+#include "../tools/say.h"
+#include "container.h"
+#include "log.h"
+#include "object/crc32c.h"
+#include "object/disk_file.h"
+#include "object/disk_state.h"
+#include "shelf_impl.h"
+#include "shm/names.h"
+
+#define MAGIC_SIZE 8u
+#define NAME_AT    32u
+#define SUM_AT     (NAME_AT + MBR_OBJECT_NAME_MAX)
+#define OWNER_SIZE (SUM_AT + 4u)
+#define NAME_SIZE  32 /* "new-", 16 digits, 0 */
+#define GROUP_NONE UINT32_MAX
+#define FLAGS      (MBR_CONTAINER_KEPT | MBR_CONTAINER_PERSISTENT | MBR_CONTAINER_CHECKSUMS)
+
+static const char magic[MAGIC_SIZE] = {0, 'm', 'b', 'r', '.', 'o', 'O', '1'};
+
+static void name_of(const char *prefix, uint64_t number, char out[NAME_SIZE])
+{
+    (void)snprintf(out, NAME_SIZE, "%s%016llx", prefix, (unsigned long long)number);
+}
+
+/* ---- whose it is ------------------------------------------------------------------------------
+ */
+
+static void put32(unsigned char *at, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (unsigned char)(value >> 8 * i);
+}
+
+static uint32_t get32(const unsigned char *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static void pack(const struct stored_what *what, unsigned char out[OWNER_SIZE])
+{
+    size_t length = strlen(what->name);
+
+    memset(out, 0, OWNER_SIZE);
+    memcpy(out, magic, MAGIC_SIZE);
+    put32(out + 8, 1);
+    put32(out + 12, what->uid);
+    put32(out + 16, what->group < 0 ? GROUP_NONE : (uint32_t)what->group);
+    put32(out + 20, what->flags);
+    put32(out + 24, what->policy);
+    put32(out + 28, (uint32_t)length);
+    memcpy(out + NAME_AT, what->name, length);
+    put32(out + SUM_AT, mbr__crc32c(0, out, SUM_AT));
+}
+
+static int unpack(const unsigned char data[OWNER_SIZE], struct stored_what *what)
+{
+    uint32_t length = get32(data + 28);
+    uint32_t group = get32(data + 16);
+
+    if (memcmp(data, magic, MAGIC_SIZE) != 0 ||
+        get32(data + SUM_AT) != mbr__crc32c(0, data, SUM_AT))
+        return -EBADMSG;
+    if (get32(data + 8) != 1)
+        return -EPROTONOSUPPORT;
+    what->uid = get32(data + 12);
+    what->group = group == GROUP_NONE ? -1 : (int32_t)group;
+    what->flags = get32(data + 20);
+    what->policy = get32(data + 24);
+    if (length > MBR_OBJECT_NAME_MAX || (what->flags & ~FLAGS) != 0 ||
+        (what->flags & MBR_CONTAINER_PERSISTENT) == 0 || what->policy > MBR_WRITE_VERSIONED ||
+        (group != GROUP_NONE && group > INT32_MAX))
+        return -EBADMSG;
+    memcpy(what->name, data + NAME_AT, length);
+    what->name[length] = '\0';
+    return mbr__name_check(what->name) == 0 ? 0 : -EBADMSG;
+}
+
+static int write_owner(int dir, const struct stored_what *what)
+{
+    unsigned char data[OWNER_SIZE];
+    int fd = mbr__disk_open_file(dir, MBR__DISK_OWNER, O_CREAT | O_EXCL);
+    int rc;
+
+    if (fd < 0)
+        return fd;
+    pack(what, data);
+    rc = mbr__disk_write_at(fd, data, sizeof(data), 0);
+    if (rc == 0)
+        rc = mbr__disk_sync_all(fd);
+    (void)close(fd);
+    return rc;
+}
+
+static int read_owner(int shelf, const char *name, struct stored_what *what)
+{
+    unsigned char data[OWNER_SIZE];
+    int dir = openat(shelf, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = dir >= 0 ? mbr__disk_open_file(dir, MBR__DISK_OWNER, 0) : -errno;
+    int rc = fd >= 0 ? mbr__disk_read_at(fd, data, sizeof(data), 0) : fd;
+
+    if (fd >= 0)
+        (void)close(fd);
+    if (dir >= 0)
+        (void)close(dir);
+    return rc == 0 ? unpack(data, what) : rc;
+}
+
+/* ---- one of them ------------------------------------------------------------------------------
+ */
+
+/* Removes a directory that has no name of a container; what is left of it is removed at the next
+ * start. */
+static void sweep(int shelf, const char *name)
+{
+    static const char *const files[] = {MBR__DISK_JOURNAL_NEW, MBR__DISK_BLOCKS, MBR__DISK_JOURNAL,
+                                        MBR__DISK_SET, MBR__DISK_OWNER};
+    int dir = openat(shelf, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    for (size_t i = 0; dir >= 0 && i < sizeof(files) / sizeof(files[0]); i++)
+        (void)unlinkat(dir, files[i], 0);
+    if (dir >= 0)
+        (void)close(dir);
+    (void)unlinkat(shelf, name, AT_REMOVEDIR);
+}
+
+static int open_at(struct stored *stored, const char *name)
+{
+    uint64_t set[2] = {mbr__random_id(), mbr__random_id() | 1};
+    uint32_t flags = stored->what.flags & MBR_CONTAINER_CHECKSUMS ? MBR__JOURNAL_CHECKSUMS : 0;
+    char path[4200];
+
+    if (snprintf(path, sizeof(path), "%s/%s", stored->shelf->path, name) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    return mbr__disk_open(path, flags, set, &stored->disk);
+}
+
+/* Its files, durable but for the directory's own name. */
+static int furnish(struct stored *stored, const char *name)
+{
+    int dir = openat(stored->shelf->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int rc = dir >= 0 ? write_owner(dir, &stored->what) : -errno;
+
+    if (dir >= 0)
+        (void)close(dir);
+    return rc == 0 ? open_at(stored, name) : rc;
+}
+
+static int rename_and_sync(struct shelf *shelf, const char *from, const char *to)
+{
+    int rc = renameat(shelf->dir, from, shelf->dir, to) == 0 ? 0 : -errno;
+
+    if (rc != 0)
+        return rc;
+    rc = mbr__disk_sync_all(shelf->dir);
+    if (rc != 0)
+        (void)renameat(shelf->dir, to, shelf->dir, from);
+    return rc;
+}
+
+int shelf_make(struct stored *stored)
+{
+    struct shelf *shelf = stored->shelf;
+    char making[NAME_SIZE];
+    char name[NAME_SIZE];
+    int rc;
+
+    stored->what.number = ++shelf->last;
+    name_of("new-", stored->what.number, making);
+    name_of("", stored->what.number, name);
+    if (mkdirat(shelf->dir, making, 0700) != 0)
+        return -errno;
+    rc = furnish(stored, making);
+    if (rc == 0)
+        rc = rename_and_sync(shelf, making, name);
+    if (rc != 0) {
+        mbr__disk_close(stored->disk);
+        stored->disk = NULL;
+        sweep(shelf->dir, making);
+    }
+    return rc;
+}
+
+int shelf_open_disk(struct stored *stored)
+{
+    char name[NAME_SIZE];
+
+    if (stored->disk != NULL)
+        return 0;
+    name_of("", stored->what.number, name);
+    return open_at(stored, name);
+}
+
+int shelf_remove(struct stored *stored)
+{
+    struct shelf *shelf = stored->shelf;
+    char name[NAME_SIZE];
+    char gone[NAME_SIZE];
+    int rc;
+
+    name_of("", stored->what.number, name);
+    name_of("old-", stored->what.number, gone);
+    rc = rename_and_sync(shelf, name, gone);
+    if (rc == 0)
+        sweep(shelf->dir, gone);
+    return rc;
+}
+
+uint64_t shelf_bytes_of(const struct stored *stored)
+{
+    static const char *const files[] = {MBR__DISK_BLOCKS, MBR__DISK_JOURNAL};
+    char name[NAME_SIZE];
+    struct stat st;
+    uint64_t bytes = 0;
+    int dir;
+
+    name_of("", stored->what.number, name);
+    dir = openat(stored->shelf->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    for (int i = 0; dir >= 0 && i < 2; i++) {
+        if (fstatat(dir, files[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
+            bytes += (uint64_t)st.st_blocks * 512;
+    }
+    if (dir >= 0)
+        (void)close(dir);
+    return bytes;
+}
+
+/* ---- all of them ------------------------------------------------------------------------------
+ */
+
+static bool is_number(const char *name, uint64_t *number)
+{
+    char *end;
+
+    if (strspn(name, "0123456789abcdef") != 16 || name[16] != '\0')
+        return false;
+    *number = strtoull(name, &end, 16);
+    return *number != 0;
+}
+
+static void look_at(struct shelf *shelf, const char *name,
+                    void (*found)(void *user, struct stored *stored), void *user)
+{
+    struct stored_what what = {0};
+    struct stored *stored;
+    int rc;
+
+    if (!is_number(name, &what.number)) {
+        uint64_t number;
+
+        if ((strncmp(name, "new-", 4) == 0 || strncmp(name, "old-", 4) == 0) &&
+            is_number(name + 4, &number))
+            sweep(shelf->dir, name);
+        return;
+    }
+    shelf->last = what.number > shelf->last ? what.number : shelf->last;
+    rc = read_owner(shelf->dir, name, &what);
+    stored = rc == 0 ? stored_new(shelf, &what) : NULL;
+    if (stored == NULL) {
+        log_error("%s/%s: not served: %s", shelf->path, name, strerror(rc < 0 ? -rc : ENOMEM));
+        return;
+    }
+    shelf_charge(stored, shelf_bytes_of(stored));
+    found(user, stored);
+}
+
+int shelf_scan(struct shelf *shelf, void (*found)(void *user, struct stored *stored), void *user)
+{
+    int fd = openat(shelf->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *entry;
+
+    if (list == NULL) {
+        int rc = errno;
+
+        if (fd >= 0)
+            (void)close(fd);
+        return tool_error_system(rc, "%s", shelf->path);
+    }
+    while ((entry = readdir(list)) != NULL)
+        look_at(shelf, entry->d_name, found, user);
+    (void)closedir(list);
+    return TOOL_EXIT_OK;
+}
+
+static int open_dir(struct shelf *shelf, const char *path)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return -errno;
+    shelf->dir = mbr__disk_open_dir(path);
+    if (shelf->dir < 0)
+        return shelf->dir;
+    /* Another daemon would choose the same numbers. */
+    return flock(shelf->dir, LOCK_EX | LOCK_NB) == 0 ? 0 : errno == EWOULDBLOCK ? -EBUSY : -errno;
+}
+
+static int make(const char *dir, struct shelf *shelf)
+{
+    pthread_condattr_t attributes;
+
+    (void)pthread_mutex_init(&shelf->mutex, NULL);
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&shelf->work, &attributes);
+    (void)pthread_cond_init(&shelf->idle, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    mbr__list_init(&shelf->queue);
+    mbr__list_init(&shelf->finished);
+    mbr__hash_init(&shelf->owners);
+    shelf->dir = -1;
+    shelf->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (shelf->event < 0)
+        return -errno;
+    shelf->path = strdup(dir);
+    shelf->block = malloc(MBR_OBJECT_BLOCK);
+    if (shelf->path == NULL || shelf->block == NULL)
+        return -ENOMEM;
+    return open_dir(shelf, dir);
+}
+
+int shelf_open(const char *dir, uint64_t limit, struct shelf **out)
+{
+    struct shelf *shelf = calloc(1, sizeof(*shelf));
+    int rc;
+
+    if (shelf == NULL)
+        return tool_error_system(ENOMEM, "%s", dir);
+    rc = make(dir, shelf);
+    if (rc != 0) {
+        shelf_close(shelf);
+        if (rc == -EBUSY)
+            return tool_error(TOOL_EXIT_LIMIT, "another directory for one of them",
+                              "%s: another membraned has it", dir);
+        return tool_error_system(rc, "%s", dir);
+    }
+    shelf->limit = limit;
+    *out = shelf;
+    return TOOL_EXIT_OK;
+}

@@ -99,6 +99,32 @@ static int close_on_exec(MDB_env *env)
     return rc;
 }
 
+/* Pages that the file should have and has not would end the process by SIGBUS. They become holes,
+ * which LMDB takes for damage when it needs them. (Those that were given up before they were ever
+ * written may be missing from a sound file.) */
+static int fill_up(MDB_env *env)
+{
+    MDB_envinfo info;
+    MDB_stat pages;
+    struct stat file;
+    uint64_t need;
+    int fd;
+    int rc = mdb_env_get_fd(env, &fd);
+
+    if (rc == 0)
+        rc = mdb_env_info(env, &info);
+    if (rc == 0)
+        rc = mdb_env_stat(env, &pages);
+    if (rc != 0)
+        return rc;
+    if (info.me_last_pgno >= info.me_mapsize / pages.ms_psize)
+        return MDB_CORRUPTED;
+    need = ((uint64_t)info.me_last_pgno + 1) * pages.ms_psize;
+    if (fstat(fd, &file) != 0)
+        return errno;
+    return (uint64_t)file.st_size >= need || ftruncate(fd, (off_t)need) == 0 ? 0 : errno;
+}
+
 static int open_env(struct database *database, const char *dir)
 {
     MDB_txn *txn;
@@ -113,6 +139,8 @@ static int open_env(struct database *database, const char *dir)
         rc = mdb_env_open(database->env, dir, MDB_NOTLS, 0600);
     if (rc == 0)
         rc = close_on_exec(database->env);
+    if (rc == 0)
+        rc = fill_up(database->env);
     if (rc == 0)
         rc = mdb_txn_begin(database->env, NULL, 0, &txn);
     if (rc == 0) {
@@ -205,11 +233,12 @@ static int make_env(struct database *database)
 {
     char dir[4096];
     char data[4200];
+    struct stat file;
     int rc;
 
     (void)snprintf(data, sizeof(data), "%s/data.mdb", database->dir);
-    if (access(data, F_OK) == 0)
-        return 0;
+    if (stat(data, &file) == 0) /* LMDB takes an empty one for a new one */
+        return file.st_size > 0 ? 0 : MDB_INVALID;
     if (errno != ENOENT)
         return errno;
     if (snprintf(dir, sizeof(dir), "%s/new", database->dir) >= (int)sizeof(dir))

@@ -2,18 +2,32 @@
 /*
  * membraned --state on a disk that takes no more (a limit on the size of files stands for it):
  * writes wait, unacknowledged; reads are served; when the disk takes more again they are answered,
- * and are there after a kill.
+ * and are there after a kill. And on a file that somebody has cut off.
  */
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../multi/stored.h"
 
 static struct stored daemon_;
 static char value[3000];
+
+static void copy_file(const char *from, const char *to)
+{
+    FILE *in = fopen(from, "rb");
+    FILE *out = fopen(to, "wb");
+    char bytes[4096];
+    size_t n;
+
+    CHECK(in != NULL && out != NULL);
+    while ((n = fread(bytes, 1, sizeof(bytes), in)) > 0)
+        CHECK(fwrite(bytes, 1, n, out) == n);
+    CHECK(fclose(in) == 0 && fclose(out) == 0);
+}
 
 /* Sends writes, one at a time, until one is not answered; its number. */
 static unsigned fill(int fd)
@@ -31,6 +45,29 @@ static unsigned fill(int fd)
         stored_reply(fd, &reply);
         CHECK_INT(reply.header.type, MBR__XS_WRITE);
     }
+}
+
+/* A file that has lost its end is refused, with words and not by a signal. */
+static void cut_off(const char *dir, const char *const *arguments)
+{
+    off_t lengths[] = {0, 100, 4096, 3 * 4096, 0};
+    struct stat whole;
+    char kept[700];
+    char file[700];
+
+    (void)snprintf(file, sizeof(file), "%s/data.mdb", dir);
+    (void)snprintf(kept, sizeof(kept), "%s/kept", dir);
+    CHECK_INT(stat(file, &whole), 0);
+    CHECK_INT(rename(file, kept), 0);
+    lengths[4] = whole.st_size / 2;
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        copy_file(kept, file);
+        CHECK_INT(truncate(file, lengths[i]), 0);
+        stored_refuses(1, NULL, arguments);
+    }
+    CHECK_INT(rename(kept, file), 0);
+    stored_start(&daemon_, NULL, arguments);
+    stored_stop(&daemon_);
 }
 
 static int run(int argc, char **argv)
@@ -75,6 +112,7 @@ static int run(int argc, char **argv)
     }
     (void)close(fd);
     stored_stop(&daemon_);
+    cut_off(dir, arguments);
     return 0;
 }
 

@@ -102,13 +102,15 @@ static void member_news(struct wait *w, uint32_t slot, uint32_t kernel)
                 shim_drain_free(m->c, m->fd);
             shim_member_heat(e, slot);
             events = (events & m->events & out) | shim_member_pending(m);
+        } else if (shim_tx_in_ring(m->c)) {
+            shim_member_heat(e, slot); /* for its room the kernel is not asked any more */
         }
     }
     if ((events == 0 || !report(w, slot, events)) && (m->kernel & EPOLLONESHOT)) {
         m->kernel = 0; /* the kernel has used up a one-shot for nothing */
         shim_member_update(e, slot);
     }
-    if (m->c != NULL && shim_rx_in_ring(m->c))
+    if (m->c != NULL && (shim_rx_in_ring(m->c) || shim_tx_in_ring(m->c)))
         shim_member_update(e, slot);
 }
 

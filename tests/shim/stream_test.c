@@ -342,6 +342,88 @@ static void when_it_moves(void **state)
     close(b);
 }
 
+/* One that only sends: it writes into its ring and reads from the kernel. */
+static void sender(int *a, int *b)
+{
+    connect_ends(a, b);
+    for (int i = 0; i < 40; i++)
+        pass(*a, *b, 100);
+    assert_true(moved(*a));
+    struct shim_conn *c = shim_conn_get(*a);
+
+    assert_true(shim_tx_in_ring(c) && !shim_rx_in_ring(c));
+    shim_conn_put(c);
+}
+
+static void fill_up(int fd)
+{
+    while (write(fd, buffer, sizeof(buffer)) > 0)
+        continue;
+    assert_int_equal(errno, EAGAIN);
+}
+
+static void empty_out(int fd)
+{
+    while (read(fd, buffer, sizeof(buffer)) > 0)
+        continue;
+}
+
+/* Programs ask for room when they have something to send, and not before. */
+static void room_one_way(void **state)
+{
+    static const uint32_t how[] = {0, EPOLLET, EPOLLONESHOT};
+
+    for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
+        struct epoll_event ev = {.events = EPOLLIN | how[i]};
+        int a, b, e = epoll_create1(0);
+
+        sender(&a, &b);
+        assert_int_equal(poll(&(struct pollfd){.fd = a, .events = POLLOUT}, 1, -1), 1);
+        assert_int_equal(epoll_ctl(e, EPOLL_CTL_ADD, a, &ev), 0);
+        assert_int_equal(epoll_wait(e, &ev, 1, 0), 0);
+        ev = (struct epoll_event){.events = EPOLLIN | EPOLLOUT | how[i]};
+        assert_int_equal(epoll_ctl(e, EPOLL_CTL_MOD, a, &ev), 0);
+        assert_int_equal(epoll_wait(e, &ev, 1, -1), 1);
+        assert_int_equal(ev.events, EPOLLOUT);
+        /* Once, or as long as it is so. */
+        assert_int_equal(epoll_wait(e, &ev, 1, 0), how[i] == 0);
+        fill_up(a);
+        ev = (struct epoll_event){.events = EPOLLIN | EPOLLOUT | how[i]};
+        assert_int_equal(epoll_ctl(e, EPOLL_CTL_MOD, a, &ev), 0);
+        assert_int_equal(epoll_wait(e, &ev, 1, 20), 0);
+        empty_out(b);
+        assert_int_equal(epoll_wait(e, &ev, 1, -1), 1);
+        assert_int_equal(ev.events & EPOLLOUT, EPOLLOUT);
+        close(a);
+        close(b);
+        close(e);
+    }
+}
+
+/* One that has asked before its direction moved: the kernel's socket, which has room, is not what
+ * its waits are about any more. */
+static void room_asked_before(void **state)
+{
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT};
+    int a, b, e = epoll_create1(0);
+
+    connect_ends(&a, &b);
+    assert_int_equal(epoll_ctl(e, EPOLL_CTL_ADD, a, &ev), 0);
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(epoll_wait(e, &ev, 1, -1), 1);
+        pass(a, b, 100);
+    }
+    assert_true(moved(a));
+    fill_up(a);
+    assert_int_equal(epoll_wait(e, &ev, 1, 20), 0);
+    empty_out(b);
+    assert_int_equal(epoll_wait(e, &ev, 1, -1), 1);
+    assert_int_equal(ev.events, EPOLLOUT);
+    close(a);
+    close(b);
+    close(e);
+}
+
 /* A region that cannot be had leaves the connection with the kernel, and nothing behind. */
 static void no_region(void **state)
 {
@@ -430,10 +512,9 @@ static int tidy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(model),
-        cmocka_unit_test(when_it_moves),
-        cmocka_unit_test(no_region),
-        cmocka_unit_test(no_memory),
+        cmocka_unit_test(model),        cmocka_unit_test(when_it_moves),
+        cmocka_unit_test(room_one_way), cmocka_unit_test(room_asked_before),
+        cmocka_unit_test(no_region),    cmocka_unit_test(no_memory),
     };
 
     return cmocka_run_group_tests(tests, prepare, tidy);

@@ -17,38 +17,11 @@
 #include "base/strbuf.h"
 #include "exits.h"
 #include "middl/grammar.h"
-
-/* Outputs: X(enum, option, suffix of the file, what it is). */
-/* clang-format off */
-#define OUTPUTS(X) \
-    X(HEADER, "header", ".h", "C header") \
-    X(DOLLAR, "header-dollar", ".h", "the same with the spelling Foo$Method, too") \
-    X(TYPES, "types", ".types.c", "C source with the type records") \
-    X(SKELETON, "skeleton", ".impl.c", "C source of an implementation to fill in") \
-    X(MAN, "doc", ".3", "manual page, made from the comments") \
-    X(MARKDOWN, "markdown", ".md", "the same in Markdown") \
-    X(TEXT, "fmt", ".if", "the interface in its one format") \
-    X(JSON, "json", ".json", "the tree") \
-    X(CANONICAL, "canonical", ".canonical", "what the fingerprint is the SHA-256 of") \
-    X(CODES, "codes", ".codes", "type codes")
-/* clang-format on */
-
-static const struct {
-    enum mbr_middlc_output what;
-    const char *option;
-    const char *suffix;
-    const char *text;
-} outputs[] = {
-#define X(what, option, suffix, text) {MBR_MIDDLC_##what, option, suffix, text},
-    OUTPUTS(X)
-#undef X
-};
-
-#define OUTPUT_COUNT (sizeof outputs / sizeof *outputs)
+#include "middlc_about.h"
 
 struct job {
     struct mbr_middlc *compiler;
-    bool wanted[OUTPUT_COUNT];
+    bool wanted[MIDDLC_OUTPUTS];
     bool graph;
     bool recursive;  /* also what is needed */
     bool in_place;   /* --fmt writes to the file itself */
@@ -61,87 +34,11 @@ struct job {
     int exit;
 };
 
-/* The other options, as help and completions show them. */
-static const struct {
-    const char *option;
-    const char *value; /* NULL: it takes none */
-    const char *text;
-} switches[] = {
-    {"--deps-dot", NULL, "who needs whom, for Graphviz"},
-    {"--check", NULL, "write nothing; so without any output, too"},
-    {"--grammar", "=textmate|vim", "colouring for editors; needs no FILE"},
-    {"-I", " DIR", "look for needed interfaces here, too"},
-    {"-o", " FILE", "write the only output here"},
-    {"-d", " DIR", "write each output of interface Foo to DIR/Foo.SUFFIX"},
-    {"--recursive", NULL, "(-r) write outputs of the needed interfaces, too"},
-    {"--in-place", NULL, "(-i) with --fmt: rewrite the files"},
-    {"-MD", NULL, "write the files that were read as a rule for make"},
-    {"-MF", " FILE", "the same, to this file"},
-    {"-Wall", NULL, "all warnings: redeclared needs choice raises file unused-needs doc"},
-    {"-W", "[no-]NAME", "one of them, or not"},
-    {"-Werror", "[=NAME]", "warnings, or one, are errors"},
-    {"--max-errors", "=N", "show so many errors of a file (200)"},
-    {"--no-search", NULL, "read no file but those that are given"},
-    {"--help", NULL, "this"},
-    {"--version", NULL, "the version"},
-};
-
-#define OPTION_COUNT (sizeof switches / sizeof *switches)
-
-static void help(void)
+/* WHICH may be NULL; PROPOSAL too: then it is to read the help. */
+static int usage(const char *which, const char *what, const char *proposal)
 {
-    char shown[64];
-
-    puts("Compiles MIDDL interfaces.\n\nExamples:\n"
-         "  middlc Foo.if                                  check it\n"
-         "  middlc --header --types -I idl -d out Foo.if   out/Foo.h and out/Foo.types.c\n"
-         "  middlc --skeleton -d . Foo.if                  begin an implementation\n"
-         "  middlc --fmt -i *.if                           one format for all\n\n"
-         "Usage: middlc [OUTPUT...] [OPTION...] FILE.if...\n\nOutputs:");
-    for (size_t i = 0; i < OUTPUT_COUNT; i++)
-        printf("  --%-18s %-11s %s\n", outputs[i].option, outputs[i].suffix, outputs[i].text);
-    puts("\nOptions:");
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        snprintf(shown, sizeof shown, "%s%s", switches[i].option,
-                 switches[i].value ? switches[i].value : "");
-        printf("  %-24s %s\n", shown, switches[i].text);
-    }
-    puts("\nExit codes:");
-    for (const struct tool_exit_row *row = tool_exit_table; row->text; row++)
-        if (row->code <= TOOL_EXIT_USAGE || row->code == TOOL_EXIT_PERMISSION ||
-            row->code == TOOL_EXIT_LIMIT)
-            printf("  %d  %s\n", row->code, row->text);
-}
-
-static void completion(void)
-{
-    puts("# bash completion for middlc; generated, see its option --completion\n"
-         "_middlc()\n"
-         "{\n"
-         "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}\n"
-         "    case $prev in\n"
-         "    -I | -d) COMPREPLY=($(compgen -d -- \"$cur\")) && return ;;\n"
-         "    -o | -MF) COMPREPLY=($(compgen -f -- \"$cur\")) && return ;;\n"
-         "    esac\n"
-         "    if [[ $cur == -* ]]; then\n"
-         "        COMPREPLY=($(compgen -W '");
-    for (size_t i = 0; i < OUTPUT_COUNT; i++)
-        printf("--%s ", outputs[i].option);
-    for (size_t i = 0; i < OPTION_COUNT; i++)
-        printf("%s ", switches[i].option);
-    puts("' -- \"$cur\"))\n"
-         "        return\n"
-         "    fi\n"
-         "    compopt -o filenames\n"
-         "    COMPREPLY=($(compgen -d -- \"$cur\") $(compgen -f -X '!*.if' -- \"$cur\"))\n"
-         "}\n"
-         "complete -F _middlc middlc");
-}
-
-static int usage(const char *what, const char *which)
-{
-    fprintf(stderr, "middlc: %s%s%s (see middlc --help)\n", what, which ? " " : "",
-            which ? which : "");
+    fprintf(stderr, "middlc: %s%s%s (try: %s)\n", which ? which : "", which ? ": " : "", what,
+            proposal ? proposal : "middlc --help");
     return TOOL_EXIT_USAGE;
 }
 
@@ -240,7 +137,7 @@ static void write_output(struct job *job, const char *name, const char *source, 
     char *text;
     int error, written;
 
-    error = mbr_middlc_write(job->compiler, name, outputs[output].what, &text, &length);
+    error = mbr_middlc_write(job->compiler, name, middlc_outputs[output].what, &text, &length);
     if (error == -EBADMSG) /* the messages have said why */
         return;
     if (error) {
@@ -250,7 +147,8 @@ static void write_output(struct job *job, const char *name, const char *source, 
     if (job->in_place) {
         target = source;
     } else if (job->dir) {
-        written = snprintf(path, sizeof path, "%s/%s%s", job->dir, name, outputs[output].suffix);
+        written =
+            snprintf(path, sizeof path, "%s/%s%s", job->dir, name, middlc_outputs[output].suffix);
         target = written < 0 || (size_t)written >= sizeof path ? NULL : path;
         if (!target) {
             fail(job, job->dir, -ENAMETOOLONG);
@@ -338,7 +236,7 @@ static void write_all(struct job *job)
     const char *name, *path;
 
     for (size_t i = 0; i < count && (name = mbr_middlc_interface(job->compiler, i, &path)); i++)
-        for (size_t output = 0; output < OUTPUT_COUNT; output++)
+        for (size_t output = 0; output < MIDDLC_OUTPUTS; output++)
             if (job->wanted[output])
                 write_output(job, name, path, output);
     if (job->graph)
@@ -376,7 +274,7 @@ static int grammar(const char *kind)
     else if (strcmp(kind, "vim") == 0)
         mbr__mc_write_vim(&out);
     else
-        return usage("no grammar for", kind);
+        return usage(kind, "no such grammar", "textmate or vim");
     error = mbr__strbuf_error(&out);
     if (!error)
         error = write_file(NULL, mbr__strbuf_text(&out), out.length);
@@ -387,8 +285,8 @@ static int grammar(const char *kind)
 /* Takes the argument at *I as an output or a switch; false if it is neither. */
 static bool take_flag(struct job *job, const char *arg)
 {
-    for (size_t i = 0; i < OUTPUT_COUNT; i++)
-        if (strncmp(arg, "--", 2) == 0 && strcmp(arg + 2, outputs[i].option) == 0) {
+    for (size_t i = 0; i < MIDDLC_OUTPUTS; i++)
+        if (strcmp(arg, middlc_outputs[i].option) == 0) {
             job->wanted[i] = true;
             return true;
         }
@@ -419,7 +317,7 @@ static int take_valued(struct job *job, char **argv, int *i)
             continue;
         value = arg[length] ? arg + length : argv[++*i];
         if (!value)
-            return -usage("a value is missing behind", valued[k]);
+            return -usage(valued[k], "a value is missing", NULL);
         if (k == 1)
             job->out = value;
         else if (k == 2)
@@ -428,7 +326,7 @@ static int take_valued(struct job *job, char **argv, int *i)
             job->depend_file = value;
         else if (snprintf(option, sizeof option, "-I%s", value) >= (int)sizeof option ||
                  mbr_middlc_set(job->compiler, option) < 0)
-            return -usage("no directory:", value);
+            return -usage(value, "no directory", NULL);
         return 0;
     }
     return 1;
@@ -457,7 +355,7 @@ static int parse(struct job *job, char **argv, size_t *files)
         if (taken < 0)
             return 2;
         if (taken > 0 && mbr_middlc_set(job->compiler, arg) < 0)
-            return usage("unknown option", arg);
+            return usage(arg, "no such option", middlc_nearest(arg));
     }
     return 0;
 }
@@ -467,7 +365,7 @@ static const char *conflict(const struct job *job, size_t files)
 {
     size_t wanted = job->graph;
 
-    for (size_t i = 0; i < OUTPUT_COUNT; i++)
+    for (size_t i = 0; i < MIDDLC_OUTPUTS; i++)
         wanted += job->wanted[i];
     if (files == 0)
         return "no file is given";
@@ -475,8 +373,8 @@ static const char *conflict(const struct job *job, size_t files)
         return "-o is for one output of one file";
     if (job->in_place && (wanted != 1 || job->dir || job->out || job->recursive))
         return "-i goes with --fmt alone";
-    for (size_t i = 0; i < OUTPUT_COUNT; i++)
-        if (job->in_place && job->wanted[i] && outputs[i].what != MBR_MIDDLC_TEXT)
+    for (size_t i = 0; i < MIDDLC_OUTPUTS; i++)
+        if (job->in_place && job->wanted[i] && middlc_outputs[i].what != MBR_MIDDLC_TEXT)
             return "-i goes with --fmt alone";
     if (job->depend && !job->depend_file && !job->out && !job->dir)
         return "-MD needs -MF, -o or -d";
@@ -493,7 +391,7 @@ static int with_compiler(struct job *job, char **argv)
         return code;
     wrong = conflict(job, files);
     if (wrong)
-        return usage(wrong, NULL);
+        return usage(NULL, wrong, NULL);
     job->depend = job->depend || job->depend_file;
     for (size_t i = 0; i < files; i++) {
         int error = mbr_middlc_add_file(job->compiler, argv[i]);
@@ -510,26 +408,37 @@ static int with_compiler(struct job *job, char **argv)
     return job->exit;
 }
 
+/* What needs no compiler, at the first such option: its exit code, or -1 if it is none. */
+static int about(const char *arg)
+{
+    const char *shell = "bash";
+
+    if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+        middlc_help();
+        return 0;
+    }
+    if (strcmp(arg, "--version") == 0 || strcmp(arg, "-V") == 0) {
+        printf("middlc %s\n", mbr_version());
+        return 0;
+    }
+    if (strncmp(arg, "--grammar=", 10) == 0)
+        return grammar(arg + 10);
+    if (strncmp(arg, "--completion", 12) != 0 || (arg[12] && arg[12] != '='))
+        return -1;
+    if (arg[12])
+        shell = arg + 13;
+    return middlc_completion(shell) == 0 ? 0 : usage(arg, "no such shell", "bash, zsh or fish");
+}
+
 int main(int argc, char **argv)
 {
     struct job job = {0};
     int code;
 
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
-            help();
-            return 0;
-        }
-        if (strcmp(argv[i], "--completion") == 0) {
-            completion();
-            return 0;
-        }
-        if (strcmp(argv[i], "--version") == 0) {
-            printf("middlc %s\n", mbr_version());
-            return 0;
-        }
-        if (strncmp(argv[i], "--grammar=", 10) == 0)
-            return grammar(argv[i] + 10);
+        code = about(argv[i]);
+        if (code >= 0)
+            return code;
     }
     if (mbr_middlc_new(&job.compiler) < 0) {
         fprintf(stderr, "middlc: %s\n", strerror(ENOMEM));

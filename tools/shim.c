@@ -69,7 +69,8 @@ static int prepare(const struct tool_args *args, uint64_t capacity)
     int rc;
 
     if (!find_library(library))
-        return tool_error(TOOL_EXIT_INCOMPATIBLE, NULL, "libmembrane-shim.so is not installed");
+        return tool_error(TOOL_EXIT_INCOMPATIBLE, "install it beside the tool, in lib/membrane",
+                          "libmembrane-shim.so is not installed");
     if (setenv("MEMBRANE_SHIM", libos, 1) < 0)
         return tool_error_library(-errno, "the environment");
     (void)snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)capacity);
@@ -89,5 +90,5 @@ int tool_shim(const struct tool_args *args)
     if (rc != TOOL_EXIT_OK)
         return rc;
     execvp(args->command[0], args->command);
-    return tool_error_library(-errno, "%s", args->command[0]);
+    return tool_error_system(-errno, "%s", args->command[0]);
 }

@@ -7,13 +7,30 @@ cd "$work" || exit 2
 
 run 0 "$middlc" --help
 grep -q -- --header out || fail 'no help'
-[ "$(sed -n 3p out)" = Examples: ] || fail 'help does not begin with examples'
+[ "$(head -n 1 out)" = Examples: ] || fail 'help does not begin with examples'
+run 0 "$middlc" -h
 run 0 "$middlc" --version
+run 0 "$middlc" -V
 run 0 "$middlc" --completion
-bash -n out || fail 'completions are no bash'
+cp out bash
+for shell in bash zsh fish; do
+    run 0 "$middlc" --completion=$shell
+    # shellcheck disable=SC2015
+    ! command -v $shell >/dev/null || $shell -n out || fail "completions are no $shell"
+    for option in header markdown deps-dot; do
+        grep -qw -e "$option" out || fail "$shell does not know $option"
+    done
+done
+run 0 "$middlc" --completion=bash
+same bash out
+run 2 "$middlc" --completion=tcsh
 run 2 "$middlc"
+grep -qx 'middlc: no file is given (try: middlc --help)' err || fail 'no file is not said'
 run 2 "$middlc" --nonsense Every.if
-grep -q "unknown option --nonsense" err || fail 'the wrong option is not named'
+grep -qxF 'middlc: --nonsense: no such option (try: middlc --help)' err ||
+    fail 'the wrong option is not named'
+run 2 "$middlc" --haeder Every.if
+grep -qxF 'middlc: --haeder: no such option (try: --header)' err || fail 'nothing is proposed'
 run 2 "$middlc" -o x --header --types Every.if
 run 2 "$middlc" -i --header Every.if
 run 2 "$middlc" -MD --header Every.if

@@ -37,14 +37,30 @@ SHIM_EXPORT int socket(int domain, int type, int protocol)
     return fd;
 }
 
-/* After accept: the new socket is a server's end if the listener is one of ours. */
+/* A listener that the program had before it was this program (exec, or systemd's sockets) is not in
+ * the table; what is accepted from it is as new as any. */
+static bool from_inherited(int fd)
+{
+    int error = errno;
+    int protocol = 0;
+    socklen_t len = sizeof(protocol);
+    bool tcp = shim_settings.rings &&
+               real.getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
+               protocol == IPPROTO_TCP;
+
+    errno = error;
+    return tcp;
+}
+
+/* After accept: the new socket is a server's end. */
 static int accepted(int listener, int fd, int flags)
 {
     struct shim_conn *c = fd >= 0 ? shim_conn_get(listener) : NULL;
 
-    if (c == NULL)
+    if (c != NULL)
+        shim_conn_put(c);
+    else if (fd < 0 || shim_settings.off || !from_inherited(fd))
         return fd;
-    shim_conn_put(c);
     (void)shim_conn_new(fd, (flags & SOCK_NONBLOCK) != 0, SHIM_ELIGIBLE, SHIM_SERVER);
     return fd;
 }

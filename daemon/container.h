@@ -87,6 +87,8 @@ bool session_may_join(const struct session *session, const struct container *con
 /* A connected socket becomes a session, from then on its own to close; -EAGAIN as above. */
 int session_open(struct containers *c, int fd, struct session **out);
 void session_close(struct session *session);
+/* One that was closed. */
+void session_free(struct session *session);
 /* Reads what it has sent, and serves it. False: it was closed. */
 bool session_serve(struct session *session, int most);
 /* Nothing is read from it until its desk comes back. */

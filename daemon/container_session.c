@@ -343,6 +343,11 @@ int session_open(struct containers *c, int fd, struct session **out)
     return 0;
 }
 
+void session_free(struct session *session)
+{
+    free(session);
+}
+
 void session_close(struct session *session)
 {
     struct containers *c = session->containers;

@@ -78,7 +78,7 @@ void containers_bury(struct containers *c)
     struct mbr__list *node;
 
     while ((node = mbr__list_pop_front(&c->ended)) != NULL)
-        free(mbr__container_of(node, struct session, node));
+        session_free(mbr__container_of(node, struct session, node));
 }
 
 void containers_accept_again(struct containers *c)

@@ -27,7 +27,7 @@ static void put_container(struct stream_out *out, const struct container *contai
     stream_put(out, container->group < 0 ? GROUP_NONE : (uint64_t)container->group);
     stream_put(out, container->flags);
     stream_put(out, container->removed ? 1 : 0);
-    stream_put(out, (uint64_t)(container->memory + 1));
+    stream_put(out, (uint64_t)container->memory + 1); /* 0: none */
     stream_put(out, container->stored != NULL ? stored_what(container->stored)->number : 0);
     stream_put(out, container->stored != NULL ? stored_what(container->stored)->policy : 0);
     stream_put(out, container->name_length);
@@ -62,7 +62,7 @@ void containers_put(struct containers *c, struct stream_out *out)
 
         stream_put(out, (uint64_t)session->fd);
         stream_put(out, session->container != NULL ? session->container->number : 0);
-        stream_put(out, session->desk != NULL ? (uint64_t)(session->desk->memory + 1) : 0);
+        stream_put(out, session->desk != NULL ? (uint64_t)session->desk->memory + 1 : 0);
     }
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/assert.h"
 #include "object/crc32c.h"
 #include "object/disk_file.h"
 #include "object/disk_served.h"
@@ -163,6 +164,7 @@ int mbr__disk_write_block(struct mbr__disk *d, struct mbr__disk_write *w,
         err = reserve(w);
     if (err < 0)
         return err;
+    MBR_ASSERT(w->block != NULL);
     b.stored = b.valid = mbr__catalog_block_bytes(o->size, dirty->block);
     if (b.stored == 0 || (w->count > 0 && dirty->block <= w->block[w->count - 1].block))
         return b.stored == 0 ? -ERANGE : -EINVAL;

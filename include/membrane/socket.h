@@ -16,9 +16,10 @@
  *
  * Messages. catnap: a stream is bytes; a pop takes what there is, up to `max` or 8192 bytes. A
  * datagram is popped whole, up to 65,507 bytes; one longer than `max` is cut. catloop: one push is
- * one pop, on both types; `max` works as for pipes. End of file is a pop of length 0; it repeats.
- * Results of the demi types hold IPv4 addresses only: of a peer with an IPv6 address they are
- * zero, and mbr_getpeername() tells (of a datagram: mbr_sock_recv()).
+ * one pop, on both types; `max` works as for pipes; but a connection with a program under `membrane
+ * shim` is the kernel's at both ends, and is as catnap's are. End of file is a pop of length 0; it
+ * repeats. Results of the demi types hold IPv4 addresses only: of a peer with an IPv6 address they
+ * are zero, and mbr_getpeername() tells (of a datagram: mbr_sock_recv()).
  */
 #ifndef MEMBRANE_SOCKET_H
 #define MEMBRANE_SOCKET_H
@@ -172,8 +173,9 @@ MBR_API int mbr_sock_watch(struct mbr_libos *l, int qd, unsigned what, void *dat
 MBR_API int mbr_ready_next(struct mbr_libos *l, uint64_t timeout_ns, struct mbr_ready_event *events,
                            int max);
 
-/* catnap: the kernel's descriptor of the socket, which stays the instance's and non-blocking: for
- * poll(2), options and calls that this interface lacks. -EOPNOTSUPP catloop. */
+/* catnap, and connections of catloop that are the kernel's: its descriptor of the socket, which
+ * stays the instance's and non-blocking: for poll(2), options and calls that this interface lacks.
+ * -EOPNOTSUPP other sockets of catloop. */
 MBR_API int mbr_sock_fd(struct mbr_libos *l, int qd);
 
 MBR_END_DECLS

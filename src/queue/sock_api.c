@@ -498,5 +498,5 @@ int mbr_sock_fd(struct mbr_libos *l, int qd)
 
     if (r < 0)
         return r;
-    return leave(l, l->kind == MBR__CATNAP ? s->u.nap.fd : -EOPNOTSUPP);
+    return leave(l, s->t == &mbr__catnap_transport ? s->u.nap.fd : -EOPNOTSUPP);
 }

@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "queue/catloop/guest.h"
+#include "queue/catloop/listens.h"
 
 #define TRIES 32u /* ephemeral ports that may turn out to be taken */
 
 struct mbr__pipe *mbr__sock_pipe(struct mbr__sock *s)
 {
-    if (s->l->kind != MBR__CATLOOP || s->type != SOCK_STREAM || s->u.loop->pair == NULL ||
+    if (s->t != &mbr__catloop_transport || s->type != SOCK_STREAM || s->u.loop->pair == NULL ||
         s->u.loop->pair->state != MBR__PAIR_OPEN)
         return NULL;
     return &s->u.loop->pair->pipe;
@@ -48,6 +50,7 @@ static int open_socket(struct mbr__sock *s)
     c->options[MBR__OPT_KEEPALIVE] = config->keepalive;
     mbr__list_init(&c->node);
     mbr__list_init(&c->queue);
+    mbr__list_init(&c->guests);
     mbr__list_init(&c->in);
     mbr__list_init(&c->out);
     s->u.loop = c;
@@ -56,7 +59,7 @@ static int open_socket(struct mbr__sock *s)
 
 static int bind_socket(struct mbr__sock *s, union mbr__addr *addr)
 {
-    int r = mbr__catloop_local(addr);
+    int r = mbr__address_local(addr);
 
     if (r == 0)
         r = mbr__catloop_claim(s, addr);
@@ -79,7 +82,7 @@ static int listen_socket(struct mbr__sock *s)
 
 /* ---- accepting ---- */
 
-static struct mbr__sock *find_target(struct mbr_libos *l, const uint64_t id[2])
+struct mbr__sock *mbr__catloop_target(struct mbr_libos *l, const uint64_t id[2])
 {
     struct mbr__list *node;
 
@@ -94,7 +97,7 @@ static struct mbr__sock *find_target(struct mbr_libos *l, const uint64_t id[2])
 
 int mbr__catloop_asked(struct mbr__pair *pair, const uint64_t target[2])
 {
-    struct mbr__sock *s = find_target(pair->pipe.l, target);
+    struct mbr__sock *s = mbr__catloop_target(pair->pipe.l, target);
 
     if (s == NULL || pair->to.sa.sa_family != s->domain || pair->from.sa.sa_family != s->domain ||
         mbr__addr_port(&pair->to) != mbr__addr_port(&s->local))
@@ -116,13 +119,10 @@ int mbr__catloop_asked(struct mbr__pair *pair, const uint64_t target[2])
     return 0;
 }
 
-static int accept_socket(struct mbr__sock *s, struct mbr__sock **out)
+static int accept_pair(struct mbr__sock *s, struct mbr__sock **out)
 {
     struct mbr__list *node = mbr__list_first(&s->u.loop->queue);
     struct mbr__sock *conn = NULL;
-
-    if (node == NULL)
-        return -EAGAIN;
     int r = mbr__sock_new(s->l, s->domain, s->type, &conn);
 
     if (r < 0)
@@ -150,6 +150,18 @@ static int accept_socket(struct mbr__sock *s, struct mbr__sock **out)
     return 0;
 }
 
+static int accept_socket(struct mbr__sock *s, struct mbr__sock **out)
+{
+    struct mbr__catloop *c = s->u.loop;
+
+    if (c->queued == 0)
+        return -EAGAIN;
+    bool guest = !mbr__list_empty(&c->guests) && (c->guests_turn || mbr__list_empty(&c->queue));
+
+    c->guests_turn = !guest;
+    return guest ? mbr__guest_accept(s, out) : accept_pair(s, out);
+}
+
 /* ---- connecting ---- */
 
 /* A port that nobody has bound. As with TCP, two connections to different servers may have the same
@@ -172,37 +184,44 @@ static void choose_local(struct mbr__sock *s, const union mbr__addr *to)
     choose_port(s);
 }
 
-static int try_connect(struct mbr__sock *s)
+static int try_connect(struct mbr__sock *s, const struct mbr__link *link)
 {
     struct mbr__catloop *c = s->u.loop;
     union mbr__addr from = s->local;
-    struct mbr__link link;
-    int r = mbr__catloop_find(s->l, s->type, &s->remote, &link);
+    int r;
 
-    if (r < 0)
-        return r;
     if (mbr__addr_is_any(&from)) { /* bound to the wildcard: as that host it is seen */
         from = s->remote;
         mbr__addr_set_port(&from, mbr__addr_port(&s->local));
     }
-    r = mbr__pair_connect(s, &link, &from, &s->remote, &c->pair);
+    r = mbr__pair_connect(s, link, &from, &s->remote, &c->pair);
     return r < 0 ? r : -EINPROGRESS;
 }
 
 static int connect_socket(struct mbr__sock *s, const union mbr__addr *to)
 {
     struct mbr__catloop *c = s->u.loop;
+    struct mbr__link link;
 
     if (s->type == SOCK_DGRAM)
         return 0;
-    c->ephemeral = s->local.sa.sa_family == AF_UNSPEC;
-    int r = c->ephemeral ? mbr__libos_name(s->l) : 0;
+    int r = mbr__catloop_find(s->l, s->type, to, &link);
 
-    if (r < 0)
+    if (r == 0 && link.state == MBR__NAME_KERNEL) {
+        r = mbr__listens_for_us(&link, to);
+        if (r == 0)
+            r = mbr__guest_connect(s, to);
+        if (s->t != &mbr__catloop_transport)
+            return r;
+    }
+    if (r < 0) {
+        c->error = -r;
         return r;
+    }
+    c->ephemeral = s->local.sa.sa_family == AF_UNSPEC;
     if (c->ephemeral)
         choose_local(s, to);
-    r = try_connect(s);
+    r = try_connect(s, &link);
     if (r == -EINPROGRESS)
         return r;
     c->error = -r;
@@ -232,10 +251,14 @@ void mbr__catloop_answered(struct mbr__pair *pair, int error)
     pair->sock = NULL;
     c->pair = NULL;
     if (c->tries < TRIES && (error == -ECONNRESET || (error == -EADDRINUSE && c->ephemeral))) {
+        struct mbr__link link;
+
         c->tries++;
         if (error == -EADDRINUSE)
             choose_port(s);
-        error = try_connect(s);
+        error = mbr__catloop_find(s->l, s->type, &s->remote, &link);
+        if (error == 0)
+            error = link.state == 'l' ? try_connect(s, &link) : -ECONNREFUSED;
         if (error == -EINPROGRESS)
             return;
     }
@@ -290,8 +313,8 @@ static int shut(struct mbr__sock *s, unsigned how)
 
 bool mbr__sock_aborts(const struct mbr__sock *s)
 {
-    return s->l->kind == MBR__CATLOOP && s->type == SOCK_STREAM && s->u.loop->linger.l_onoff != 0 &&
-           s->u.loop->linger.l_linger == 0;
+    return s->t == &mbr__catloop_transport && s->type == SOCK_STREAM &&
+           s->u.loop->linger.l_onoff != 0 && s->u.loop->linger.l_linger == 0;
 }
 
 static void close_socket(struct mbr__sock *s)
@@ -303,6 +326,7 @@ static void close_socket(struct mbr__sock *s)
     mbr__catloop_release(s);
     while ((node = mbr__list_first(&c->queue)) != NULL)
         mbr__pair_leave(mbr__container_of(node, struct mbr__pair, node));
+    mbr__guest_drop(c);
     if (c->pair != NULL && mbr__sock_aborts(s))
         mbr__pair_reset(c->pair);
     else if (c->pair != NULL)

@@ -6,16 +6,17 @@
  *
  * catloop.c makes, binds, connects and ends sockets; catloop_io.c moves bytes without operations
  * and has readiness and options; datagram.c is what is different for datagrams; name.c has the
- * links.
+ * links. A connection with a program under the shim is a socket of the kernel at both ends
+ * (guest.h): then catloop's socket becomes one of catnap's.
  */
 #ifndef MBR_CATLOOP_H
 #define MBR_CATLOOP_H
 
+#include "queue/catloop/address.h"
 #include "queue/catloop/pair.h"
 #include "queue/sock.h"
 #include "shm/names.h"
 
-#define MBR__CATLOOP_FILE    64u                 /* bytes of a link's name */
 #define MBR__DATAGRAM_RING   (UINT64_C(1) << 18) /* holds the longest datagram in one piece */
 #define MBR__CATLOOP_FLOWS   64u   /* destinations that a datagram socket keeps a pair to */
 #define MBR__CATLOOP_SENDERS 1024u /* pairs of senders that it has */
@@ -41,8 +42,10 @@ struct mbr__catloop {
     bool ephemeral;        /* the local port was chosen for this connect alone */
     uint8_t tries;         /* ports that were taken */
     char file[MBR__CATLOOP_FILE];
-    uint64_t id[2];         /* random identity, in the link */
-    struct mbr__list queue; /* connections that wait for an accept */
+    uint64_t id[2];          /* random identity, in the link */
+    struct mbr__list queue;  /* connections that wait for an accept, */
+    struct mbr__list guests; /* and those that have come through the kernel; they take turns */
+    bool guests_turn;
     int queued;
     struct mbr__pair *pair; /* of a connect, or of the connection */
     size_t taken;           /* bytes of the record that is shown which were received */
@@ -62,16 +65,18 @@ struct mbr__catloop {
 /* Bytes of a new connection's rings. */
 uint64_t mbr__catloop_capacity(const struct mbr__sock *s);
 
+/* The socket that others connect to by this identity, or NULL. */
+struct mbr__sock *mbr__catloop_target(struct mbr_libos *l, const uint64_t id[2]);
+
 /* ---- name.c ---- */
 
-/* Whether an address is one of this machine's (or the wildcard): 0 or -EADDRNOTAVAIL. */
-int mbr__catloop_local(const union mbr__addr *a);
 /* Takes the name; port 0 becomes a free one. -EADDRINUSE; what the directory of names says. */
 int mbr__catloop_claim(struct mbr__sock *s, union mbr__addr *a);
 /* Says in the link that others may connect now. */
 int mbr__catloop_announce(struct mbr__sock *s);
 void mbr__catloop_release(struct mbr__sock *s);
-/* The link of whom an address leads to, also by the wildcard. -ECONNREFUSED nobody. */
+/* The link of whom an address leads to, also by the wildcard: of state 'l', or MBR__NAME_KERNEL.
+ * -ECONNREFUSED nobody. */
 int mbr__catloop_find(struct mbr_libos *l, int type, const union mbr__addr *to,
                       struct mbr__link *out);
 /* A port out of the ephemeral range, any. */

@@ -14,6 +14,8 @@
 
 #include <membrane/queue.h>
 
+#include "queue/catloop/address.h"
+#include "queue/catloop/listens.h"
 #include "shm/names.h"
 #include "shm/post.h"
 
@@ -63,6 +65,15 @@ static bool creator_lives(struct sweep *s, const char *file)
     return mbr__names_read(s->n, a, &l) == 0 && mbr__proc_alive(&l.owner) != 0;
 }
 
+/* The name of a listening socket of the kernel, which its maker's children may still have. */
+static bool is_in_use(const char *file, const struct mbr__link *l)
+{
+    union mbr__addr a;
+
+    return l->state == MBR__NAME_KERNEL && mbr__address_parse(file, &a) &&
+           mbr__listens_still(l, &a);
+}
+
 static void look_at_link(struct sweep *s, const char *file, const char *what)
 {
     struct mbr__link l;
@@ -73,7 +84,8 @@ static void look_at_link(struct sweep *s, const char *file, const char *what)
         return;
     if (r < 0)
         tell(s, file, "unknown", 0, false);
-    else if (mbr__proc_alive(&l.owner) == 0 && !(opener && creator_lives(s, file)))
+    else if (mbr__proc_alive(&l.owner) == 0 && !is_in_use(file, &l) &&
+             !(opener && creator_lives(s, file)))
         stale_link(s, file, what, (int)l.owner.pid);
 }
 

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "queue/catloop/guest.h"
 #include "queue/catloop/pair.h"
 #include "queue/catmem/lend.h"
 #include "queue/catmem/session.h"
@@ -399,6 +400,8 @@ static void handle(struct mbr_libos *l, struct mbr__note *note, int conn)
         mbr__note_close(note);
         return;
     }
+    if (note->len == sizeof(h) && h.magic == MBR__HELLO_MAGIC && h.kind == MBR__HELLO_GUEST)
+        mbr__guest_hello(l, &h, note, conn);
     if (p != NULL && p->creator && h.kind == MBR__HELLO_OPEN) {
         opened(p, &h, note);
         return;

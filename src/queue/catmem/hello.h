@@ -19,14 +19,16 @@ enum mbr__hello_kind {
     MBR__HELLO_ANSWER = 3,  /* here they are */
     MBR__HELLO_LEND =
         4, /* with the memory of a lending region: start is its identity, capacity its size */
-    MBR__HELLO_CONNECT = 5, /* as OPEN, from a socket: its ring begins with a CONNECT record */
-    MBR__HELLO_PAIRED = 6,  /* its answer, over the same connection: our half */
+    MBR__HELLO_CONNECT = 5,  /* as OPEN, from a socket: its ring begins with a CONNECT record */
+    MBR__HELLO_PAIRED = 6,   /* its answer, over the same connection: our half */
+    MBR__HELLO_GUEST = 7,    /* with one end of a TCP connection, for a listening socket */
+    MBR__HELLO_ADMITTED = 8, /* its answer, over the same connection: it waits for an accept */
 };
 
 struct mbr__hello {
     uint32_t magic;
     uint32_t kind;
-    uint64_t target[2];  /* identity of the creator's half */
+    uint64_t target[2];  /* identity of the creator's half, or of the socket */
     uint64_t id[2];      /* of the sender's half */
     uint64_t start;      /* the opener's consumer index */
     uint64_t capacity;   /* bytes of the sender's ring, 0 none */

@@ -106,11 +106,10 @@ static int watch(struct mbr__sock *s, unsigned what)
 
 /* ---- making, binding, listening ---- */
 
-static int adopt(struct mbr__sock *s, int fd)
+void mbr__catnap_adopt(struct mbr__sock *s, int fd)
 {
     s->u.nap = (struct mbr__catnap){.fd = fd};
     mbr__catnap_defaults(s);
-    return 0;
 }
 
 static int open_socket(struct mbr__sock *s)
@@ -124,7 +123,8 @@ static int open_socket(struct mbr__sock *s)
      * On datagrams the same option would let strangers share a port. */
     if (s->type == SOCK_STREAM)
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    return adopt(s, fd);
+    mbr__catnap_adopt(s, fd);
+    return 0;
 }
 
 static int bind_socket(struct mbr__sock *s, union mbr__addr *addr)
@@ -160,7 +160,7 @@ static int accept_socket(struct mbr__sock *s, struct mbr__sock **out)
         return r;
     }
     conn->t = s->t;
-    (void)adopt(conn, fd);
+    mbr__catnap_adopt(conn, fd);
     conn->state.current = MBR__SOCK_ESTABLISHED;
     conn->remote = peer;
     read_name(fd, &conn->local);

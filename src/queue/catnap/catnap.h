@@ -12,6 +12,8 @@
 
 #include "queue/sock.h"
 
+/* A socket without a transport's part gets this kernel socket, which does not block. */
+void mbr__catnap_adopt(struct mbr__sock *s, int fd);
 /* Has epoll watch for these events, too, from now on; an event that has come already is reported.
  * Errors as mbr__watch_fd(). */
 int mbr__catnap_arm(struct mbr__sock *s, uint32_t events);

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -77,19 +79,65 @@ SHIM_EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *len, int fl
     return accepted(fd, real.accept4(fd, address, len, flags), flags);
 }
 
+SHIM_EXPORT int bind(int fd, const struct sockaddr *address, socklen_t len)
+{
+    shim_ready();
+    if (shim_settings.names && shim_table_peek(fd) != NULL && shim_door_taken(fd, address, len)) {
+        errno = EADDRINUSE;
+        return -1;
+    }
+    return real.bind(fd, address, len);
+}
+
+SHIM_EXPORT int listen(int fd, int backlog)
+{
+    struct shim_conn *c;
+    int r;
+
+    shim_ready();
+    c = shim_settings.names && !shim_is_vforked() ? shim_conn_get(fd) : NULL;
+    if (c == NULL)
+        return real.listen(fd, backlog);
+    r = shim_door_open(c, fd, backlog);
+    shim_conn_put(c);
+    return r;
+}
+
+SHIM_EXPORT int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict len)
+{
+    socklen_t room = len != NULL ? *len : 0;
+    struct shim_conn *c;
+    int r;
+
+    shim_ready();
+    r = real.getpeername(fd, address, len);
+    c = r == 0 && shim_settings.names ? shim_conn_get(fd) : NULL;
+    if (c == NULL)
+        return r;
+    /* The port has the same place in addresses of both families. */
+    if (mbr_load_acquire(&c->guest) && c->peer_port != 0 &&
+        room >= offsetof(struct sockaddr_in, sin_addr)) {
+        uint16_t port = htons(c->peer_port);
+
+        memcpy((char *)address + offsetof(struct sockaddr_in, sin_port), &port, sizeof(port));
+    }
+    shim_conn_put(c);
+    return r;
+}
+
 static bool dissolves(const struct sockaddr *address, socklen_t len)
 {
     return address != NULL && len >= sizeof(sa_family_t) && address->sa_family == AF_UNSPEC;
 }
 
-static void forget(int fd);
+static void forget(int fd, struct shim_door *left);
 
 /* An upgraded connection is dissolved, for another one perhaps: the descriptor begins anew. */
 static int dissolve(int fd, const struct sockaddr *address, socklen_t len)
 {
     bool nonblock = (real.fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
 
-    forget(fd);
+    forget(fd, NULL);
     (void)shim_conn_new(fd, nonblock, SHIM_PLAIN, SHIM_CLIENT);
     return real.connect(fd, address, len);
 }
@@ -104,8 +152,15 @@ SHIM_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t len)
     c = shim_conn_get(fd);
     if (c == NULL)
         return real.connect(fd, address, len);
+    if (shim_settings.names && c->role != SHIM_SERVER && !shim_is_vforked() &&
+        shim_door_knock(c, fd, address, len, &r)) {
+        error = errno;
+        shim_conn_put(c);
+        errno = error;
+        return r;
+    }
     /* Eligible before the kernel knows: another thread may send as soon as it does. */
-    if (c->role == SHIM_NOBODY && shim_settings.rings) {
+    if (c->role == SHIM_NOBODY && shim_settings.rings && !mbr_load_acquire(&c->guest)) {
         c->role = SHIM_CLIENT;
         mbr_store_release(&c->mode, (uint32_t)SHIM_ELIGIBLE);
     } else if (dissolves(address, len) && !shim_conn_pin(c)) {
@@ -174,35 +229,51 @@ SHIM_EXPORT int shutdown(int fd, int how)
     return r;
 }
 
-/* fd leaves the table, before the kernel can give its number to somebody else. */
-static void forget(int fd)
+/* fd leaves the table, before the kernel can give its number to somebody else. What it leaves, for
+ * shim_door_closed(), goes to *left if that is not NULL. */
+static void forget(int fd, struct shim_door *left)
 {
     struct shim_object *o = NULL;
+    struct shim_conn *c;
 
     if (shim_table_peek(fd) == NULL || shim_is_vforked())
         return;
     (void)shim_table_set(fd, NULL, &o);
     if (o == NULL)
         return;
+    c = (struct shim_conn *)(void *)o;
+    if (o->kind == SHIM_CONN && left != NULL && c->door.names > 0)
+        *left = c->door;
     if (o->kind == SHIM_CONN)
-        shim_conn_bye((struct shim_conn *)(void *)o, fd);
+        shim_conn_bye(c, fd);
     shim_unref(o);
 }
 
 SHIM_EXPORT int close(int fd)
 {
+    struct shim_door left;
+    int r;
+
     shim_ready();
-    forget(fd);
-    return real.close(fd);
+    left.names = 0;
+    forget(fd, &left);
+    r = real.close(fd);
+    if (left.names > 0)
+        shim_door_closed(&left);
+    return r;
 }
 
 SHIM_ALIAS(close);
 
 static void forget_one(int fd, struct shim_object *o, void *arg)
 {
-    (void)o;
+    const struct shim_conn *c = (const struct shim_conn *)(const void *)o;
+
     (void)arg;
-    forget(fd);
+    if (o->kind == SHIM_CONN && c->door.names > 0)
+        (void)close(fd); /* what it leaves can be seen only when it is closed */
+    else
+        forget(fd, NULL);
 }
 
 SHIM_EXPORT int close_range(unsigned first, unsigned last, int flags)
@@ -256,31 +327,41 @@ SHIM_EXPORT int dup(int fd)
 }
 
 /* dup2() and dup3() close `to` first: whose goodbye has to be said while it is open. */
-static void replace(int from, int to)
+static void replace(int from, int to, struct shim_door *left)
 {
+    left->names = 0;
     if (from != to && shim_table_peek(to) != NULL && real.fcntl(from, F_GETFD) >= 0)
-        forget(to);
+        forget(to, left);
+}
+
+static int replaced(struct shim_object *o, int from, int to, const struct shim_door *left)
+{
+    if (left->names > 0)
+        shim_door_closed(left);
+    return duplicated(o, from, to);
 }
 
 SHIM_EXPORT int dup2(int from, int to)
 {
+    struct shim_door left;
     struct shim_object *o;
 
     shim_ready();
-    replace(from, to);
+    replace(from, to, &left);
     o = shim_table_get(from);
-    return duplicated(o, from, real.dup2(from, to));
+    return replaced(o, from, real.dup2(from, to), &left);
 }
 
 SHIM_EXPORT int dup3(int from, int to, int flags)
 {
+    struct shim_door left = {0};
     struct shim_object *o;
 
     shim_ready();
     if ((flags & ~O_CLOEXEC) == 0)
-        replace(from, to);
+        replace(from, to, &left);
     o = shim_table_get(from);
-    return duplicated(o, from, real.dup3(from, to, flags));
+    return replaced(o, from, real.dup3(from, to, flags), &left);
 }
 
 /* ---- flags ----------------------------------------------------------------------------------- */

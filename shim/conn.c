@@ -32,10 +32,12 @@ static uint64_t capacity_of(const char *text)
 void shim_settings_read(void)
 {
     const char *libos = getenv("MEMBRANE_SHIM");
+    const char *names = getenv("MEMBRANE_SHIM_NAMES");
     const char *capacity = getenv("MEMBRANE_CAPACITY");
 
     shim_settings.off = libos != NULL && strcmp(libos, "off") == 0;
     shim_settings.rings = libos == NULL || strcmp(libos, "catloop") == 0;
+    shim_settings.names = shim_settings.rings && (names == NULL || strcmp(names, "off") != 0);
     if (capacity != NULL)
         shim_settings.capacity = capacity_of(capacity);
 }

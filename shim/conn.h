@@ -24,6 +24,7 @@
 #include <sys/uio.h>
 
 #include "base/atomic.h"
+#include "door.h"
 #include "kin.h"
 #include "latch.h"
 #include "shm/region.h"
@@ -39,6 +40,13 @@ enum shim_mode {
 };
 
 enum shim_role { SHIM_NOBODY = 0, SHIM_CLIENT = 1, SHIM_SERVER = 2 };
+
+/* Whether it is connected to a server of catloop: then it is the kernel's for good. */
+enum shim_guest {
+    SHIM_GUEST_NO = 0,
+    SHIM_GUEST_NEW = 1,  /* the result of the connect has not been asked for */
+    SHIM_GUEST_KNOWN = 2 /* it has */
+};
 
 /* One direction, locked against this process's threads and, if there is kin, against other
  * processes. */
@@ -56,6 +64,9 @@ struct shim_conn {
     uint32_t no_delay;     /* what the program thinks TCP_NODELAY is */
     uint32_t linger_reset; /* SO_LINGER with time 0 */
     uint32_t timed;        /* SO_RCVTIMEO or SO_SNDTIMEO was set */
+    uint32_t guest;        /* enum shim_guest */
+    uint16_t peer_port;    /* what that server's port is, if the kernel knows another; else 0 */
+    struct shim_door door; /* of a listening socket */
 
     /* Receiving; under rx. */
     struct shim_lock rx;
@@ -133,6 +144,7 @@ static inline void shim_shut_more(struct shim_conn *c, uint32_t what)
 /* What `membrane shim` puts into the environment. */
 struct shim_settings {
     bool rings;        /* catloop: eligible connections are upgraded */
+    bool names;        /* catloop, and not switched off: programs that use catloop are met */
     bool off;          /* MEMBRANE_SHIM=off: everything passes through */
     uint64_t capacity; /* bytes of each ring */
 };
@@ -291,7 +303,5 @@ bool shim_upgrade_done(struct shim_conn *c);
 void shim_upgrade_drop(struct shim_conn *c);
 /* Takes its link out of the directory. */
 void shim_upgrade_withdraw(struct shim_conn *c);
-/* In a forked child: the parent's handle on the directory is useless. */
-void shim_upgrade_forked(void);
 
 #endif

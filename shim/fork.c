@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "conn.h"
+#include "directory.h"
 #include "epoll.h"
 #include "hold.h"
 #include "real.h"
@@ -117,6 +118,7 @@ static void in_parent(void)
 {
     int error = errno;
 
+    mbr_fetch_add(&shim_door_forks, 1);
     if (fork_locked) {
         let_go();
         fork_locked = false;
@@ -158,7 +160,7 @@ static void in_child(void)
     our_pid = getpid();
     shim_hold_forked();
     shim_table_forked();
-    shim_upgrade_forked();
+    shim_names_forked();
     shim_table_each(0, INT_MAX, inherit, NULL);
     while (forked != NULL) {
         struct shim_conn *c = forked;
@@ -184,7 +186,10 @@ static void bye(int fd, struct shim_object *o, void *arg)
     struct shim_conn *c = (struct shim_conn *)(void *)o;
 
     (void)arg;
-    if (o->kind == SHIM_CONN && mbr_load_acquire(&c->mode) != SHIM_PLAIN)
+    if (o->kind != SHIM_CONN)
+        return;
+    shim_door_exit(&c->door);
+    if (mbr_load_acquire(&c->mode) != SHIM_PLAIN)
         shim_conn_bye(c, fd);
 }
 

@@ -23,10 +23,12 @@
 /* X(result, name, parameters) */
 #define SHIM_REAL_CALLS(X)                                                                   \
     X(int, socket, (int, int, int))                                                          \
+    X(int, bind, (int, const struct sockaddr *, socklen_t))                                  \
     X(int, listen, (int, int))                                                               \
     X(int, accept, (int, struct sockaddr *, socklen_t *))                                    \
     X(int, accept4, (int, struct sockaddr *, socklen_t *, int))                              \
     X(int, connect, (int, const struct sockaddr *, socklen_t))                               \
+    X(int, getpeername, (int, struct sockaddr *, socklen_t *))                               \
     X(int, shutdown, (int, int))                                                             \
     X(int, getsockopt, (int, int, int, void *, socklen_t *))                                 \
     X(int, setsockopt, (int, int, int, const void *, socklen_t))                             \

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "conn.h"
+#include "directory.h"
 #include "real.h"
 #include "shm/names.h"
 #include "shm/proc.h"
@@ -36,9 +37,6 @@
 #define LAST_OP      4096u   /* ... and then no more */
 #define DECIDE_LOOKS 1000000 /* at a client that was asked to make up its mind: milliseconds */
 #define CAPACITY_MAX (1u << 30)
-
-static uint32_t names_latch;
-static struct mbr__names names = {.dir = -1};
 
 /* ---- the connection's name ------------------------------------------------------------------- */
 
@@ -95,7 +93,7 @@ static bool name_of(struct shim_conn *c, int fd, char out[MBR__NAME_MAX])
     int n;
 
     if (getsockname(fd, (struct sockaddr *)&here, &here_len) < 0 ||
-        getpeername(fd, (struct sockaddr *)&there, &there_len) < 0 ||
+        real.getpeername(fd, (struct sockaddr *)&there, &there_len) < 0 ||
         !end_of(&here, &ends[!client]) || !end_of(&there, &ends[client]))
         return false;
     if (!is_loopback(&ends[0].address) &&
@@ -123,30 +121,6 @@ static void add_letter(char *name, char letter)
 
 /* ---- the directory --------------------------------------------------------------------------- */
 
-/* A link of a process that was killed before its connection had moved. */
-static int sweep(void *arg, const char *file)
-{
-    struct mbr__link l;
-
-    (void)arg;
-    if (strncmp(file, "tcp.", 4) == 0 && mbr__names_read(&names, file, &l) == 0 &&
-        mbr__proc_alive(&l.owner) == 0)
-        (void)unlinkat(names.dir, file, 0);
-    return 0;
-}
-
-/* Under names_latch: the directory, open. Each process that comes to use it tidies up, so that what
- * killed ones leave there does not pile up. */
-static bool directory(void)
-{
-    if (names.dir >= 0)
-        return true;
-    if (mbr__names_open(&names) < 0)
-        return false;
-    (void)mbr__names_each(&names, sweep, NULL);
-    return true;
-}
-
 /* No other connection has this name as long as ours is open, so the directory's lock, which keeps
  * two owners of one name apart, is not needed: what stands there was left by somebody who is gone.
  */
@@ -157,12 +131,12 @@ static int publish(const char *name, const struct mbr__link *link)
 
     if (err < 0)
         return err;
-    if (!directory())
+    if (!shim_names_open())
         err = -ENOENT;
-    else if (symlinkat(text, names.dir, name) == 0)
+    else if (symlinkat(text, shim_names.dir, name) == 0)
         err = 0;
-    else if (errno == EEXIST && unlinkat(names.dir, name, 0) == 0)
-        err = symlinkat(text, names.dir, name) < 0 ? -errno : 0;
+    else if (errno == EEXIST && unlinkat(shim_names.dir, name, 0) == 0)
+        err = symlinkat(text, shim_names.dir, name) < 0 ? -errno : 0;
     else
         err = -errno;
     return err;
@@ -170,10 +144,10 @@ static int publish(const char *name, const struct mbr__link *link)
 
 static int find(const char *name, struct mbr__link *out)
 {
-    return directory() ? mbr__names_read(&names, name, out) : -ENOENT;
+    return shim_names_open() ? mbr__names_read(&shim_names, name, out) : -ENOENT;
 }
 
-/* Removes our link, if it is still ours. Under names_latch. */
+/* Removes our link, if it is still ours. Under shim_names_latch. */
 static void withdraw(struct shim_conn *c)
 {
     const char *name = c->name;
@@ -182,9 +156,9 @@ static void withdraw(struct shim_conn *c)
     if (!c->named || c->own == NULL)
         return;
     mbr_store_relaxed(&c->named, (uint32_t)0);
-    if (directory() && mbr__names_read(&names, name, &l) == 0 && l.id[0] == c->own->id[0] &&
-        l.id[1] == c->own->id[1])
-        (void)unlinkat(names.dir, name, 0);
+    if (shim_names_open() && mbr__names_read(&shim_names, name, &l) == 0 &&
+        l.id[0] == c->own->id[0] && l.id[1] == c->own->id[1])
+        (void)unlinkat(shim_names.dir, name, 0);
 }
 
 /* ---- the regions ----------------------------------------------------------------------------- */
@@ -212,18 +186,6 @@ static int make_region(struct shim_conn *c, const uint64_t peer_id[2])
     return 0;
 }
 
-/* The descriptor must stay where the peer looks for it, and out of the program's way: programs
- * count on low numbers, and close them. */
-static void move_up(struct mbr__region *r)
-{
-    int fd = real.fcntl(r->fd, F_DUPFD_CLOEXEC, 512);
-
-    if (fd < 0)
-        return;
-    real.close(r->fd);
-    r->fd = fd;
-}
-
 static int offer(struct shim_conn *c, int fd, const char *name, const uint64_t peer_id[2])
 {
     struct mbr__link l = {.wake = -1, .state = 't'};
@@ -238,7 +200,8 @@ static int offer(struct shim_conn *c, int fd, const char *name, const uint64_t p
         c->no_delay = had != 0;
     /* Wake-up bytes must not wait for others to share a packet with. */
     (void)real.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    move_up(&c->mine);
+    /* It must stay where the peer looks for it. */
+    c->mine.fd = shim_move_up(c->mine.fd);
     err = mbr__proc_self(&l.owner);
     l.fd = c->mine.fd;
     l.id[0] = c->own->id[0];
@@ -358,7 +321,7 @@ static void server_step(struct shim_conn *c, int fd, char *name)
         (void)shim_conn_pin(c);
 }
 
-/* With ops 0 it is only tidied up. Under up and names_latch. */
+/* With ops 0 it is only tidied up. Under up and shim_names_latch. */
 static void step(struct shim_conn *c, int fd, uint32_t ops)
 {
     char name[MBR__NAME_MAX];
@@ -404,11 +367,11 @@ void shim_upgrade(struct shim_conn *c, int fd, bool sent)
     due = is_due(c);
     /* Somebody else is in the directory (this thread, if a signal handler sends): at the next
      * transfer, then. A cancelled thread leaves when all is done. */
-    if ((due || c->named) && shim_latch(&names_latch, false) == 0) {
+    if ((due || c->named) && shim_latch(&shim_names_latch, false) == 0) {
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
         step(c, fd, due ? c->ops : 0);
         pthread_setcancelstate(cancel, &cancel);
-        shim_unlatch(&names_latch);
+        shim_unlatch(&shim_names_latch);
     } else if (due) {
         c->ops--;
     }
@@ -437,11 +400,11 @@ void shim_upgrade_withdraw(struct shim_conn *c)
 {
     /* In a signal handler whose thread has one of them: it does not go on before we are done. */
     bool up = shim_latch(&c->up, true) == 0;
-    bool mine = shim_latch(&names_latch, true) == 0;
+    bool mine = shim_latch(&shim_names_latch, true) == 0;
 
     withdraw(c);
     if (mine)
-        shim_unlatch(&names_latch);
+        shim_unlatch(&shim_names_latch);
     if (up)
         shim_unlatch(&c->up);
 }
@@ -453,10 +416,4 @@ void shim_upgrade_drop(struct shim_conn *c)
     c->own = NULL;
     mbr__region_release(&c->mine);
     mbr__region_release(&c->theirs);
-}
-
-void shim_upgrade_forked(void)
-{
-    names_latch = 0;
-    mbr__names_close(&names);
 }

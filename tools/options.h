@@ -62,6 +62,7 @@ enum tool_option_id {
     OPT_INTERVAL,
     OPT_GROUP,
     OPT_PATHS,
+    OPT_NO_NAMES,
     OPT_COUNT
 };
 

@@ -76,6 +76,8 @@ static int prepare(const struct tool_args *args, uint64_t capacity)
     (void)snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)capacity);
     if (capacity != 0 && setenv("MEMBRANE_CAPACITY", bytes, 1) < 0)
         return tool_error_library(-errno, "the environment");
+    if (tool_given(args, OPT_NO_NAMES) && setenv("MEMBRANE_SHIM_NAMES", "off", 1) < 0)
+        return tool_error_library(-errno, "the environment");
     rc = preload(library);
     return rc < 0 ? tool_error_library(rc, "%s", library) : TOOL_EXIT_OK;
 }

@@ -108,6 +108,9 @@ static const struct tool_option shim_options[] = {
      "Bytes of shared memory each way of a connection that has moved, rounded up to a power of "
      "two, from 4K to 1G; K, M and G stand for powers of 1024. The environment variable "
      "MEMBRANE_CAPACITY sets another default."},
+    {OPT_NO_NAMES, 'n', false, "no-names", NULL, NULL, "meet no programs that use catloop themselves",
+     "Neither gives listening sockets a name by which clients that use catloop find them, nor "
+     "connects to servers that use it."},
     OPTION_HELP,
     OPTIONS_END,
 };
@@ -292,7 +295,8 @@ const struct tool_verb tool_verbs[] = {
         .detail = "Runs PROGRAM, unchanged, with its TCP sockets on the shim library. Where both "
                   "ends of a connection run so and belong to one user on one machine, its bytes "
                   "go through shared memory from its third transfer on; every other connection, "
-                  "and all that is no TCP socket, is the kernel's as before. Ends with the exit "
+                  "and all that is no TCP socket, is the kernel's as before. Programs that use "
+                  "catloop themselves are met at the same addresses and ports. Ends with the exit "
                   "code of PROGRAM, which takes this process's place. Programs that are "
                   "statically linked or set-user-ID run without the shim.",
         .examples = shim_examples,

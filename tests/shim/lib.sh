@@ -69,8 +69,10 @@ same() {
     fi
 }
 
-# nothing_left: the directory of names is empty again.
+# nothing_left: the directory of names is empty again, but for what programs that were killed have
+# left there, as they may.
 nothing_left() {
+    "$membrane" gc --quiet
     [ -z "$(ls -A "$MEMBRANE_DIR" 2>/dev/null)" ] || fail "$mode: left: $(ls -A "$MEMBRANE_DIR")"
 }
 

@@ -4,12 +4,14 @@
  * nothing of the shim: bench/shim.py runs it with and without.
  *
  *   membrane-shim-turns WAY TURNS [IDLE ROUNDS]
+ *   membrane-shim-turns PORT TURNS          to a server on 127.0.0.1 that gives back what it gets
  *
  * WAY is how the server waits: read, poll, select, epoll, or udp (recvfrom). Prints the median of a
  * turn in nanoseconds. With IDLE connections that have talked and are silent, which need epoll:
  * ROUNDS lines of the median without them (before and afterwards), with them.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -238,8 +240,18 @@ int main(int argc, char **argv)
 
     if (turns == 0) {
         fprintf(stderr,
-                "usage: membrane-shim-turns read|poll|select|epoll|udp TURNS [IDLE ROUNDS]\n");
+                "usage: membrane-shim-turns read|poll|select|epoll|udp|PORT TURNS [IDLE ROUNDS]\n");
         return 2;
+    }
+    if (isdigit((unsigned char)way[0])) {
+        address.sin_port = htons((uint16_t)strtoul(way, NULL, 10));
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        pin(1);
+        fd = reach(false);
+        for (size_t i = 0; i < turns / 10 + WARM; i++)
+            turn(fd);
+        printf("%ju\n", (uintmax_t)median(fd, turns));
+        return 0;
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;

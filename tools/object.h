@@ -64,6 +64,7 @@ int object_put(const struct tool_args *args);
 int object_get(const struct tool_args *args);
 int object_cat(const struct tool_args *args);
 int object_rm(const struct tool_args *args);
+int object_destroy(const struct tool_args *args);
 int object_hold(const struct tool_args *args);
 int object_top(const struct tool_args *args);
 int object_check(const struct tool_args *args);

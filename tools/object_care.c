@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * membrane object rm, check, gc and top: looking after containers.
+ * membrane object rm, destroy, check, gc and top: looking after containers.
  */
 #include "object.h"
 
@@ -37,6 +37,25 @@ int object_rm(const struct tool_args *args)
     }
     (void)mbr_container_leave(container);
     return code;
+}
+
+/* ---- destroy ---- */
+
+int object_destroy(const struct tool_args *args)
+{
+    const char *name = args->word[0];
+    uint64_t deadline = 0;
+    int container, rc, code = object_deadline(args, &deadline);
+
+    if (code == TOOL_EXIT_OK)
+        code = object_open(args, false, &container);
+    if (code != TOOL_EXIT_OK)
+        return code;
+    rc = mbr_container_destroy_until(container, deadline);
+    if (rc == 0)
+        return TOOL_EXIT_OK;
+    (void)mbr_container_leave(container);
+    return object_error(rc, name);
 }
 
 /* ---- check ---- */

@@ -114,6 +114,13 @@ static const struct tool_option rm_options[] = {
     OPTIONS_END,
 };
 
+static const struct tool_option destroy_options[] = {
+    OPTION_DIRECTORY,
+    OPTION_TIMEOUT,
+    OPTION_HELP,
+    OPTIONS_END,
+};
+
 static const struct tool_option hold_options[] = {
     OPTION_KEEP,
     OPTION_STORED,
@@ -191,6 +198,12 @@ static const struct tool_example cat_examples[] = {
 static const struct tool_example rm_examples[] = {
     {"membrane object rm demo data", "remove the name; who has joined it keeps it"},
     {"membrane object rm -f demo a b", "whether they exist or not"},
+    EXAMPLES_END,
+};
+
+static const struct tool_example destroy_examples[] = {
+    {"membrane object destroy demo", "when nobody else is in it any more"},
+    {"membrane object destroy -t 0 demo", "only if nobody is"},
     EXAMPLES_END,
 };
 
@@ -294,6 +307,19 @@ const struct tool_verb tool_object_verbs[] = {
         .words = {"container", "text"},
         .many = true,
         .run = object_rm,
+    },
+    {
+        .name = "object destroy",
+        .synopsis = "CONTAINER",
+        .brief = "destroy a container and all objects in it",
+        .detail = "Lets nobody join it any more, waits until all others have left it, and frees "
+                  "everything. Of a persistent container the files are removed, too, here or where "
+                  "membraned has them. When --timeout has passed it can be joined again.",
+        .examples = destroy_examples,
+        .options = destroy_options,
+        .words_min = 1,
+        .words = {"container"},
+        .run = object_destroy,
     },
     {
         .name = "object hold",

@@ -144,6 +144,9 @@ run 0 mo rm --directory "$work/disk" kept x
 run 0 mo ls --directory "$work/disk" kept
 quiet_out
 run 1 mo ls --directory "$work/none" kept
+run 0 mo destroy --directory "$work/disk" kept
+[ -z "$(ls -A "$work/disk")" ] || fail "destroy leaves files: $(ls -A "$work/disk")"
+run 1 mo destroy nobody
 mkdir "$work/other"
 : >"$work/other/file"
 run 1 mo ls --directory "$work/other" kept
@@ -202,10 +205,19 @@ if [ -x "$daemon" ]; then
         member "$work/out" "j['kept'] and j['persistent'] and j['group'] == $(id -g)"
         run 0 mo ls
         out_has lasting
+        if [ "$round" = 2 ]; then
+            run 0 mo destroy lasting
+            run 1 mo get lasting x "$work/copy"
+            [ -z "$(ls -A "$work/objects")" ] || fail "destroy leaves files at membraned"
+        fi
         kill -KILL "$daemon_pid"
         ended "$daemon_pid" 137
     done
 fi
+
+# Somebody is in it: it stays, and can be joined again.
+run 6 mo destroy -t 0 demo
+run 0 mo stat demo
 
 # The last one in it leaves, or is killed.
 kill -9 "$holder"

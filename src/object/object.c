@@ -180,8 +180,10 @@ static int end_making(struct mbr__container *c, const struct plan *plan, struct 
         return rc;
     rc = mbr__table_find(c, plan->name, &found);
     rc = rc == 0 ? -EEXIST : rc == -ENOENT ? 0 : rc;
-    if (rc == 0)
+    if (rc == 0) {
+        mbr__table_number(c, plan->index);
         rc = mbr__persist_create(c, plan->index);
+    }
     if (rc == 0)
         rc = show(c, plan, ch, h, o);
     mbr__container_unlock(c);

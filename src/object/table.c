@@ -334,10 +334,15 @@ int mbr__table_take(struct mbr__container *c, const char *name, uint64_t size, u
     e->unloaded = MBR__LOADED;
     e->resizing = 0;
     e->writer = (struct mbr__shm_mutex){0};
+    mbr_store_relaxed(&e->id, 0);
     mbr_store_release(&e->size, size);
-    mbr_store_release(&e->id, ++c->shm->last_id);
     *index = got;
     return 0;
+}
+
+void mbr__table_number(const struct mbr__container *c, uint32_t index)
+{
+    mbr_store_release(&mbr__entry_at(c, index)->id, ++c->shm->last_id);
 }
 
 static void add_live(const struct mbr__container *c, uint32_t by)

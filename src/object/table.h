@@ -32,6 +32,10 @@ void mbr__table_give_place(struct mbr__container *c, uint32_t place);
 int mbr__table_take(struct mbr__container *c, const char *name, uint64_t size, uint32_t policy,
                     uint32_t *index, uint32_t *place);
 
+/* Gives an entry that we are MAKING its id, the highest there has ever been. It is published, or
+ * given up, before the lock is released: the disk takes ids in rising order only. */
+void mbr__table_number(const struct mbr__container *c, uint32_t index);
+
 /* Makes an entry that we are MAKING visible. */
 void mbr__table_publish(struct mbr__container *c, uint32_t index);
 

@@ -336,6 +336,45 @@ static void members_share_the_directory(void **state)
     assert_int_equal(mbr_container_leave(c), 0);
 }
 
+#define CREATED 300
+
+static int child_creates(void *arg)
+{
+    int c = mbr_container_join("c");
+    char name[32];
+
+    CHILD(c >= 0);
+    for (int i = 0; i < CREATED; i++) {
+        int o;
+
+        (void)snprintf(name, sizeof(name), "%s %d", (const char *)arg, i);
+        o = mbr_object_create(c, name, 10);
+        CHILD(o >= 0);
+        CHILD(mbr_object_leave(o) == 0);
+    }
+    return mbr_container_leave(c);
+}
+
+/* Who has begun later may come to the disk first. */
+static void members_create_at_the_same_time(void **state)
+{
+    static char one[] = "one", other[] = "other";
+    int c = make("c", 0);
+    pid_t first = object_test_child(child_creates, one);
+    pid_t second = object_test_child(child_creates, other);
+    uint64_t at = 0;
+    char name[MBR_OBJECT_NAME_MAX + 1];
+    int n = 0;
+
+    assert_int_equal(object_test_wait(first), 0);
+    assert_int_equal(object_test_wait(second), 0);
+    c = again(c);
+    while (mbr_container_list(c, &at, name) == 1)
+        n++;
+    assert_int_equal(n, 2 * CREATED);
+    assert_int_equal(mbr_container_leave(c), 0);
+}
+
 /* ---- what goes wrong ------------------------------------------------------------------------- */
 
 /* Whatever comes to it gets that error, and nothing stays behind. */
@@ -709,6 +748,7 @@ int main(void)
         T(destroying_removes_the_files),
         T(refuses_bad_options),
         T(members_share_the_directory),
+        T(members_create_at_the_same_time),
         T(finds_damage),
         T(writing_all_of_it_mends_a_block),
         T(unlinked_bytes_stay),

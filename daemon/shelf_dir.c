@@ -8,8 +8,8 @@
  *     old-0123456789abcdef    one that was destroyed: it is gone once it has lost it
  *
  * membrane-owner, numbers little-endian: magic "\0mbr.oO1", version 1, uid, group (ffffffff none),
- * flags, policy, bytes of the name (4 bytes each), the name, zeroes up to 240 bytes, CRC-32C of all
- * that.
+ * flags, policy, bytes of the name (4 bytes each); 240 bytes that are the name and then zeroes;
+ * CRC-32C of all that. 276 bytes.
  */
 #include <dirent.h>
 #include <errno.h>

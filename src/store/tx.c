@@ -394,12 +394,13 @@ static int create(struct mbr__st_tx *tx, const void *value, uint32_t len)
     struct mbr__st_node *near = walk->node[walk->found];
     struct mbr__st_perms *perms = mbr__st_inherit(tx->conn, near);
     uint64_t more = store->path.count - walk->found;
+    /* Of one that has failed nothing will be there; its share is not known after a live update. */
+    int64_t share = tx->error ? -(int64_t)more : tx->nodes;
     int error;
 
     if (!perms)
         return fail(tx, -ENOMEM);
-    error =
-        mbr__st_may_create(tx->conn, &store->path, walk->found, near, perms->count, len, tx->nodes);
+    error = mbr__st_may_create(tx->conn, &store->path, walk->found, near, perms->count, len, share);
     if (!error)
         error = touch_chain(tx);
     if (!error)
@@ -451,19 +452,17 @@ static int64_t count_own(struct mbr__st_tx *tx, struct mbr__st_node *top, uint64
     return own;
 }
 
-/* A guest's transaction removes what is live beneath TOP, inclusive. -ENOSPC: that is more than a
- * transaction may touch. */
-static int count_removed(struct mbr__st_tx *tx, struct mbr__st_node *top)
+/* Counts into OWN what a guest's transaction gives back by removing what is live beneath TOP,
+ * inclusive. -ENOSPC: that is more than a transaction may touch. */
+static int count_removed(struct mbr__st_tx *tx, struct mbr__st_node *top, int64_t *own)
 {
     uint64_t seen = tx->count;
-    int64_t own;
 
     if (tx->conn->privileged)
         return 0;
-    own = count_own(tx, top, &seen);
+    *own = count_own(tx, top, &seen);
     if (mbr__st_exceeds(tx->conn, MBR__STORE_QUOTA_TRANSACTION_NODES, seen))
         return fail(tx, mbr__st_refuse(tx->conn, MBR__STORE_QUOTA_TRANSACTION_NODES, -ENOSPC));
-    tx->nodes -= own;
     return 0;
 }
 
@@ -484,22 +483,45 @@ static int unlist(struct mbr__st_tx *tx, struct mbr__st_access *above)
     return 0;
 }
 
+/* Whether the transaction has removed something above NAME before, up to TOP, inclusive. */
+static bool removed_above(const struct mbr__st_name *top, const struct mbr__st_name *name)
+{
+    while (name != top) {
+        const struct mbr__st_access *access = access_of(name = name->parent);
+
+        if (access && access->opaque)
+            return true;
+    }
+    return false;
+}
+
+/* What the guest's transaction has more than it began with, less by ACCESS, which goes with TOP:
+ * what it made itself is gone. COUNTED: what is live beneath TOP has just been given back, and with
+ * it once more what an earlier removal had given back. */
+static void forget_share(struct mbr__st_tx *tx, const struct mbr__st_name *top,
+                         struct mbr__st_access *access, bool counted)
+{
+    struct mbr__store *store = tx->conn->store;
+    bool beneath = store->hidden[store->path.count] || removed_above(top, access->at);
+    uint64_t seen = 0;
+
+    if (counted && access->deep && !beneath)
+        tx->nodes += count_own(tx, access->deep, &seen);
+    if (access->work && (!access->base || access->opaque || beneath) &&
+        mbr__st_owner(store, access->work->perms) == tx->conn->domain)
+        tx->nodes--;
+}
+
 /* Everything the transaction knows beneath TOP, and TOP, is gone for it. */
-static void forget_below(struct mbr__st_tx *tx, struct mbr__st_name *top)
+static void forget_below(struct mbr__st_tx *tx, struct mbr__st_name *top, bool counted)
 {
     for (struct mbr__st_name *name = top; name; name = mbr__st_names_next(top, name)) {
         struct mbr__st_access *access = access_of(name);
 
-        if (access && access->deep && name != top && !tx->conn->privileged) {
-            uint64_t seen = 0;
-
-            tx->nodes += count_own(tx, access->deep, &seen); /* or it would count twice */
-        }
+        if (access && !tx->conn->privileged)
+            forget_share(tx, top, access, counted);
         if (!access || (!access->work && name != top))
             continue;
-        if (!tx->conn->privileged && access->work && (!access->base || access->opaque) &&
-            mbr__st_owner(tx->conn->store, access->work->perms) == tx->conn->domain)
-            tx->nodes--; /* it was made by the transaction itself */
         if (!access->base && name != top)
             mark_fire(access, true); /* the others fire when what is live is removed */
         adopt(tx, access, NULL);
@@ -513,7 +535,8 @@ static int remove_touched(struct mbr__st_tx *tx, struct mbr__st_access *access,
     unsigned level = store->path.count;
     struct mbr__st_node *live =
         store->hidden[level] || access->opaque ? NULL : live_at(store, level);
-    int error = live ? count_removed(tx, live) : 0;
+    int64_t own = 0;
+    int error = live ? count_removed(tx, live, &own) : 0;
 
     if (!error)
         error = spend(tx, above, mbr__st_node_cost(above->work));
@@ -521,7 +544,8 @@ static int remove_touched(struct mbr__st_tx *tx, struct mbr__st_access *access,
         error = fail(tx, -ENOMEM);
     if (error)
         return error;
-    forget_below(tx, access->at);
+    tx->nodes -= own; /* not before: the transaction may go on after -ENOMEM */
+    forget_below(tx, access->at, live != NULL);
     mark_fire(access, false);
     if (live) {
         access->deep = live;

@@ -682,6 +682,36 @@ const struct store_case store_cases[] = {
         "a.1 WRITE b|1 = OK|\n" "a.1 WRITE c|1 ! ENOSPC\n" "a.1 RM a| = OK|\n"
         "a.1 WRITE c|1 = OK|\n" "a.1 TRANSACTION_END T| = OK|\n"
         "a DIRECTORY /local/domain/1| = b|c|\n" "a WRITE d|1 ! ENOSPC\n"),
+    CASE("a transaction removes twice what it has looked at",
+        "A WRITE /local/domain/1| = OK|\n" "A SET_PERMS /local/domain/1|n1| = OK|\n"
+        "A SET_QUOTA 1|nodes|3| = OK|\n" "a WRITE a/b|1 = OK|\n" "a TRANSACTION_START | = 1|\n"
+        "a.1 READ a/b| = 1\n" "a.1 RM a| = OK|\n" "a.1 WRITE a/b|2 = OK|\n"
+        "a.1 RM a| = OK|\n" "a.1 WRITE a/b|3 = OK|\n" "a.1 WRITE d|1 ! ENOSPC\n"
+        "a.1 TRANSACTION_END T| = OK|\n" "a READ a/b| = 3\n" "a WRITE d|1 ! ENOSPC\n"),
+    CASE("a transaction removes a child, then twice its parent",
+        "A WRITE /local/domain/1| = OK|\n" "A SET_PERMS /local/domain/1|n1| = OK|\n"
+        "A SET_QUOTA 1|nodes|3| = OK|\n" "a WRITE a/b|1 = OK|\n" "a TRANSACTION_START | = 1|\n"
+        "a.1 RM a/b| = OK|\n" "a.1 RM a| = OK|\n" "a.1 MKDIR a| = OK|\n"
+        "a.1 RM a| = OK|\n" "a.1 WRITE a/b|3 = OK|\n" "a.1 WRITE d|1 ! ENOSPC\n"
+        "a.1 TRANSACTION_END T| = OK|\n" "a READ a/b| = 3\n" "a WRITE d|1 ! ENOSPC\n"),
+    CASE("a transaction removes from below",
+        "A WRITE /local/domain/1| = OK|\n" "A SET_PERMS /local/domain/1|n1| = OK|\n"
+        "A SET_QUOTA 1|nodes|4| = OK|\n" "a WRITE a/b/c|1 = OK|\n"
+        "a TRANSACTION_START | = 1|\n" "a.1 RM a/b/c| = OK|\n" "a.1 RM a/b| = OK|\n"
+        "a.1 RM a| = OK|\n" "a.1 WRITE e/f/g|3 = OK|\n" "a.1 WRITE d|1 ! ENOSPC\n"
+        "a.1 TRANSACTION_END T| = OK|\n" "a READ e/f/g| = 3\n" "a WRITE d|1 ! ENOSPC\n"),
+    CASE("a removal that fails gives nothing back",
+        "A WRITE /local/domain/1| = OK|\n" "A SET_PERMS /local/domain/1|n1| = OK|\n"
+        "A SET_QUOTA 1|nodes|3| = OK|\n" "a WRITE a/b|1 = OK|\n" "a TRANSACTION_START | = 1|\n"
+        "a.1 READ a/b| = 1\n" "a.1 READ a| = \n" "A SET_QUOTA 1|memory|1| = OK|\n"
+        "a.1 RM a/b| ! ENOMEM\n" "A SET_QUOTA 1|memory|1000000| = OK|\n" "a.1 READ a/b| = 1\n"
+        "a.1 WRITE d|1 ! ENOSPC\n" "a.1 TRANSACTION_END T| = OK|\n"),
+    MULTI("what another transaction has removed was given back to it",
+        "A WRITE /local/domain/1| = OK|\n" "A SET_PERMS /local/domain/1|n1| = OK|\n"
+        "A SET_QUOTA 1|nodes|3| = OK|\n" "a WRITE a/b|1 = OK|\n" "a TRANSACTION_START | = 1|\n"
+        "x TRANSACTION_START | = 1|\n" "x.1 READ a/b| = 1\n" "a.1 RM a/b| = OK|\n"
+        "a.1 WRITE d|1 = OK|\n" "a.1 TRANSACTION_END T| = OK|\n" "x.1 RM a/b| = OK|\n"
+        "x.1 WRITE a/b|2 ! ENOSPC\n" "x.1 TRANSACTION_END T| ! EAGAIN\n"),
     CASE("two transactions cannot pass a quota together",
         "A WRITE /local/domain/1| = OK|\n" "A SET_PERMS /local/domain/1|n1| = OK|\n"
         "A MKDIR /local/domain/1/p| = OK|\n" "A MKDIR /local/domain/1/q| = OK|\n"

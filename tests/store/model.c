@@ -56,6 +56,7 @@ struct record {
     struct node now;
     bool compare;  /* the commit compares it */
     bool implicit; /* only part of a removed subtree */
+    bool made;     /* by the transaction itself, as it is now */
     bool modified, value_set, perms_set, fire, exact, wiped, old_set;
     struct perms old;
     bool removed, created; /* at the commit */
@@ -471,6 +472,8 @@ static bool over(const struct model *m, char who, const struct tx *tx, unsigned 
     unsigned domid = store_case_domid(who);
     int64_t nodes = delta(m, tx, domid) + more;
 
+    if (tx && tx->error) /* nothing of it will be there */
+        return false;
     return domid != 0 && m->node_limit != 0 && nodes > 0 &&
            model_owned(m, domid) + (uint64_t)nodes > m->node_limit;
 }
@@ -507,7 +510,7 @@ static void make_one(struct model *m, struct tx *tx, const char *path, const cha
     record = touch(m, tx, path);
     parent = touch(m, tx, above);
     memset(&record->now, 0, sizeof(record->now));
-    record->now.used = record->has = record->modified = true;
+    record->now.used = record->has = record->modified = record->made = true;
     record->value_set = record->perms_set = false;
     put(record->now.path, MODEL_PATH, "%s", path);
     put(record->now.value, sizeof(record->now.value), "%s", value);
@@ -560,6 +563,23 @@ static int put_value(struct model *m, char who, struct tx *tx, const char *path,
     return 0;
 }
 
+/* R goes for the transaction, with something above it or alone. Of its domain's quota it gives back
+ * what is living now (VISIBLE: nothing hides that from it), not what it has seen there before: if
+ * somebody has removed that meanwhile, it was given back then. */
+static void give_back(struct model *m, struct record *r, bool visible)
+{
+    const struct node *live = find(m, r->path);
+
+    if (visible) {
+        r->base.used = live != NULL;
+        if (live)
+            r->base.perms = live->perms;
+    } else if (r->has && !r->made) {
+        r->base.used = false;
+    }
+    r->made = false;
+}
+
 static void remove_in_tx(struct model *m, struct tx *tx, const char *path, struct record *above)
 {
     struct record *top = record_of(tx, path);
@@ -571,7 +591,10 @@ static void remove_in_tx(struct model *m, struct tx *tx, const char *path, struc
     for (unsigned i = 0; i < count; i++) {
         struct record *r = tx->record[i];
 
-        if (!within(r->path, path) || (!r->has && r != top))
+        if (!within(r->path, path))
+            continue;
+        give_back(m, r, visible);
+        if (!r->has && r != top)
             continue;
         r->has = false;
         r->modified = true;
@@ -1049,9 +1072,8 @@ void model_update(struct model *m)
                 continue;
             r->has = live != NULL;
             r->was = live != NULL; /* what it began with is not kept: it has failed already */
-            r->base.used = r->was;
             if (live)
-                r->base = r->now = *live;
+                r->now = *live;
         }
     }
 }

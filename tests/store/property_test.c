@@ -2,7 +2,8 @@
 /*
  * Random requests of five connections of three domains, with transactions, watches, releases and
  * live updates between them: every reply, and the events between two replies, must be what the
- * naive store says. Names, values and permissions are few, so that things meet.
+ * naive store says. Names, values and permissions are few, so that things meet. A second property
+ * has fewer still and nothing but transactions at the edge of a quota.
  *
  * Not here: the order of events among themselves (the conformance cases and the model of commits).
  */
@@ -28,6 +29,7 @@ struct world {
     struct local local;
     struct model *model;
     bool limited;          /* quotas hold, and nothing else changes while a transaction is open */
+    bool narrow;           /* hardly anything but makings and removals in transactions */
     uint32_t started[128]; /* transactions that a connection was given, by letter */
 };
 
@@ -75,9 +77,12 @@ static bool same_queue(struct prop *p, struct world *w, char who)
     return compare_queues(&w->local, w->model, who, p->failure, sizeof(p->failure));
 }
 
-static const char *draw_path(struct prop *p)
+static const char *draw_path(struct prop *p, const struct world *w)
 {
-    return paths[prop_choose(p, sizeof(paths) / sizeof(paths[0]))];
+    static const char *const few[] = {"a", "a/b", "a/b/c", "a/d", "/t/a", "/t/a/b"};
+
+    return w->narrow ? few[prop_choose(p, sizeof(few) / sizeof(few[0]))]
+                     : paths[prop_choose(p, sizeof(paths) / sizeof(paths[0]))];
 }
 
 static void draw_perms(struct prop *p, char *out, size_t size)
@@ -95,8 +100,17 @@ static bool changes(uint32_t type)
            type == MBR__XS_SET_PERMS;
 }
 
-static void draw_request(struct prop *p, uint32_t *type, char *payload, size_t size)
+static uint32_t draw_type(struct prop *p, const struct world *w)
 {
+    static const uint32_t few[] = {MBR__XS_READ,
+                                   MBR__XS_WRITE,
+                                   MBR__XS_WRITE,
+                                   MBR__XS_MKDIR,
+                                   MBR__XS_RM,
+                                   MBR__XS_RM,
+                                   MBR__XS_RM,
+                                   MBR__XS_TRANSACTION_START,
+                                   MBR__XS_TRANSACTION_END};
     static const uint32_t types[] = {
         MBR__XS_READ,
         MBR__XS_DIRECTORY,
@@ -117,20 +131,28 @@ static void draw_request(struct prop *p, uint32_t *type, char *payload, size_t s
         MBR__XS_RESET_WATCHES,
         MBR__XS_TRANSACTION_END,
     };
+
+    return w->narrow ? few[prop_choose(p, sizeof(few) / sizeof(few[0]))]
+                     : types[prop_choose(p, sizeof(types) / sizeof(types[0]))];
+}
+
+static void draw_request(struct prop *p, const struct world *w, uint32_t *type, char *payload,
+                         size_t size)
+{
     char list[64];
 
-    *type = types[prop_choose(p, sizeof(types) / sizeof(types[0]))];
+    *type = draw_type(p, w);
     switch (*type) {
     case MBR__XS_WRITE:
-        snprintf(payload, size, "%s|v%u", draw_path(p), prop_choose(p, 3));
+        snprintf(payload, size, "%s|v%u", draw_path(p, w), prop_choose(p, 3));
         break;
     case MBR__XS_SET_PERMS:
         draw_perms(p, list, sizeof(list));
-        snprintf(payload, size, "%s|%s", draw_path(p), list);
+        snprintf(payload, size, "%s|%s", draw_path(p, w), list);
         break;
     case MBR__XS_WATCH:
     case MBR__XS_UNWATCH:
-        snprintf(payload, size, "%s|t%u|%s", draw_path(p), prop_choose(p, 2),
+        snprintf(payload, size, "%s|t%u|%s", draw_path(p, w), prop_choose(p, 2),
                  *type == MBR__XS_WATCH && prop_choose(p, 3) == 0 ? "1|" : "");
         break;
     case MBR__XS_TRANSACTION_START:
@@ -141,19 +163,19 @@ static void draw_request(struct prop *p, uint32_t *type, char *payload, size_t s
         snprintf(payload, size, "%s", prop_choose(p, 4) ? "T|" : "F|");
         break;
     default:
-        snprintf(payload, size, "%s|", draw_path(p));
+        snprintf(payload, size, "%s|", draw_path(p, w));
     }
 }
 
 static bool one_request(struct prop *p, struct world *w)
 {
     char who = who_of[prop_choose(p, 5)];
-    uint32_t in_tx = prop_choose(p, 3);
+    uint32_t in_tx = w->narrow && prop_choose(p, 4) ? 1 : prop_choose(p, 3);
     uint32_t type, tx;
     uint32_t *started;
     char payload[128];
 
-    draw_request(p, &type, payload, sizeof(payload));
+    draw_request(p, w, &type, payload, sizeof(payload));
     started = &w->started[(unsigned char)who];
     tx = type == MBR__XS_TRANSACTION_END && in_tx == 0 ? 1 : in_tx;
     tx = *started >= tx && tx ? *started + 1 - tx : 0; /* the last one, or the one before */
@@ -243,13 +265,13 @@ static bool steps(struct prop *p, struct world *w)
     return consistent(p, w);
 }
 
-static bool like_the_model(struct prop *p)
+static bool compare(struct prop *p, bool limited, bool narrow)
 {
     static const char *const setup[] = {"/local/domain/1|n1|", "/local/domain/2|n2|", "/t|b0|"};
     struct mbr__store_options options = {.quota = {[MBR__STORE_QUOTA_OUTSTANDING] = 1000000,
                                                    [MBR__STORE_QUOTA_WATCHES] = 1000,
                                                    [MBR__STORE_QUOTA_TRANSACTIONS] = 1000}};
-    struct world w = {.limited = prop_choose(p, 3) == 0};
+    struct world w = {.limited = limited, .narrow = narrow};
     bool ok;
 
     if (w.limited)
@@ -274,9 +296,34 @@ static bool like_the_model(struct prop *p)
     return ok;
 }
 
+static bool like_the_model(struct prop *p)
+{
+    return compare(p, prop_choose(p, 3) == 0, false);
+}
+
+static bool quota_like_the_model(struct prop *p)
+{
+    return compare(p, true, true);
+}
+
 static void the_store_behaves_like_the_naive_one(void **state)
 {
     prop_run("store_like_model", like_the_model, 600);
+}
+
+static void shares_of_a_quota_are_those_of_the_naive_one(void **state)
+{
+    prop_run("quota_like_model", quota_like_the_model, 600);
+}
+
+/* Two transactions of a domain that the other's commit has made to fail: before, and after it was
+ * known. */
+static void sequences_that_have_failed(void **state)
+{
+    static const uint64_t seeds[] = {200136, 383878};
+
+    for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++)
+        assert_true(prop_try("store_like_model", like_the_model, seeds[i]));
 }
 
 static int print_failed(void **state)
@@ -290,6 +337,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_store_behaves_like_the_naive_one),
+        cmocka_unit_test(shares_of_a_quota_are_those_of_the_naive_one),
+        cmocka_unit_test(sequences_that_have_failed),
     };
 
     return cmocka_run_group_tests(tests, NULL, print_failed);

@@ -140,29 +140,37 @@ static inline uint64_t prop_setting(const char *name, uint64_t otherwise)
     return text && *text ? strtoull(text, NULL, 0) : otherwise;
 }
 
+/* Tries the sequence of SEED, whatever the environment asks for. */
+static inline bool prop_try(const char *name, prop_function *property, uint64_t seed)
+{
+    struct prop *p = malloc(sizeof(*p));
+    bool ok;
+
+    assert_non_null(p);
+    memset(p, 0, offsetof(struct prop, choices));
+    p->random = seed;
+    p->count = 0;
+    p->at = 0;
+    p->replay = false;
+    p->failure[0] = '\0';
+    ok = property(p);
+    if (!ok) {
+        prop_shrink(p, property);
+        prop_report(p, name, seed);
+    }
+    free(p);
+    return ok;
+}
+
 /* Tries RUNS sequences (or MBR_PROP_RUNS), fails the cmocka test at the first bad one. */
 static inline void prop_run(const char *name, prop_function *property, unsigned int runs)
 {
     uint64_t first = prop_setting("MBR_PROP_SEED", 1);
     uint64_t count = prop_setting("MBR_PROP_RUNS", runs);
-    struct prop *p = malloc(sizeof(*p));
     bool ok = true;
 
-    assert_non_null(p);
-    for (uint64_t seed = first; ok && seed < first + count; seed++) {
-        memset(p, 0, offsetof(struct prop, choices));
-        p->random = seed;
-        p->count = 0;
-        p->at = 0;
-        p->replay = false;
-        p->failure[0] = '\0';
-        ok = property(p);
-        if (!ok) {
-            prop_shrink(p, property);
-            prop_report(p, name, seed);
-        }
-    }
-    free(p);
+    for (uint64_t seed = first; ok && seed < first + count; seed++)
+        ok = prop_try(name, property, seed);
     assert_true(ok);
 }
 

@@ -293,18 +293,20 @@ int shelf_scan(struct shelf *shelf, void (*found)(void *user, struct stored *sto
     int fd = openat(shelf->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
     struct dirent *entry;
+    int rc;
 
     if (list == NULL) {
-        int rc = errno;
-
+        rc = errno;
         if (fd >= 0)
             (void)close(fd);
         return tool_error_system(rc, "%s", shelf->path);
     }
-    while ((entry = readdir(list)) != NULL)
+    /* errno alone tells the end from a failure; looking sets it, too. */
+    while (errno = 0, (entry = readdir(list)) != NULL)
         look_at(shelf, entry->d_name, found, user);
+    rc = errno;
     (void)closedir(list);
-    return TOOL_EXIT_OK;
+    return rc == 0 ? TOOL_EXIT_OK : tool_error_system(rc, "%s", shelf->path);
 }
 
 static int open_dir(struct shelf *shelf, const char *path)

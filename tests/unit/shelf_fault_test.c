@@ -48,6 +48,7 @@ TEST_WRAP(void *, MAP_FAILED, mmap,
           (void *at, size_t size, int prot, int flags, int fd, off_t offset),
           (at, size, prot, flags, fd, offset))
 TEST_WRAP(int, -1, madvise, (void *at, size_t size, int advice), (at, size, advice))
+TEST_WRAP(struct dirent *, NULL, readdir, (DIR * dir), (dir))
 TEST_WRAP(ssize_t, -1, pread, (int fd, void *to, size_t size, off_t at), (fd, to, size, at))
 TEST_WRAP(ssize_t, -1, pwrite, (int fd, const void *from, size_t size, off_t at),
           (fd, from, size, at))

@@ -189,6 +189,8 @@ int shelf_make(struct stored *stored)
     char name[NAME_SIZE];
     int rc;
 
+    if (shelf->last == UINT64_MAX)
+        return -ENOSPC; /* 0 is none's, and the others may be there */
     stored->what.number = ++shelf->last;
     name_of("new-", stored->what.number, making);
     name_of("", stored->what.number, name);

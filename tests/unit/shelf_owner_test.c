@@ -270,12 +270,32 @@ static void test_other_names(void **state)
     scene_free_found();
 }
 
+/* After the last number there is no other: one with number 0 would not be found again. */
+static void test_last_number(void **state)
+{
+    struct stored *stored = stored_new(shelf, &damaged);
+    struct desk *desk = stored != NULL ? desk_new(stored) : NULL;
+    unsigned entries;
+
+    (void)state;
+    assert_non_null(desk);
+    put("ffffffffffffffff", true);
+    entries = scene_entries();
+    scan();
+    assert_int_equal(scene_count, 2);
+    assert_int_equal(scene_lines, 1);
+    scene_free_found();
+    assert_int_equal(scene_do(desk, DESK_MAKE), -ENOSPC);
+    assert_int_equal(scene_entries(), entries);
+    scene_end(desk);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
     const struct CMUnitTest tests[] = {
-        T(test_each_bit),    T(test_each_byte),     T(test_each_truncation),
-        T(test_other_bytes), T(test_no_plain_file), T(test_other_names),
+        T(test_each_bit),      T(test_each_byte),   T(test_each_truncation), T(test_other_bytes),
+        T(test_no_plain_file), T(test_other_names), T(test_last_number),
     };
 
     return cmocka_run_group_tests(tests, scene_group_begin, scene_group_end);

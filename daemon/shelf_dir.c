@@ -38,7 +38,8 @@
 #define OWNER_SIZE (SUM_AT + 4u)
 #define NAME_SIZE  32 /* "new-", 16 digits, 0 */
 #define GROUP_NONE UINT32_MAX
-#define FLAGS      (MBR_CONTAINER_KEPT | MBR_CONTAINER_PERSISTENT | MBR_CONTAINER_CHECKSUMS)
+#define ALWAYS     (MBR_CONTAINER_KEPT | MBR_CONTAINER_PERSISTENT)
+#define FLAGS      (ALWAYS | MBR_CONTAINER_CHECKSUMS)
 
 static const char magic[MAGIC_SIZE] = {0, 'm', 'b', 'r', '.', 'o', 'O', '1'};
 
@@ -92,12 +93,13 @@ static int unpack(const unsigned char data[OWNER_SIZE], struct stored_what *what
     what->flags = get32(data + 20);
     what->policy = get32(data + 24);
     if (length > MBR_OBJECT_NAME_MAX || (what->flags & ~FLAGS) != 0 ||
-        (what->flags & MBR_CONTAINER_PERSISTENT) == 0 || what->policy > MBR_WRITE_VERSIONED ||
+        (what->flags & ALWAYS) != ALWAYS || what->policy > MBR_WRITE_VERSIONED ||
         (group != GROUP_NONE && group > INT32_MAX))
         return -EBADMSG;
     memcpy(what->name, data + NAME_AT, length);
     what->name[length] = '\0';
-    return mbr__name_check(what->name) == 0 ? 0 : -EBADMSG;
+    /* One with a NUL in it would be served under its beginning, which may be another's. */
+    return strlen(what->name) == length && mbr__name_check(what->name) == 0 ? 0 : -EBADMSG;
 }
 
 static int write_owner(int dir, const struct stored_what *what)

@@ -19,10 +19,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "object/crc32c.h"
 #include "prop.h"
 #include "shelf_scene.h"
 
 #define OWNER_SIZE 276
+#define SUM_AT     272
 
 static const struct stored_what damaged = {
     .uid = 1234,
@@ -205,6 +207,58 @@ static void test_other_bytes(void **state)
     }
 }
 
+/* ---- what the daemon would not write, with the right checksum -------------------------------- */
+
+static void put32(unsigned char *at, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (unsigned char)(value >> 8 * i);
+}
+
+static void write_sealed(unsigned char bytes[OWNER_SIZE])
+{
+    put32(bytes + SUM_AT, mbr__crc32c(0, bytes, SUM_AT));
+    write_file(bytes, OWNER_SIZE);
+}
+
+static void test_fields(void **state)
+{
+    static const struct {
+        unsigned at;
+        uint32_t value;
+    } cases[] = {
+        {8, 0}, /* version */
+        {8, 2},
+        {16, UINT32_C(1) << 31}, /* group */
+        {16, 0xfffffffe},
+        {20, 0}, /* flags */
+        {20, MBR_CONTAINER_KEPT},
+        {20, MBR_CONTAINER_PERSISTENT},
+        {20, 0xffffffff},
+        {24, MBR_WRITE_VERSIONED + 1}, /* policy */
+        {24, 0xffffffff},
+        {28, 0}, /* length of the name */
+        {28, 8}, /* one more than there is: a NUL in it */
+        {28, 241},
+        {28, 0xffffffff},
+        {32, 0x2f2f2f2f}, /* the name */
+        {32, 0},
+        {32, 0xffffffff},
+    };
+    unsigned char bytes[OWNER_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        memcpy(bytes, whole, OWNER_SIZE);
+        put32(bytes + cases[i].at, cases[i].value);
+        write_sealed(bytes);
+        assert_refused();
+    }
+    memcpy(bytes, whole, OWNER_SIZE);
+    write_sealed(bytes);
+    assert_served();
+}
+
 /* ---- other things in its place --------------------------------------------------------------- */
 
 static void test_no_plain_file(void **state)
@@ -295,7 +349,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
     const struct CMUnitTest tests[] = {
         T(test_each_bit),      T(test_each_byte),   T(test_each_truncation), T(test_other_bytes),
-        T(test_no_plain_file), T(test_other_names), T(test_last_number),
+        T(test_no_plain_file), T(test_other_names), T(test_last_number),     T(test_fields),
     };
 
     return cmocka_run_group_tests(tests, scene_group_begin, scene_group_end);

@@ -71,7 +71,8 @@ static int unlink_alone(struct mbr__object *o, uint64_t deadline)
 
 static int wait_alone(struct mbr__handle *h, struct mbr__object *o, uint64_t deadline)
 {
-    mbr__member_sweep(o->c, o->entry->users);
+    bool looked = false;
+
     for (;;) {
         uint32_t seen = mbr__container_changes(o->c);
         int rc = unlink_alone(o, deadline);
@@ -80,6 +81,11 @@ static int wait_alone(struct mbr__handle *h, struct mbr__object *o, uint64_t dea
             return rc < 0 ? rc : 0;
         if ((mbr_load_acquire(&h->word) & MBR__OPEN) == 0)
             return -EBADF; /* another thread gives the number back */
+        if (!looked) {     /* not before: most objects that are destroyed have nobody else */
+            mbr__member_sweep(o->c, o->entry->users);
+            looked = true;
+            continue;
+        }
         rc = mbr__container_await(o->c, seen, deadline);
         if (rc < 0)
             return rc;

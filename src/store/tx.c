@@ -483,13 +483,15 @@ static int unlist(struct mbr__st_tx *tx, struct mbr__st_access *above)
     return 0;
 }
 
-/* Whether the transaction has removed something above NAME before, up to TOP, inclusive. */
-static bool removed_above(const struct mbr__st_name *top, const struct mbr__st_name *name)
+/* Whether the transaction has removed something above NAME before, up to TOP, inclusive; LIVING:
+ * something that was living then, so that all beneath it was given back. */
+static bool removed_above(const struct mbr__st_name *top, const struct mbr__st_name *name,
+                          bool living)
 {
     while (name != top) {
         const struct mbr__st_access *access = access_of(name = name->parent);
 
-        if (access && access->opaque)
+        if (access && (living ? access->deep != NULL : access->opaque))
             return true;
     }
     return false;
@@ -502,10 +504,10 @@ static void forget_share(struct mbr__st_tx *tx, const struct mbr__st_name *top,
                          struct mbr__st_access *access, bool counted)
 {
     struct mbr__store *store = tx->conn->store;
-    bool beneath = store->hidden[store->path.count] || removed_above(top, access->at);
+    bool beneath = store->hidden[store->path.count] || removed_above(top, access->at, false);
     uint64_t seen = 0;
 
-    if (counted && access->deep && !beneath)
+    if (counted && access->deep && !removed_above(top, access->at, true))
         tx->nodes += count_own(tx, access->deep, &seen);
     if (access->work && (!access->base || access->opaque || beneath) &&
         mbr__st_owner(store, access->work->perms) == tx->conn->domain)

@@ -316,14 +316,15 @@ static void shares_of_a_quota_are_those_of_the_naive_one(void **state)
     prop_run("quota_like_model", quota_like_the_model, 600);
 }
 
-/* Two transactions of a domain that the other's commit has made to fail: before, and after it was
- * known. */
+/* Transactions of a domain that another's commit has made to fail: before, and after it was known.
+ */
 static void sequences_that_have_failed(void **state)
 {
     static const uint64_t seeds[] = {200136, 383878};
 
     for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++)
         assert_true(prop_try("store_like_model", like_the_model, seeds[i]));
+    assert_true(prop_try("quota_like_model", quota_like_the_model, 10800922));
 }
 
 static int print_failed(void **state)

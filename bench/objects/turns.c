@@ -94,10 +94,9 @@ int main(int argc, char **argv)
         return 2;
     }
     (void)snprintf(name, sizeof(name), "turns %d", (int)getpid());
-    int rc = mbr_container_create(name, -1);
+    int container = mbr_container_create(name, -1);
+    int rc = container < 0 ? container : mbr_object_create(container, "x", MBR_OBJECT_BLOCK);
 
-    if (rc >= 0)
-        rc = mbr_object_create(rc, "x", MBR_OBJECT_BLOCK);
     object = rc;
     if (rc >= 0)
         rc = fn(WARM);
@@ -107,6 +106,8 @@ int main(int argc, char **argv)
         rc = fn(strtoul(argv[2], NULL, 10));
     if (marked)
         (void)raise(SIGUSR1);
+    if (container >= 0)
+        (void)mbr_container_leave(container); /* its name goes, too */
     if (rc < 0)
         fprintf(stderr, "membrane-object-turns: %s\n", mbr_error_text(rc));
     return rc < 0 ? 1 : 0;

@@ -505,6 +505,7 @@ static int prepare(void **state)
 /* The directory of names is empty, or rmdir() would say so. */
 static int tidy(void **state)
 {
+    close(listener); /* has a name there */
     strcat(strcpy(buffer, *state), "/names");
     return rmdir(buffer) < 0 || rmdir(*state) < 0;
 }

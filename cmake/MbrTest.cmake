@@ -83,6 +83,8 @@ function(mbr_test)
     add_test(NAME ${T_NAME} COMMAND ${command} ${T_ARGS})
     set_tests_properties(${T_NAME} PROPERTIES
         LABELS "${T_LABELS}" TIMEOUT ${timeout} PROCESSORS ${T_PROCESSORS} SKIP_RETURN_CODE 77)
+    # cmocka's exit code says nothing of it.
+    set_property(TEST ${T_NAME} PROPERTY FAIL_REGULAR_EXPRESSION "FAILED  . GROUP TEARDOWN")
     set_property(TEST ${T_NAME} PROPERTY ENVIRONMENT
         MEMBRANE_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
         MEMBRANE_TEST_DIR=${MBR_TEST_DIR}

@@ -4,6 +4,7 @@
 # calls, is reached by python3 and socat, another server by curl; its client, and one that speaks
 # whatever it is given, reach servers in python3, redis and nginx with two workers.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/web.sh"
 need curl python3 redis-server socat
 PATH=$PATH:/usr/sbin
 need nginx
@@ -145,23 +146,8 @@ printf 'SHUTDOWN NOSAVE\r\n' | talk >"$work/answer"
 ended "$redis" 0
 
 free_port
-[ "$(id -u)" -ne 0 ] || echo "user $(id -un) $(id -gn);" >"$work/nginx.conf"
-cat >>"$work/nginx.conf" <<END
-worker_processes 2;
-daemon off;
-pid $work/nginx.pid;
-error_log $work/error.log;
-events { worker_connections 64; }
-http {
-    access_log off;
-    client_body_temp_path $work/a;
-    proxy_temp_path $work/b;
-    fastcgi_temp_path $work/c;
-    uwsgi_temp_path $work/d;
-    scgi_temp_path $work/e;
-    server { listen 127.0.0.1:$port; root $work; }
-}
-END
+mkdir "$work/tmp"
+web_nginx "$port" 2 off "$work" >"$work/nginx.conf"
 background nginx nginx -c "$work/nginx.conf" -e "$work/error.log"
 nginx=$pid
 until_true named

@@ -6,9 +6,10 @@
  *   membrane-shim-turns WAY TURNS [IDLE ROUNDS]
  *   membrane-shim-turns PORT TURNS          to a server on 127.0.0.1 that gives back what it gets
  *
- * WAY is how the server waits: read, poll, select, epoll, or udp (recvfrom). Prints the median of a
- * turn in nanoseconds. With IDLE connections that have talked and are silent, which need epoll:
- * ROUNDS lines of the median without them (before and afterwards), with them.
+ * WAY is how the server waits: read, poll, select, epoll, spin (epoll that never sleeps), or udp
+ * (recvfrom). Prints the median of a turn in nanoseconds. With IDLE connections that have talked
+ * and are silent, which need epoll or spin: ROUNDS lines of the median without them (before and
+ * afterwards), with them, of batches of turns, because a turn may take few ticks of the clock.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -33,7 +34,9 @@
 #include <unistd.h>
 
 #define SIZE    64
-#define WARM    12 /* turns before a connection counts: the shim has moved it by then */
+#define WARM    12     /* turns before a connection counts: the shim has moved it by then */
+#define BATCH   16     /* turns between two looks at the clock, where a few ticks matter */
+#define SETTLE  500000 /* us; by then the kernel's timers of silent connections have run out */
 #define IDLES   2000
 #define BACKLOG 128
 
@@ -107,14 +110,14 @@ static void serve_one(const char *way)
     } while (answer(fd));
 }
 
-static void serve_many(void)
+static void serve_many(int timeout)
 {
     int e = epoll_create1(0);
     struct epoll_event ev[64] = {{.events = EPOLLIN, .data.fd = first}};
 
     must(e >= 0 && epoll_ctl(e, EPOLL_CTL_ADD, first, &ev[0]) == 0, "epoll");
     for (;;) {
-        int n = epoll_wait(e, ev, 64, -1);
+        int n = epoll_wait(e, ev, 64, timeout);
 
         for (int i = 0; i < n; i++) {
             int fd = ev[i].data.fd;
@@ -187,22 +190,30 @@ static uint64_t now(void)
     return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-static uint64_t median(int fd, size_t turns)
+/* Of a turn, in picoseconds; measured `batch` turns at a time. */
+static uint64_t median(int fd, size_t turns, size_t batch)
 {
-    uint64_t *ns = calloc(turns, sizeof(*ns));
+    size_t n = turns / batch + 1;
+    uint64_t *ns = calloc(n, sizeof(*ns));
     uint64_t result;
 
     must(ns != NULL, "calloc");
-    for (size_t i = 0; i < turns; i++) {
+    for (size_t i = 0; i < n; i++) {
         uint64_t begin = now();
 
-        turn(fd);
+        for (size_t k = 0; k < batch; k++)
+            turn(fd);
         ns[i] = now() - begin;
     }
-    qsort(ns, turns, sizeof(*ns), by_size);
-    result = ns[turns / 2];
+    qsort(ns, n, sizeof(*ns), by_size);
+    result = ns[n / 2] * 1000 / batch;
     free(ns);
     return result;
+}
+
+static void print_median(int fd, size_t turns)
+{
+    printf("%ju\n", (uintmax_t)(median(fd, turns, 1) / 1000));
 }
 
 static void with_idle(int fd, size_t turns, int idle, int rounds)
@@ -211,20 +222,23 @@ static void with_idle(int fd, size_t turns, int idle, int rounds)
 
     must(idle <= IDLES, "too many idle connections");
     for (int r = 0; r < rounds; r++) {
-        uint64_t before = median(fd, turns);
-        uint64_t with;
+        double before = (double)median(fd, turns, BATCH);
+        double with;
 
         for (int i = 0; i < idle; i++) {
             idles[i] = reach(false);
             for (int k = 0; k < WARM; k++)
                 turn(idles[i]);
         }
-        with = median(fd, turns);
+        usleep(SETTLE);
+        with = (double)median(fd, turns, BATCH);
         for (int i = 0; i < idle; i++)
             close(idles[i]);
         for (size_t i = 0; i < turns / 10; i++) /* the server has closed them, too */
             turn(fd);
-        printf("%ju %ju\n", (uintmax_t)(before / 2 + median(fd, turns) / 2), (uintmax_t)with);
+        usleep(SETTLE);
+        before = (before + (double)median(fd, turns, BATCH)) / 2;
+        printf("%.1f %.1f\n", before / 1000, with / 1000);
     }
 }
 
@@ -239,8 +253,8 @@ int main(int argc, char **argv)
     int fd;
 
     if (turns == 0) {
-        fprintf(stderr,
-                "usage: membrane-shim-turns read|poll|select|epoll|udp|PORT TURNS [IDLE ROUNDS]\n");
+        fprintf(stderr, "usage: membrane-shim-turns read|poll|select|epoll|spin|udp|PORT TURNS "
+                        "[IDLE ROUNDS]\n");
         return 2;
     }
     if (isdigit((unsigned char)way[0])) {
@@ -250,7 +264,7 @@ int main(int argc, char **argv)
         fd = reach(false);
         for (size_t i = 0; i < turns / 10 + WARM; i++)
             turn(fd);
-        printf("%ju\n", (uintmax_t)median(fd, turns));
+        print_median(fd, turns);
         return 0;
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -271,7 +285,9 @@ int main(int argc, char **argv)
         if (udp)
             serve_udp();
         else if (strcmp(way, "epoll") == 0)
-            serve_many();
+            serve_many(-1);
+        else if (strcmp(way, "spin") == 0)
+            serve_many(0);
         else
             serve_one(way);
         _exit(0);
@@ -284,7 +300,7 @@ int main(int argc, char **argv)
     if (argc > 4)
         with_idle(fd, turns, (int)strtol(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10));
     else
-        printf("%ju\n", (uintmax_t)median(fd, turns));
+        print_median(fd, turns);
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);
     return 0;

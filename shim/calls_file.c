@@ -80,6 +80,8 @@ SHIM_EXPORT ssize_t sendfile(int out, int in, off_t *offset, size_t n)
     return -1;
 }
 
+SHIM_ALIAS(sendfile);
+
 SHIM_EXPORT ssize_t sendfile64(int out, int in, off_t *offset, size_t n);
 SHIM_EXPORT ssize_t sendfile64(int out, int in, off_t *offset, size_t n)
 {
@@ -145,7 +147,7 @@ static ssize_t pipe_to_conn(int in, struct shim_conn *c, int out, size_t n, unsi
 
     if (mbr_load_acquire(&c->mode) == SHIM_LOST)
         return -ECONNRESET;
-    if (!shim_tx_in_ring(c) && shim_splice(c, out, in, n, flags, &r))
+    if (!shim_tx_in_ring(c) && shim_splice_kernel(c, out, in, n, flags, &r))
         return r;
     return pipe_to_ring(in, c, out, n, flags);
 }
@@ -187,6 +189,8 @@ SHIM_EXPORT ssize_t splice(int in, off_t *in_at, int out, off_t *out_at, size_t 
     errno = (int)-r;
     return -1;
 }
+
+SHIM_ALIAS(splice);
 
 /* ---- stdio ----------------------------------------------------------------------------------- */
 

@@ -109,6 +109,8 @@ SHIM_EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sock
     return r;
 }
 
+SHIM_ALIAS(recvfrom);
+
 SHIM_EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags,
                                    struct sockaddr *from, socklen_t *len)
 {
@@ -125,6 +127,8 @@ SHIM_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
     c = n < 0 || !vector_is_fine(iov, (size_t)n) ? NULL : shim_conn_busy(fd);
     return c == NULL ? real.readv(fd, iov, n) : finish(c, shim_receive(c, fd, iov, n, 0));
 }
+
+SHIM_ALIAS(readv);
 
 SHIM_EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
 {
@@ -158,6 +162,8 @@ SHIM_EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
     return finish(c, r);
 }
 
+SHIM_ALIAS(recvmsg);
+
 SHIM_EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags,
                          struct timespec *timeout)
 {
@@ -185,6 +191,8 @@ SHIM_EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags
     }
     return (int)done;
 }
+
+SHIM_ALIAS(recvmmsg);
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
@@ -243,6 +251,8 @@ SHIM_EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags,
     return transmit(c, fd, buf, n, flags); /* a connected stream ignores where to */
 }
 
+SHIM_ALIAS(sendto);
+
 SHIM_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 {
     struct shim_conn *c;
@@ -251,6 +261,8 @@ SHIM_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
     c = n < 0 || !vector_is_fine(iov, (size_t)n) ? NULL : shim_conn_busy(fd);
     return c == NULL ? real.writev(fd, iov, n) : finish(c, shim_send(c, fd, iov, n, 0));
 }
+
+SHIM_ALIAS(writev);
 
 SHIM_EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
 {
@@ -306,6 +318,8 @@ SHIM_EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
     return finish(c, shim_send(c, fd, m->msg_iov, (int)m->msg_iovlen, flags));
 }
 
+SHIM_ALIAS(sendmsg);
+
 SHIM_EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
 {
     struct shim_conn *c;
@@ -332,3 +346,5 @@ SHIM_EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags
     }
     return (int)done;
 }
+
+SHIM_ALIAS(sendmmsg);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "calls.h"
 #include "conn.h"
 #include "real.h"
 
@@ -73,6 +74,8 @@ SHIM_EXPORT int setsockopt(int fd, int level, int name, const void *value, sockl
     return r;
 }
 
+SHIM_ALIAS(setsockopt);
+
 /* What SO_ERROR says of an upgraded connection: reports it once. */
 static int take_error(struct shim_conn *c, int fd)
 {
@@ -136,3 +139,5 @@ SHIM_EXPORT int getsockopt(int fd, int level, int name, void *restrict value,
     shim_conn_put(c);
     return r;
 }
+
+SHIM_ALIAS(getsockopt);

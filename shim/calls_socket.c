@@ -39,6 +39,8 @@ SHIM_EXPORT int socket(int domain, int type, int protocol)
     return fd;
 }
 
+SHIM_ALIAS(socket);
+
 /* A listener that the program had before it was this program (exec, or systemd's sockets) is not in
  * the table; what is accepted from it is as new as any. */
 static bool from_inherited(int fd)
@@ -73,11 +75,15 @@ SHIM_EXPORT int accept(int fd, struct sockaddr *address, socklen_t *len)
     return accepted(fd, real.accept(fd, address, len), 0);
 }
 
+SHIM_ALIAS(accept);
+
 SHIM_EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
     shim_ready();
     return accepted(fd, real.accept4(fd, address, len, flags), flags);
 }
+
+SHIM_ALIAS(accept4);
 
 SHIM_EXPORT int bind(int fd, const struct sockaddr *address, socklen_t len)
 {
@@ -88,6 +94,8 @@ SHIM_EXPORT int bind(int fd, const struct sockaddr *address, socklen_t len)
     }
     return real.bind(fd, address, len);
 }
+
+SHIM_ALIAS(bind);
 
 SHIM_EXPORT int listen(int fd, int backlog)
 {
@@ -102,6 +110,8 @@ SHIM_EXPORT int listen(int fd, int backlog)
     shim_conn_put(c);
     return r;
 }
+
+SHIM_ALIAS(listen);
 
 SHIM_EXPORT int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict len)
 {
@@ -124,6 +134,8 @@ SHIM_EXPORT int getpeername(int fd, struct sockaddr *restrict address, socklen_t
     shim_conn_put(c);
     return r;
 }
+
+SHIM_ALIAS(getpeername);
 
 static bool dissolves(const struct sockaddr *address, socklen_t len)
 {
@@ -173,6 +185,8 @@ SHIM_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t len)
     errno = error;
     return r;
 }
+
+SHIM_ALIAS(connect);
 
 /* ---- ending ---------------------------------------------------------------------------------- */
 
@@ -228,6 +242,8 @@ SHIM_EXPORT int shutdown(int fd, int how)
         errno = error;
     return r;
 }
+
+SHIM_ALIAS(shutdown);
 
 /* fd leaves the table, before the kernel can give its number to somebody else. What it leaves, for
  * shim_door_closed(), goes to *left if that is not NULL. */
@@ -291,6 +307,8 @@ SHIM_EXPORT int close_range(unsigned first, unsigned last, int flags)
     return real.close_range(first, last, flags);
 }
 
+SHIM_ALIAS(close_range);
+
 SHIM_EXPORT void closefrom(int first)
 {
     shim_ready();
@@ -326,6 +344,8 @@ SHIM_EXPORT int dup(int fd)
     return duplicated(o, fd, real.dup(fd));
 }
 
+SHIM_ALIAS(dup);
+
 /* dup2() and dup3() close `to` first: whose goodbye has to be said while it is open. */
 static void replace(int from, int to, struct shim_door *left)
 {
@@ -352,6 +372,8 @@ SHIM_EXPORT int dup2(int from, int to)
     return replaced(o, from, real.dup2(from, to), &left);
 }
 
+SHIM_ALIAS(dup2);
+
 SHIM_EXPORT int dup3(int from, int to, int flags)
 {
     struct shim_door left = {0};
@@ -363,6 +385,8 @@ SHIM_EXPORT int dup3(int from, int to, int flags)
     o = shim_table_get(from);
     return replaced(o, from, real.dup3(from, to, flags), &left);
 }
+
+SHIM_ALIAS(dup3);
 
 /* ---- flags ----------------------------------------------------------------------------------- */
 
@@ -403,6 +427,8 @@ SHIM_EXPORT int fcntl(int fd, int cmd, ...)
     o = duplicates(cmd) ? shim_table_get(fd) : NULL;
     return fcntl_done(o, fd, cmd, arg, real.fcntl(fd, cmd, arg));
 }
+
+SHIM_ALIAS(fcntl);
 
 SHIM_EXPORT int fcntl64(int fd, int cmd, ...)
 {
@@ -473,3 +499,5 @@ SHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
         note_nonblock(fd, *(const int *)arg != 0);
     return r;
 }
+
+SHIM_ALIAS(ioctl);

@@ -208,7 +208,8 @@ ssize_t shim_send(struct shim_conn *c, int fd, const struct iovec *iov, int n, i
 
 /* splice() from a pipe as long as the kernel has the bytes, which are counted. False: the ring has
  * them. */
-bool shim_splice(struct shim_conn *c, int fd, int in, size_t n, unsigned flags, ssize_t *result);
+bool shim_splice_kernel(struct shim_conn *c, int fd, int in, size_t n, unsigned flags,
+                        ssize_t *result);
 
 /* Leaves the kernel for the ring if the peer has committed: whether it has. Under tx. */
 bool shim_switch_tx(struct shim_conn *c);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "calls.h"
 #include "conn.h"
 #include "epoll_members.h"
 #include "fork.h"
@@ -510,11 +511,15 @@ SHIM_EXPORT int epoll_create(int size)
     return created(real.epoll_create(size));
 }
 
+SHIM_ALIAS(epoll_create);
+
 SHIM_EXPORT int epoll_create1(int flags)
 {
     shim_ready();
     return created(real.epoll_create1(flags));
 }
+
+SHIM_ALIAS(epoll_create1);
 
 struct shim_epoll *shim_epoll_get(int fd)
 {
@@ -561,6 +566,8 @@ SHIM_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
     errno = -r;
     return -1;
 }
+
+SHIM_ALIAS(epoll_ctl);
 
 /* ---- ends ------------------------------------------------------------------------------------ */
 

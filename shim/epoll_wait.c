@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "calls.h"
 #include "conn.h"
 #include "epoll_members.h"
 #include "real.h"
@@ -451,6 +452,8 @@ SHIM_EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int timeou
     return wait_for(e, ev, max, ns_of(timeout), NULL);
 }
 
+SHIM_ALIAS(epoll_wait);
+
 SHIM_EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int timeout,
                             const sigset_t *mask)
 {
@@ -462,6 +465,8 @@ SHIM_EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int timeo
         return real.epoll_pwait(epfd, ev, max, timeout, mask);
     return wait_for(e, ev, max, ns_of(timeout), mask);
 }
+
+SHIM_ALIAS(epoll_pwait);
 
 SHIM_EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const struct timespec *ts,
                              const sigset_t *mask)
@@ -481,3 +486,5 @@ SHIM_EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const st
     errno = ENOSYS;
     return -1;
 }
+
+SHIM_ALIAS(epoll_pwait2);

@@ -174,6 +174,21 @@ static void in_child(void)
     fork_lock = (pthread_mutex_t)PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
 }
 
+void shim_fork_begin(void)
+{
+    before_fork();
+}
+
+void shim_fork_end(bool child)
+{
+    if (child)
+        in_child();
+    else
+        in_parent();
+}
+
+/* ---- from the beginning to the end ----------------------------------------------------------- */
+
 __attribute__((constructor)) static void loaded(void)
 {
     shim_ready();

@@ -18,4 +18,8 @@
  * the table. A system call: only for calls that are about to change something. */
 bool shim_is_vforked(void);
 
+/* Around a fork that the C library does not know of, by a system call of the program's own. */
+void shim_fork_begin(void);
+void shim_fork_end(bool child);
+
 #endif

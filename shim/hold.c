@@ -5,9 +5,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+#include "kernel.h"
 
 #define KERNEL_MASK 8 /* bytes of a signal mask, which the C library's type is longer than */
 
@@ -52,13 +53,13 @@ void shim_hold_deliver(void)
     siginfo_t info = shim_held.info;
     uint64_t mask = shim_held.mask;
     int error = errno;
-    pid_t tid = (pid_t)syscall(SYS_gettid);
+    pid_t tid = (pid_t)shim_kernel(SYS_gettid);
 
     mbr_store_relaxed(&shim_held.pending, (uint32_t)0);
     /* With no memory for what it said, the signal comes without. */
-    if (syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, info.si_signo, &info) < 0)
-        (void)syscall(SYS_tgkill, getpid(), tid, info.si_signo);
-    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, KERNEL_MASK);
+    if (shim_kernel(SYS_rt_tgsigqueueinfo, getpid(), tid, info.si_signo, &info) < 0)
+        (void)shim_kernel(SYS_tgkill, getpid(), tid, info.si_signo);
+    (void)shim_kernel(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, KERNEL_MASK);
     errno = error;
 }
 
@@ -70,5 +71,5 @@ void shim_hold_forked(void)
     if (!mbr_load_relaxed(&shim_held.pending))
         return;
     mbr_store_relaxed(&shim_held.pending, (uint32_t)0);
-    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, KERNEL_MASK);
+    (void)shim_kernel(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, KERNEL_MASK);
 }

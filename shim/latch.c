@@ -54,6 +54,7 @@ int shim_latch_wait(uint32_t *word, uint32_t me)
         if (was == 0 ||
             (!(was & SHIM_LATCH_WAITED) && !mbr_cas(word, &was, was | SHIM_LATCH_WAITED)))
             continue;
-        (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, was | SHIM_LATCH_WAITED, NULL, NULL, 0);
+        (void)shim_kernel(SYS_futex, word, FUTEX_WAIT_PRIVATE, was | SHIM_LATCH_WAITED, NULL, NULL,
+                          0);
     }
 }

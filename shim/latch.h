@@ -13,11 +13,11 @@
 #include <linux/futex.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
 #include "hold.h"
+#include "kernel.h"
 
 #define SHIM_LATCH_WAITED UINT32_C(0x80000000) /* somebody may wait for it */
 
@@ -53,7 +53,7 @@ static inline int shim_latch(uint32_t *word, bool wait)
 static inline void shim_unlatch(uint32_t *word)
 {
     if (mbr_exchange(word, 0) & SHIM_LATCH_WAITED)
-        (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+        (void)shim_kernel(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     shim_let();
 }
 

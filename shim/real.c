@@ -13,17 +13,17 @@
  */
 static ssize_t early_read(int fd, void *buf, size_t n)
 {
-    return syscall(SYS_read, fd, buf, n);
+    return shim_kernel(SYS_read, fd, buf, n);
 }
 
 static ssize_t early_write(int fd, const void *buf, size_t n)
 {
-    return syscall(SYS_write, fd, buf, n);
+    return shim_kernel(SYS_write, fd, buf, n);
 }
 
 static int early_close(int fd)
 {
-    return (int)syscall(SYS_close, fd);
+    return (int)shim_kernel(SYS_close, fd);
 }
 
 struct shim_real real = {.read = early_read, .write = early_write, .close = early_close};

@@ -14,11 +14,12 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "kernel.h"
 
 /* X(result, name, parameters) */
 #define SHIM_REAL_CALLS(X)                                                                   \
@@ -76,7 +77,9 @@
     X(sighandler_t, bsd_signal, (int, sighandler_t))                                         \
     X(sighandler_t, sysv_signal, (int, sighandler_t))                                        \
     X(sighandler_t, __sysv_signal, (int, sighandler_t))                                      \
-    X(sighandler_t, sigset, (int, sighandler_t))
+    X(sighandler_t, sigset, (int, sighandler_t))                                             \
+    X(pid_t, _Fork, (void))                                                                  \
+    X(int, clone, (int (*)(void *), void *, int, void *, ...))
 
 struct shim_real {
 #define X(result, name, parameters) result(*name) parameters;
@@ -85,7 +88,7 @@ struct shim_real {
 };
 
 /* Filled by shim_ready(). A function this C library does not have is NULL (epoll_pwait2,
- * closefrom, close_range). */
+ * closefrom, close_range, _Fork). */
 extern struct shim_real real;
 
 /* Looks all of them up; done by the first call of anything in the shim, which may come from the
@@ -103,19 +106,19 @@ static inline void shim_ready(void)
  * The result is as the C library gives it. */
 static inline ssize_t shim_quiet_recv(int fd, void *buf, size_t n, int flags)
 {
-    return syscall(SYS_recvfrom, fd, buf, n, flags | MSG_DONTWAIT, NULL, NULL);
+    return shim_kernel(SYS_recvfrom, fd, buf, n, flags | MSG_DONTWAIT, NULL, NULL);
 }
 
 static inline ssize_t shim_quiet_send(int fd, const void *buf, size_t n)
 {
-    return syscall(SYS_sendto, fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+    return shim_kernel(SYS_sendto, fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
 }
 
 static inline int shim_quiet_nap(long ns)
 {
     struct timespec ts = {.tv_nsec = ns};
 
-    return (int)syscall(SYS_nanosleep, &ts, NULL);
+    return (int)shim_kernel(SYS_nanosleep, &ts, NULL);
 }
 
 /* Marks what the library exports; the version script names the same functions. */

@@ -16,7 +16,6 @@
 #include <linux/futex.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +23,7 @@
 #include "base/clock.h"
 #include "conn.h"
 #include "epoll.h"
+#include "kernel.h"
 #include "real.h"
 
 #define BELL_NS 10000000 /* a follower looks by itself so often: its leader may be stopped */
@@ -140,7 +140,7 @@ static void took_bytes(struct shim_conn *c)
     if (mbr_load_relaxed(&c->epolls) > 0)
         mbr_store_relaxed(&c->heat, (uint32_t)1);
     mbr_fetch_add(&c->bell, 1);
-    (void)syscall(SYS_futex, &c->bell, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    (void)shim_kernel(SYS_futex, &c->bell, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 void shim_heat(struct shim_conn *c, int fd)
@@ -184,7 +184,7 @@ static void wait_bell(struct shim_conn *c, uint32_t seen)
 {
     struct timespec ts = {.tv_nsec = BELL_NS};
 
-    (void)syscall(SYS_futex, &c->bell, FUTEX_WAIT_PRIVATE, seen, &ts, NULL, 0);
+    (void)shim_kernel(SYS_futex, &c->bell, FUTEX_WAIT_PRIVATE, seen, &ts, NULL, 0);
 }
 
 static bool rx_news(struct shim_conn *c)

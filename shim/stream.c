@@ -532,7 +532,8 @@ ssize_t shim_send(struct shim_conn *c, int fd, const struct iovec *iov, int n, i
     return r;
 }
 
-bool shim_splice(struct shim_conn *c, int fd, int in, size_t n, unsigned flags, ssize_t *result)
+bool shim_splice_kernel(struct shim_conn *c, int fd, int in, size_t n, unsigned flags,
+                        ssize_t *result)
 {
     SHIM_CALL(call, c);
     bool kernels;

@@ -16,6 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+
 #include <cmocka.h>
 
 #include <membrane/socket.h>
@@ -582,6 +585,64 @@ static void test_listens(void **state)
     close(ends[1]);
 }
 
+/* ---- a kernel without inet_diag -------------------------------------------------------------- */
+
+static enum { WHOLE, NO_FAMILY, NO_TCP } kernel_is;
+
+ssize_t __real_recv(int fd, void *buf, size_t n, int flags);
+ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags);
+
+/* What such a kernel answers: to a question about one socket always the same, to one for a list by
+ * what is missing. */
+static ssize_t lacking(void *buf, bool list)
+{
+    bool done = list && kernel_is == NO_TCP;
+    struct {
+        struct nlmsghdr header;
+        struct nlmsgerr error;
+    } m = {.error = {.error = -ENOENT, .msg.nlmsg_type = SOCK_DIAG_BY_FAMILY}};
+
+    m.header.nlmsg_len = done ? sizeof(m.header) + sizeof(int) : sizeof(m);
+    m.header.nlmsg_type = done ? NLMSG_DONE : NLMSG_ERROR;
+    memcpy(buf, &m, m.header.nlmsg_len);
+    return (ssize_t)m.header.nlmsg_len;
+}
+
+ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
+{
+    ssize_t r = __real_recv(fd, buf, n, flags);
+    struct nlmsghdr header;
+    struct sockaddr sa = {0};
+    socklen_t size = sizeof(sa);
+
+    if (kernel_is == WHOLE || r < (ssize_t)sizeof(header) || getsockname(fd, &sa, &size) < 0 ||
+        sa.sa_family != AF_NETLINK)
+        return r;
+    memcpy(&header, buf, sizeof(header));
+    return lacking(buf, header.nlmsg_type == NLMSG_DONE);
+}
+
+/* The link alone says that somebody listens, as long as who has put it there lives. Runs before
+ * anything has found out that this kernel is another one. */
+static void test_no_inet_diag(void **state)
+{
+    union mbr__addr at;
+    int listener = kernel_listener(AF_INET, &at);
+
+    name(&at, mbr__listens_namespace());
+    for (kernel_is = NO_FAMILY; kernel_is <= NO_TCP; kernel_is++) {
+        int qd = new_socket(AF_INET);
+
+        assert_int_equal(mbr__listens_at(&at, true), -EOPNOTSUPP);
+        assert_int_equal(connect_soon(qd, &at), 0);
+        assert_int_equal(mbr_close(l, qd), 0);
+        close(accept(listener, NULL, NULL));
+    }
+    kernel_is = WHOLE;
+    unname(&at);
+    close(listener);
+}
+
 static int setup(void **state)
 {
     char path[64];
@@ -608,12 +669,19 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_guest),        cmocka_unit_test(test_strange_guests),
-        cmocka_unit_test(test_backlog),      cmocka_unit_test(test_turns),
-        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_client),
-        cmocka_unit_test(test_client_bound), cmocka_unit_test(test_elsewhere),
-        cmocka_unit_test(test_collisions),   cmocka_unit_test(test_client_no_memory),
-        cmocka_unit_test(test_parse),        cmocka_unit_test(test_listens),
+        cmocka_unit_test(test_no_inet_diag),
+        cmocka_unit_test(test_guest),
+        cmocka_unit_test(test_strange_guests),
+        cmocka_unit_test(test_backlog),
+        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_client),
+        cmocka_unit_test(test_client_bound),
+        cmocka_unit_test(test_elsewhere),
+        cmocka_unit_test(test_collisions),
+        cmocka_unit_test(test_client_no_memory),
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_listens),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

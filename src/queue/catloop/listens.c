@@ -14,6 +14,7 @@
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 
+#include "base/atomic.h"
 #include "shm/proc.h"
 
 #define TCP_LISTENING 10 /* TCP_LISTEN in the kernel's table of states */
@@ -75,24 +76,72 @@ static int understand(const void *data, size_t len, bool ours)
     return socket.idiag_state == TCP_LISTENING && (!ours || is_ours(socket.idiag_uid));
 }
 
-int mbr__listens_at(const union mbr__addr *a, bool ours)
+/* The length of the answer, or a negative errno. */
+static ssize_t ask(const struct question *q, void *answer, size_t room)
 {
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    struct question q;
-    uint8_t answer[1024];
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     ssize_t n;
 
     if (fd < 0)
         return -errno;
-    phrase(a, &q);
-    n = sendto(fd, &q, sizeof(q), 0, (struct sockaddr *)&kernel, sizeof(kernel));
+    n = sendto(fd, q, sizeof(*q), 0, (struct sockaddr *)&kernel, sizeof(kernel));
     if (n >= 0) /* the answer was there before that call returned */
-        n = recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
-    int r = n < 0 ? -errno : understand(answer, (size_t)n, ours);
-
+        n = recv(fd, answer, room, MSG_DONTWAIT);
+    if (n < 0)
+        n = -errno;
     close(fd);
-    return r;
+    return n;
+}
+
+/* The end of a list, without an error. */
+static bool is_done(const void *data, size_t len)
+{
+    struct nlmsghdr header;
+    int error;
+
+    if (len < sizeof(header) + sizeof(error))
+        return false;
+    memcpy(&header, data, sizeof(header));
+    memcpy(&error, (const uint8_t *)data + sizeof(header), sizeof(error));
+    return header.nlmsg_type == NLMSG_DONE && error == 0;
+}
+
+/* A kernel without inet_diag (a module, which not every machine has or may load) answers like one
+ * where nobody listens. Asked for a list of all sockets in no state, it tells. */
+static bool can_tell(int family)
+{
+    static uint32_t known[2];
+    uint32_t *mine = &known[family == AF_INET6];
+    union mbr__addr any;
+    struct question q;
+    uint8_t answer[1024];
+    ssize_t n;
+
+    if (mbr_load_relaxed(mine))
+        return true;
+    mbr__addr_any(family, &any);
+    phrase(&any, &q);
+    q.header.nlmsg_flags |= NLM_F_DUMP;
+    q.what.idiag_states = 0;
+    n = ask(&q, answer, sizeof(answer));
+    if (n < 0 || !is_done(answer, (size_t)n))
+        return false;
+    mbr_store_relaxed(mine, (uint32_t)1);
+    return true;
+}
+
+int mbr__listens_at(const union mbr__addr *a, bool ours)
+{
+    struct question q;
+    uint8_t answer[1024];
+    ssize_t n;
+    int r;
+
+    phrase(a, &q);
+    n = ask(&q, answer, sizeof(answer));
+    r = n < 0 ? (int)n : understand(answer, (size_t)n, ours);
+    return r == 0 && !can_tell(a->sa.sa_family) ? -EOPNOTSUPP : r;
 }
 
 static bool elsewhere(const struct mbr__link *link)

@@ -15,7 +15,8 @@
 uint64_t mbr__listens_namespace(void);
 
 /* Whether a TCP socket listens at the address, one of our user or root's if `ours`: 1 or 0. It
- * cannot be told (sock_diag(7) is missing or forbidden, no descriptors, ...): a negative errno. */
+ * cannot be told (sock_diag(7) is missing or forbidden, no descriptors, ...): a negative errno;
+ * -EOPNOTSUPP: the kernel has no inet_diag. */
 int mbr__listens_at(const union mbr__addr *a, bool ours);
 
 /* Whether who has such a link may still be there: its address is in use. What cannot be told, is.

@@ -47,7 +47,7 @@ static void note(struct shim_conn *c, int level, int name, const void *value, so
 static bool kept_from_kernel(struct shim_conn *c, int level, int name, socklen_t len)
 {
     return level == IPPROTO_TCP && name == TCP_NODELAY && len >= sizeof(int) &&
-           mbr_load_acquire(&c->mode) != SHIM_PLAIN && c->own != NULL;
+           mbr_load_relaxed(&c->rushed);
 }
 
 SHIM_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
@@ -115,7 +115,7 @@ SHIM_EXPORT int getsockopt(int fd, int level, int name, void *restrict value,
     int r;
 
     shim_ready();
-    c = shim_conn_busy(fd);
+    c = level == IPPROTO_TCP && name == TCP_NODELAY ? shim_conn_get(fd) : shim_conn_busy(fd);
     r = c != NULL && level == SOL_SOCKET && name == SO_ERROR && shim_rx_in_ring(c)
             ? 0
             : real.getsockopt(fd, level, name, value, len);
@@ -127,7 +127,7 @@ SHIM_EXPORT int getsockopt(int fd, int level, int name, void *restrict value,
     if (r == 0 && value != NULL && len != NULL) {
         if (level == SOL_SOCKET && name == SO_ERROR && shim_rx_in_ring(c))
             mine = mbr_load_acquire(&c->mode) == SHIM_LOST ? 0 : take_error(c, fd);
-        else if (level == IPPROTO_TCP && name == TCP_NODELAY && c->own != NULL)
+        else if (level == IPPROTO_TCP && name == TCP_NODELAY && mbr_load_relaxed(&c->rushed))
             mine = (int)mbr_load_relaxed(&c->no_delay);
     }
     if (mine >= 0) {

@@ -62,6 +62,7 @@ struct shim_conn {
     uint32_t nonblock;     /* O_NONBLOCK as far as this process set it */
     uint32_t shut;         /* SHIM_SHUT_* that this process asked for */
     uint32_t no_delay;     /* what the program thinks TCP_NODELAY is */
+    uint32_t rushed;       /* 1: the kernel has it set, whatever that is */
     uint32_t linger_reset; /* SO_LINGER with time 0 */
     uint32_t timed;        /* SO_RCVTIMEO or SO_SNDTIMEO was set */
     uint32_t guest;        /* enum shim_guest */
@@ -114,6 +115,7 @@ struct shim_conn {
     uint32_t kin_late;            /* 1: this process got the connection from its parent */
     uint32_t named;               /* a link is in the directory: */
     char name[120];
+    uint32_t offer; /* its place in offers.c */
 
     /* While this process forks: */
     struct shim_conn *next_forked;

@@ -11,6 +11,7 @@
 #include "directory.h"
 #include "epoll.h"
 #include "hold.h"
+#include "offers.h"
 #include "real.h"
 
 static pid_t our_pid;
@@ -161,6 +162,7 @@ static void in_child(void)
     shim_hold_forked();
     shim_table_forked();
     shim_names_forked();
+    shim_offers_forked();
     shim_table_each(0, INT_MAX, inherit, NULL);
     while (forked != NULL) {
         struct shim_conn *c = forked;

@@ -27,6 +27,7 @@
 
 #include "conn.h"
 #include "directory.h"
+#include "offers.h"
 #include "real.h"
 #include "shm/names.h"
 #include "shm/proc.h"
@@ -186,6 +187,47 @@ static int make_region(struct shim_conn *c, const uint64_t peer_id[2])
     return 0;
 }
 
+/* The other end has not answered, and is not to any more. Under up and shim_names_latch. */
+static void take_back(struct shim_conn *c)
+{
+    if (c->own == NULL)
+        return;
+    withdraw(c);
+    shim_offers_remove(c);
+    if (c->peer != NULL) { /* who has it may be looking at ours */
+        mbr__region_drop_fd(&c->mine);
+        return;
+    }
+    mbr_store_release(&c->own->attached, (uint32_t)SHIM_ATTACH_REFUSED);
+    (void)shim_latch(&c->park, true);
+    c->own = NULL;
+    shim_unlatch(&c->park);
+    mbr__region_release(&c->mine);
+}
+
+/* A client may try again when it has had many more transfers. */
+static void evict(struct shim_conn *c)
+{
+    if (c->role == SHIM_SERVER || c->peer != NULL)
+        (void)shim_conn_pin(c);
+    else if (c->ops <= EACH_TILL)
+        c->ops = EACH_TILL + 1;
+    take_back(c);
+}
+
+static void make_place(struct shim_conn *c)
+{
+    struct shim_conn *old = shim_offers_add(c);
+
+    if (old == NULL)
+        return;
+    if (shim_latch(&old->up, false) == 0) {
+        evict(old);
+        shim_unlatch(&old->up);
+    }
+    shim_conn_put(old);
+}
+
 static int offer(struct shim_conn *c, int fd, const char *name, const uint64_t peer_id[2])
 {
     struct mbr__link l = {.wake = -1, .state = 't'};
@@ -199,6 +241,7 @@ static int offer(struct shim_conn *c, int fd, const char *name, const uint64_t p
     if (real.getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &had, &len) == 0)
         c->no_delay = had != 0;
     /* Wake-up bytes must not wait for others to share a packet with. */
+    mbr_store_relaxed(&c->rushed, (uint32_t)1);
     (void)real.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     /* It must stay where the peer looks for it. */
     c->mine.fd = shim_move_up(c->mine.fd);
@@ -211,6 +254,7 @@ static int offer(struct shim_conn *c, int fd, const char *name, const uint64_t p
     if (err == 0) {
         snprintf(c->name, sizeof(c->name), "%s", name);
         mbr_store_relaxed(&c->named, (uint32_t)1);
+        make_place(c);
     }
     return err;
 }
@@ -245,6 +289,7 @@ static int attach(struct shim_conn *c, const struct mbr__link *l, const uint64_t
 static void finish(struct shim_conn *c)
 {
     withdraw(c);
+    shim_offers_remove(c);
     mbr__region_drop_fd(&c->mine);
 }
 
@@ -307,8 +352,11 @@ static void server_step(struct shim_conn *c, int fd, char *name)
     struct mbr__link l;
     char *letter = name + strlen(name);
 
-    if (c->own != NULL)
-        return; /* the client's turn */
+    if (c->own != NULL) { /* the client's turn */
+        if (mbr_load_acquire(&c->peer->attached) == SHIM_ATTACH_REFUSED)
+            (void)shim_conn_pin(c);
+        return;
+    }
     add_letter(name, 'a');
     if (find(name, &l) < 0)
         return;
@@ -336,6 +384,8 @@ static void step(struct shim_conn *c, int fd, uint32_t ops)
         client_step(c, fd, name);
     else
         server_step(c, fd, name);
+    if (mbr_load_acquire(&c->mode) == SHIM_PLAIN)
+        take_back(c);
 }
 
 /* Under up: whether this transfer, c->ops, is one after which to take a step. */
@@ -378,9 +428,27 @@ void shim_upgrade(struct shim_conn *c, int fd, bool sent)
     shim_unlatch(&c->up);
 }
 
+/* What a connection that stays with the kernel has no use for, unless somebody is at it: then it
+ * goes with the connection. */
+static void settle(struct shim_conn *c)
+{
+    int cancel;
+
+    if (c->own == NULL || shim_latch(&c->up, false) < 0)
+        return;
+    if (shim_latch(&shim_names_latch, false) == 0) {
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+        take_back(c);
+        pthread_setcancelstate(cancel, &cancel);
+        shim_unlatch(&shim_names_latch);
+    }
+    shim_unlatch(&c->up);
+}
+
 bool shim_conn_pin(struct shim_conn *c)
 {
     uint32_t mode = SHIM_ELIGIBLE;
+    bool plain;
 
     if (c->role == SHIM_SERVER && c->own != NULL) {
         mbr_store_relaxed(&c->own->refuse, (uint32_t)1);
@@ -393,7 +461,10 @@ bool shim_conn_pin(struct shim_conn *c)
         if (shim_upgrade_done(c))
             return false;
     }
-    return mbr_cas(&c->mode, &mode, (uint32_t)SHIM_PLAIN) || mode == SHIM_PLAIN;
+    plain = mbr_cas(&c->mode, &mode, (uint32_t)SHIM_PLAIN) || mode == SHIM_PLAIN;
+    if (plain)
+        settle(c);
+    return plain;
 }
 
 void shim_upgrade_withdraw(struct shim_conn *c)
@@ -412,6 +483,7 @@ void shim_upgrade_withdraw(struct shim_conn *c)
 void shim_upgrade_drop(struct shim_conn *c)
 {
     shim_kin_drop(c);
+    shim_offers_remove(c);
     c->peer = NULL;
     c->own = NULL;
     mbr__region_release(&c->mine);

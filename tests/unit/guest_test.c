@@ -439,8 +439,21 @@ static void test_client_bound(void **state)
     unname(&at);
 }
 
+/* For tests of what becomes of a name that nobody stands behind. */
+static void need_inet_diag(void)
+{
+    union mbr__addr at = loopback(AF_INET, 1);
+    int r = mbr__listens_at(&at, false);
+
+    if (r >= 0)
+        return;
+    print_message("sock_diag: %s\n", strerrorname_np(-r));
+    skip();
+}
+
 static void test_elsewhere(void **state)
 {
+    need_inet_diag();
     union mbr__addr at;
     int listener = kernel_listener(AF_INET, &at);
     int qd = new_socket(AF_INET);
@@ -460,6 +473,7 @@ static void test_elsewhere(void **state)
 /* Also the wildcard collides with a name, and takes away those that nobody stands behind. */
 static void test_collisions(void **state)
 {
+    need_inet_diag();
     union mbr__addr at, any;
     struct mbr__link link;
     int listener = kernel_listener(AF_INET, &at);
@@ -554,20 +568,15 @@ static void test_parse(void **state)
 
 static void test_listens(void **state)
 {
+    need_inet_diag();
     union mbr__addr at, any;
     int ends[2];
 
     for (int i = 0; i < 2; i++) {
         int family = i == 0 ? AF_INET : AF_INET6;
         int fd = kernel_listener(family, &at);
-        int r = mbr__listens_at(&at, true);
 
-        if (r < 0) {
-            print_message("sock_diag: %s\n", strerrorname_np(-r));
-            close(fd);
-            skip();
-        }
-        assert_int_equal(r, 1);
+        assert_int_equal(mbr__listens_at(&at, true), 1);
         assert_int_equal(mbr__listens_at(&at, false), 1);
         mbr__addr_any(family, &any);
         mbr__addr_set_port(&any, mbr__addr_port(&at));

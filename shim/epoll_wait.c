@@ -210,7 +210,7 @@ static bool look(struct wait *w)
     uint64_t ns = 0;
     bool memory = w->e->n_hot > 0;
 
-    if (budget == 0 || (!memory && shim_settings.rings))
+    if (budget == 0 || (!memory && (shim_settings.rings || mbr_load_relaxed(&w->e->used) == 0)))
         return false;
     do {
         if (memory && look_once(w)) {
@@ -388,12 +388,6 @@ static int wait_members(struct wait *w)
     }
 }
 
-/* Whether there is anything for us to do: else the kernel's wait is the whole wait. */
-static bool has_members(struct shim_epoll *e)
-{
-    return mbr_load_relaxed(&e->used) > 0;
-}
-
 /* Also when the thread is cancelled in the kernel's wait. */
 static void wait_end(struct wait *w)
 {
@@ -409,14 +403,10 @@ static void wait_end(struct wait *w)
     errno = error;
 }
 
-static struct shim_epoll *with_members(int fd, const struct epoll_event *ev, int max)
+/* Also one without members: another thread may add some while this one waits. */
+static struct shim_epoll *waited_for(int fd, const struct epoll_event *ev, int max)
 {
-    struct shim_epoll *e = ev != NULL && max > 0 ? shim_epoll_get(fd) : NULL;
-
-    if (e == NULL || has_members(e))
-        return e;
-    shim_unref(&e->object);
-    return NULL;
+    return ev != NULL && max > 0 ? shim_epoll_get(fd) : NULL;
 }
 
 static int wait_for(struct shim_epoll *e, struct epoll_event *ev, int max, uint64_t ns,
@@ -446,7 +436,7 @@ SHIM_EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int timeou
     struct shim_epoll *e;
 
     shim_ready();
-    e = with_members(epfd, ev, max);
+    e = waited_for(epfd, ev, max);
     if (e == NULL)
         return real.epoll_wait(epfd, ev, max, timeout);
     return wait_for(e, ev, max, ns_of(timeout), NULL);
@@ -460,7 +450,7 @@ SHIM_EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int timeo
     struct shim_epoll *e;
 
     shim_ready();
-    e = with_members(epfd, ev, max);
+    e = waited_for(epfd, ev, max);
     if (e == NULL)
         return real.epoll_pwait(epfd, ev, max, timeout, mask);
     return wait_for(e, ev, max, ns_of(timeout), mask);
@@ -475,7 +465,7 @@ SHIM_EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const st
     bool valid = ts == NULL || (ts->tv_sec >= 0 && ts->tv_nsec >= 0 && ts->tv_nsec < 1000000000);
 
     shim_ready();
-    e = valid ? with_members(epfd, ev, max) : NULL;
+    e = valid ? waited_for(epfd, ev, max) : NULL;
     if (e != NULL)
         return wait_for(e, ev, max,
                         ts == NULL ? MBR__NEVER

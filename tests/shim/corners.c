@@ -113,6 +113,39 @@ static void cancelled(int how)
     close(a);
 }
 
+/* ---- a member that comes late ---------------------------------------------------------------- */
+
+static void *waits(void *arg)
+{
+    struct job *j = arg;
+    struct epoll_event ev = {0};
+
+    begun(j);
+    j->result = epoll_wait(j->fd, &ev, 1, 10000) == 1 ? (long)ev.data.u64 : -1;
+    return NULL;
+}
+
+/* Somebody waits on an epoll in which no socket is yet: what he is told is what was added. */
+static void added_under_a_wait(void)
+{
+    int a;
+    int b;
+    pthread_t thread;
+    struct job j = {.fd = epoll_create1(0)};
+    struct epoll_event ev = {.events = EPOLLIN, .data.u64 = 42};
+
+    section("added under a wait");
+    connection(&a, &b);
+    pthread_create(&thread, NULL, waits, &j);
+    until_asleep(started(&j));
+    T(epoll_ctl(j.fd, EPOLL_CTL_ADD, b, &ev));
+    T(write(a, "x", 1));
+    pthread_join(thread, NULL);
+    printf("told of %ld\n", j.result);
+    close(j.fd);
+    done(a, b);
+}
+
 /* ---- two threads ----------------------------------------------------------------------------- */
 
 static void *polls(void *arg)
@@ -769,6 +802,7 @@ int main(int argc, char **argv)
     begin(argc, argv);
     for (int how = 0; how < 5; how++)
         cancelled(how);
+    added_under_a_wait();
     poller_and_writer(false);
     poller_and_writer(true);
     many_readers();

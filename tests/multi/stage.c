@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -418,6 +419,21 @@ void stage_await_parked(pid_t pid)
         before = now;
         sched_yield();
     }
+}
+
+/* ---- users ---- */
+
+void stage_become_user(uid_t uid, gid_t group)
+{
+    char own[PATH_MAX + 16];
+
+    (void)snprintf(own, sizeof(own), "%s/u%u", dir, uid);
+    CHECK(mkdir(own, 0700) == 0 || errno == EEXIST);
+    CHECK_INT(chown(own, uid, uid), 0);
+    CHECK_INT(setenv("MEMBRANE_DIR", own, 1), 0);
+    CHECK_INT(setgroups(group != 0 ? 1 : 0, &group), 0);
+    CHECK_INT(setgid(uid), 0);
+    CHECK_INT(setuid(uid), 0);
 }
 
 /* ---- threads ---- */

@@ -89,6 +89,13 @@ void stage_kill(struct stage_actor *actor);
  * run for some hundred looks. For an actor that was told to wait for something. */
 void stage_await_parked(pid_t pid);
 
+/* ---- users ---- */
+
+/* For an actor of root's: becomes this user, in the group of that number, in GROUP, too, unless
+ * that is 0, and with a directory of names of its own (MEMBRANE_DIR). The stage's directory must be
+ * open to it. */
+void stage_become_user(uid_t uid, gid_t group);
+
 /* ---- threads ---- */
 
 /* Runs fn(arg) in a new thread to its end. */

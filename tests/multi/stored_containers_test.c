@@ -366,20 +366,6 @@ struct visit {
     int wanted; /* of joining */
 };
 
-/* Becomes this user, with a rendezvous directory of his own. */
-static void become_user(uid_t uid, gid_t group)
-{
-    char dir[600];
-
-    (void)snprintf(dir, sizeof(dir), "%s/u%u", stage_dir(), uid);
-    CHECK(mkdir(dir, 0700) == 0 || errno == EEXIST);
-    CHECK_INT(chown(dir, uid, uid), 0);
-    CHECK_INT(setenv("MEMBRANE_DIR", dir, 1), 0);
-    CHECK_INT(setgroups(group != 0 ? 1 : 0, &group), 0);
-    CHECK_INT(setgid(uid), 0);
-    CHECK_INT(setuid(uid), 0);
-}
-
 /* Reads what the owner wrote, writes an answer, cannot destroy it, and leaves. */
 static void as_visitor(struct stage_actor *parent, void *argument)
 {
@@ -389,7 +375,7 @@ static void as_visitor(struct stage_actor *parent, void *argument)
     int object;
     int c;
 
-    become_user(v->uid, v->group);
+    stage_become_user(v->uid, v->group);
     c = mbr_container_join("shared");
     CHECK_INT(v->wanted == 0 ? (c < 0 ? c : 0) : c, v->wanted);
     if (c < 0)
@@ -447,7 +433,7 @@ static void as_holder(struct stage_actor *parent, void *argument)
     int c;
 
     (void)argument;
-    become_user(MEMBER, GROUP);
+    stage_become_user(MEMBER, GROUP);
     c = mbr_container_join("shared");
     CHECK(c >= 0);
     CHECK(mbr_object_get(mbr_object_join(c, "o"), 0, 10, &bytes) >= 0);

@@ -13,7 +13,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -402,26 +401,13 @@ static void test_a_disk_that_is_full(void **state)
 /* ---- several users -----------------------------------------------------------------------------
  */
 
-static void become_user(uid_t uid, gid_t group)
-{
-    char dir[600];
-
-    (void)snprintf(dir, sizeof(dir), "%s/u%u", stage_dir(), uid);
-    CHECK(mkdir(dir, 0700) == 0 || errno == EEXIST);
-    CHECK_INT(chown(dir, uid, uid), 0);
-    CHECK_INT(setenv("MEMBRANE_DIR", dir, 1), 0);
-    CHECK_INT(setgroups(group != 0 ? 1 : 0, &group), 0);
-    CHECK_INT(setgid(uid), 0);
-    CHECK_INT(setuid(uid), 0);
-}
-
 static void owner_creates(struct stage_actor *parent, void *argument)
 {
     int c;
     int o;
 
     (void)argument;
-    become_user(OWNER, GROUP);
+    stage_become_user(OWNER, GROUP);
     c = create("shared", GROUP, 0);
     CHECK(c >= 0);
     o = mbr_object_create(c, "o", 2 * BLOCK);
@@ -438,7 +424,7 @@ static void member_changes(struct stage_actor *parent, void *argument)
     int o;
 
     (void)argument;
-    become_user(MEMBER, GROUP);
+    stage_become_user(MEMBER, GROUP);
     CHECK(opendir(objects) == NULL);
     c = mbr_container_join("shared");
     CHECK(c >= 0);
@@ -470,7 +456,7 @@ static void stranger_fails(struct stage_actor *parent, void *argument)
 
     (void)parent;
     (void)argument;
-    become_user(STRANGER, 0);
+    stage_become_user(STRANGER, 0);
     CHECK_INT(mbr_container_join("shared"), -EACCES);
     CHECK_INT(mbr_container_list_kept(&cursor, name), 0);
 }
@@ -481,7 +467,7 @@ static void owner_destroys(struct stage_actor *parent, void *argument)
 
     (void)parent;
     (void)argument;
-    become_user(OWNER, 0);
+    stage_become_user(OWNER, 0);
     c = mbr_container_join("shared");
     CHECK(c >= 0);
     expect(c, "o", 2 * BLOCK, 2);
@@ -523,7 +509,7 @@ static void owner_fills(struct stage_actor *parent, void *argument)
 
     (void)parent;
     (void)argument;
-    become_user(OWNER, 0);
+    stage_become_user(OWNER, 0);
     c = create("full", -1, 0);
     CHECK(c >= 0);
     while (rc == 0 && made < 20) {

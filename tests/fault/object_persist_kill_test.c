@@ -16,25 +16,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "../unit/no_sync.h"
 #include "../unit/prop.h"
 
 #define OBJECTS 4
 #define LARGEST (MBR_OBJECT_BLOCK + 300)
-
-int __wrap_fsync(int fd);
-int __wrap_fdatasync(int fd);
-
-int __wrap_fsync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
-int __wrap_fdatasync(int fd)
-{
-    (void)fd;
-    return 0;
-}
 
 /* An object as it should be: its bytes are `seed` up to `valid`, then zeroes. */
 struct object {

@@ -25,27 +25,14 @@
 #include "prop.h"
 #include "shm_test.h"
 
+#define NO_SYNC_FAILS test_calls_now
+#include "no_sync.h"
+
 TEST_WRAP(int, -1, openat, (int dir, const char *path, int flags, int mode),
           (dir, path, flags, mode))
 TEST_WRAP(int, -1, open, (const char *path, int flags, int mode), (path, flags, mode))
 TEST_WRAP(int, -1, fstat, (int fd, struct stat *st), (fd, st))
 TEST_WRAP(int, -1, flock, (int fd, int how), (fd, how))
-
-/* Nothing here stops the machine, so nothing need reach the disk. */
-int __wrap_fsync(int fd);
-int __wrap_fdatasync(int fd);
-
-int __wrap_fsync(int fd)
-{
-    (void)fd;
-    return test_calls_now() ? -1 : 0;
-}
-
-int __wrap_fdatasync(int fd)
-{
-    (void)fd;
-    return test_calls_now() ? -1 : 0;
-}
 
 TEST_WRAP(int, -1, ftruncate, (int fd, off_t size), (fd, size))
 TEST_WRAP(ssize_t, -1, pread, (int fd, void *buf, size_t n, off_t at), (fd, buf, n, at))

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "no_sync.h"
 #include "object/disk_state.h"
 
 #define BLOCK MBR_OBJECT_BLOCK
@@ -19,25 +20,10 @@ static int dying;       /* the process dies: 1 before the next pwrite(), 2 after
 static int blocks_read; /* since it was set to 0 */
 static char *buffer;    /* 3 blocks */
 
-int __wrap_fsync(int fd);
-int __wrap_fdatasync(int fd);
 ssize_t __real_pread(int fd, void *buf, size_t n, off_t at);
 ssize_t __wrap_pread(int fd, void *buf, size_t n, off_t at);
 ssize_t __real_pwrite(int fd, const void *buf, size_t n, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *buf, size_t n, off_t at);
-
-/* No power goes here. */
-int __wrap_fsync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
-int __wrap_fdatasync(int fd)
-{
-    (void)fd;
-    return 0;
-}
 
 ssize_t __wrap_pread(int fd, void *buf, size_t n, off_t at)
 {

@@ -30,6 +30,9 @@
 #include "shm/post.h"
 #include "shm_test.h"
 
+#define NO_SYNC_FAILS test_calls_now
+#include "no_sync.h"
+
 #define BLOCK MBR_OBJECT_BLOCK
 
 /* clang-format off */
@@ -61,22 +64,6 @@ char *__wrap_strdup(const char *text);
 char *__wrap_strdup(const char *text)
 {
     return failalloc_now() ? NULL : __real_strdup(text);
-}
-
-/* Nothing here stops the machine, so nothing need reach the disk. */
-int __wrap_fsync(int fd);
-int __wrap_fdatasync(int fd);
-
-int __wrap_fsync(int fd)
-{
-    (void)fd;
-    return test_calls_now() ? -1 : 0;
-}
-
-int __wrap_fdatasync(int fd)
-{
-    (void)fd;
-    return test_calls_now() ? -1 : 0;
 }
 
 /* ---- what fails ------------------------------------------------------------------------------ */

@@ -439,22 +439,8 @@ static void be_honest(struct stage_actor *parent, void *arg)
     CHECK_INT(mbr_accept(l, listener, &qt), 0);
     stage_say(parent, 1);
     demi_qresult_t qr = native_finish(l, qt);
-    int qd = qr.qr_value.ares.qd;
 
-    for (;;) {
-        qr = native_finish(l, native_start_pop(l, qd, 0));
-        native_expect(&qr, DEMI_OPC_POP, 0);
-        demi_sgarray_t sga = qr.qr_value.sga;
-        bool end = sga.sga_segs[0].sgaseg_len == 0;
-
-        if (!end)
-            CHECK_INT(mbr_push(l, qd, &sga, &qt), 0);
-        CHECK_INT(mbr_sga_free(&sga), 0);
-        if (end)
-            break;
-        qr = native_finish(l, qt);
-        native_expect(&qr, DEMI_OPC_PUSH, 0);
-    }
+    native_echo(l, qr.qr_value.ares.qd);
     mbr_libos_close(l);
 }
 

@@ -138,6 +138,26 @@ static inline void native_pop_fails(struct mbr_libos *l, int qd, int error)
     native_expect(&qr, DEMI_OPC_FAILED, error);
 }
 
+/* Pushes back what it pops until the peer has ended its sending. */
+static inline void native_echo(struct mbr_libos *l, int qd)
+{
+    for (bool end = false; !end;) {
+        demi_qresult_t qr = native_finish(l, native_start_pop(l, qd, 0));
+        demi_sgarray_t sga = qr.qr_value.sga;
+        demi_qtoken_t qt;
+
+        native_expect(&qr, DEMI_OPC_POP, 0);
+        end = sga.sga_segs[0].sgaseg_len == 0;
+        if (!end)
+            CHECK_INT(mbr_push(l, qd, &sga, &qt), 0);
+        CHECK_INT(mbr_sga_free(&sga), 0);
+        if (!end) {
+            qr = native_finish(l, qt);
+            native_expect(&qr, DEMI_OPC_PUSH, 0);
+        }
+    }
+}
+
 static inline struct outcome native_outcome(struct mbr_libos *l, int rc, demi_qtoken_t qt)
 {
     struct outcome o = {.error = -rc};

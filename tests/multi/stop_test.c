@@ -30,22 +30,9 @@ static void echo(struct stage_actor *parent, void *arg)
 {
     struct mbr_libos *l = open_libos();
     int qd = native_open_soon(l, "stop");
-    demi_qtoken_t qt;
 
     stage_say(parent, 1);
-    for (;;) {
-        demi_qresult_t qr = native_finish(l, native_start_pop(l, qd, 0));
-        native_expect(&qr, DEMI_OPC_POP, 0);
-        demi_sgarray_t sga = qr.qr_value.sga;
-        bool end = sga.sga_segs[0].sgaseg_len == 0;
-        if (!end)
-            CHECK_INT(mbr_push(l, qd, &sga, &qt), 0);
-        CHECK_INT(mbr_sga_free(&sga), 0);
-        if (end)
-            break;
-        qr = native_finish(l, qt);
-        native_expect(&qr, DEMI_OPC_PUSH, 0);
-    }
+    native_echo(l, qd);
     mbr_libos_close(l);
 }
 

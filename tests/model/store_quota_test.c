@@ -23,6 +23,7 @@
 #include "../store/compare.h"
 #include "store/domain.h"
 #include "store/lifecycle.h"
+#include "trace.h"
 
 #define LIMIT  3 /* nodes of a guest */
 #define ACTORS 3
@@ -102,23 +103,8 @@ static struct {
     bool open[ACTORS];
     uint32_t tx[ACTORS];
     char wrong[300];
-    char trace[2000];
-    size_t traced;
+    struct trace trace;
 } w;
-
-static void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void trace(const char *format, ...)
-{
-    va_list args;
-    int n;
-
-    va_start(args, format);
-    n = vsnprintf(w.trace + w.traced, sizeof(w.trace) - w.traced, format, args);
-    va_end(args);
-    if (n > 0 && (size_t)n < sizeof(w.trace) - w.traced)
-        w.traced += (size_t)n;
-}
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
@@ -150,7 +136,8 @@ static void ask(unsigned actor, const struct request *r)
     }
     if (r->type == MBR__XS_TRANSACTION_END)
         w.open[actor] = false;
-    trace("%c.%u %s %s\n", actors[actor], tx, mbr__store_type_name(r->type), r->payload);
+    trace_add(&w.trace, "%c.%u %s %s\n", actors[actor], tx, mbr__store_type_name(r->type),
+              r->payload);
     if (!w.loose)
         model_request(w.model, actors[actor], r->type, tx, r->payload);
     assert_int_equal(local_send(&w.local, actors[actor], r->type, tx, r->payload), 0);
@@ -166,7 +153,7 @@ static void leave(unsigned actor)
 static void release(unsigned domid)
 {
     w.loose = w.loose || in_transaction();
-    trace("release %u\n", domid);
+    trace_add(&w.trace, "release %u\n", domid);
     if (!w.loose)
         model_release(w.model, domid);
     assert_int_equal(mbr__store_release(w.local.store, domid), 0);
@@ -184,7 +171,7 @@ static void make_trouble(enum trouble trouble)
     switch (trouble) {
     case UPDATE:
     case UPDATES:
-        trace("live update\n");
+        trace_add(&w.trace, "live update\n");
         if (!w.loose)
             model_update(w.model);
         assert_int_equal(local_update(&w.local), 0);
@@ -194,7 +181,7 @@ static void make_trouble(enum trouble trouble)
         release(trouble == RELEASE_1 ? 1 : 2);
         break;
     case CLOSE:
-        trace("close a\n");
+        trace_add(&w.trace, "close a\n");
         if (!w.loose)
             model_close(w.model, 'a');
         leave(0);
@@ -270,7 +257,7 @@ static bool one_run(const struct program *p, const unsigned *order, unsigned ste
     }
     ok = ok && settled();
     if (!ok)
-        print_error("%s\n%s", w.wrong, w.trace);
+        print_error("%s\n%s", w.wrong, w.trace.text);
     local_fini(&w.local);
     model_free(w.model);
     runs++;

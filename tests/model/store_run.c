@@ -14,6 +14,7 @@
 
 #include "../store/local.h"
 #include "store/lifecycle.h"
+#include "trace.h"
 
 #define JUDGE      RUN_CONNS
 #define QUEUE_MAX  4096
@@ -44,8 +45,7 @@ static struct {
     uint32_t tx[SPEC_CONNS]; /* the number of the transaction that is open or was last */
     struct queue queue[SPEC_CONNS];
     bool seen[SPEC_PATHS][SPEC_PATHS]; /* in this step, whether the first was told before */
-    char trace[8192];
-    size_t traced;
+    struct trace trace;
     char wrong[512];
 } w;
 
@@ -56,23 +56,10 @@ const char *run_wrong(void)
 
 const char *run_trace(void)
 {
-    return w.trace;
+    return w.trace.text;
 }
 
-static void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static bool wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void trace(const char *format, ...)
-{
-    va_list args;
-    int n;
-
-    va_start(args, format);
-    n = vsnprintf(w.trace + w.traced, sizeof(w.trace) - w.traced, format, args);
-    va_end(args);
-    if (n > 0 && (size_t)n < sizeof(w.trace) - w.traced)
-        w.traced += (size_t)n;
-}
 
 /* Always false, for `return wrong(...)`. */
 static bool wrong(const char *format, ...)
@@ -188,7 +175,7 @@ static void eat(int conn, size_t size)
     memmove(q->bytes, q->bytes + size, q->length - size);
     q->length -= size;
     q->rest = at - size;
-    trace("%c reads %zu bytes\n", w.who[conn], size);
+    trace_add(&w.trace, "%c reads %zu bytes\n", w.who[conn], size);
 }
 
 /* ---- comparing ------------------------------------------------------------------------------- */
@@ -233,7 +220,7 @@ static bool check_reply(int conn, const struct spec_op *op, const struct message
     char is[256];
 
     describe(m, op->kind, is);
-    trace("    %s\n", is);
+    trace_add(&w.trace, "    %s\n", is);
     if (m->head.req_id != REQUEST_ID || m->head.tx_id != tx ||
         (m->head.type != type && m->head.type != MBR__XS_ERROR))
         return wrong("the answer to %c has another number or type", w.who[conn]);
@@ -263,7 +250,7 @@ static bool meaning(int conn, const struct message *m, int *watch, int *path)
     for (int i = 0; i < w.spec.watches; i++)
         if (w.spec.watch[i].conn == conn && w.spec.watch[i].token == m->payload[length])
             *watch = i;
-    trace("    %c < %s %c\n", w.who[conn], m->payload, m->payload[length]);
+    trace_add(&w.trace, "    %c < %s %c\n", w.who[conn], m->payload, m->payload[length]);
     if (*watch < 0 || *path < 0)
         return wrong("%c is told of %s by %c, which it has not asked for", w.who[conn], m->payload,
                      m->payload[length]);
@@ -417,7 +404,7 @@ static bool ask(int conn, const struct spec_op *op)
     uint32_t type = request_of(op, text, sizeof(text));
     int rc;
 
-    trace("%c.%u %s %s\n", w.who[conn], tx, mbr__store_type_name(type), text);
+    trace_add(&w.trace, "%c.%u %s %s\n", w.who[conn], tx, mbr__store_type_name(type), text);
     spec_request(&w.spec, conn, op, &effect);
     memset(w.seen, 0, sizeof(w.seen));
     rc = local_send(&w.local, w.who[conn], type, tx, text);
@@ -453,7 +440,7 @@ static bool update(void)
     static unsigned char bytes[QUEUE_MAX];
     int rc;
 
-    trace("live update\n");
+    trace_add(&w.trace, "live update\n");
     rc = local_update(&w.local);
     if (rc != 0)
         return wrong("the live update fails: %d", rc);
@@ -488,13 +475,13 @@ static bool make_trouble(const struct run_plan *plan, int step)
         eat(plan->who, 20); /* a header, and a part of what follows */
         return update();
     case RUN_DEATH:
-        trace("%c dies\n", w.who[plan->who]);
+        trace_add(&w.trace, "%c dies\n", w.who[plan->who]);
         local_close(&w.local, w.who[plan->who]);
         w.gone[plan->who] = true;
         forget(plan->who);
         return true;
     case RUN_RESET:
-        trace("%c is reset\n", w.who[plan->who]);
+        trace_add(&w.trace, "%c is reset\n", w.who[plan->who]);
         run_resetting = true;
         mbr__store_conn_reset(local_conn(&w.local, w.who[plan->who]));
         run_resetting = false;
@@ -584,7 +571,7 @@ static bool set_up(const struct run_program *program)
     memset(w.queue, 0, sizeof(w.queue));
     memset(w.gone, 0, sizeof(w.gone));
     memset(w.tx, 0, sizeof(w.tx));
-    w.traced = 0;
+    w.trace.length = 0;
     w.wrong[0] = '\0';
     (void)snprintf(w.who, sizeof(w.who), "%sJ", program->who);
     if (local_init(&w.local, NULL) != 0)

@@ -470,21 +470,16 @@ static void a_reset_frees_the_addresses(void **state)
     CHECK_INT(mbr_close(here, listener), 0);
 }
 
-/* Each call with each wrong argument; nothing may change, and nothing be stored. */
-static void wrong_arguments(void **state)
+/* ---- wrong arguments: each call with each; nothing may change, and nothing be stored ---- */
+
+static void wrong_sockets(int qd, struct sockaddr *sa, socklen_t size)
 {
-    struct sockaddr_in a = host(0);
-    struct sockaddr *sa = (struct sockaddr *)&a;
     struct sockaddr_un_like {
         sa_family_t family;
         char path[30];
     } un = {.family = AF_UNIX};
-    int qd = new_socket(here, AF_INET, SOCK_STREAM), out = 77, value = 1, pipe = -1;
-    socklen_t size = sizeof(a), small = 1;
     demi_qtoken_t qt = 77;
-    demi_sgarray_t sga = mbr_sga_alloc(8);
-    struct mbr_ready_event event;
-    char byte;
+    int out = 77;
 
     CHECK_INT(mbr_socket(NULL, AF_INET, SOCK_STREAM, 0, &out), -EINVAL);
     CHECK_INT(mbr_socket(here, AF_INET, SOCK_STREAM, 0, NULL), -EINVAL);
@@ -504,11 +499,34 @@ static void wrong_arguments(void **state)
     CHECK_INT(mbr_connect(here, qd, sa, size, NULL), -EINVAL);
     CHECK_INT(mbr_connect(here, qd, sa, 3, &qt), -EINVAL);
     CHECK_INT(mbr_connect(here, 499, sa, size, &qt), -EBADF);
+    CHECK(out == 77 && qt == 77);
+}
+
+static void wrong_bytes(int qd, struct sockaddr *sa, socklen_t size)
+{
+    demi_sgarray_t sga = mbr_sga_alloc(8);
+    demi_qtoken_t qt = 77;
+    char byte;
+
     CHECK_INT(mbr_pushto(here, qd, NULL, sa, size, &qt), -EINVAL);
     CHECK_INT(mbr_pushto(here, qd, &sga, NULL, size, &qt), -EINVAL);
     CHECK_INT(mbr_pushto(here, qd, &sga, sa, 5, &qt), -EINVAL);
     CHECK_INT(mbr_pushto(here, qd, &sga, sa, size, NULL), -EINVAL);
     CHECK_INT(mbr_pushto(here, qd, &sga, sa, size, &qt), -ENOTCONN);
+    CHECK_INT(mbr_sock_recv(here, qd, &byte, 1, 0, NULL, NULL), -ENOTCONN);
+    CHECK_INT(mbr_sock_recv(here, qd, NULL, 1, 0, NULL, NULL), -EINVAL);
+    CHECK_INT(mbr_sock_recv(here, qd, &byte, 1, 0x80, NULL, NULL), -EINVAL);
+    CHECK_INT(mbr_sock_send(here, qd, NULL, 1, NULL, 0), -EINVAL);
+    CHECK_INT(mbr_sock_send(here, qd, &byte, 1, NULL, 0), -ENOTCONN);
+    CHECK(qt == 77);
+    CHECK_INT(mbr_sga_free(&sga), 0);
+}
+
+static void wrong_options(int qd, struct sockaddr *sa, socklen_t size)
+{
+    socklen_t small = 1;
+    int value = 1;
+
     CHECK_INT(mbr_setsockopt(here, qd, SOL_SOCKET, SO_KEEPALIVE, NULL, sizeof(value)), -EINVAL);
     CHECK_INT(mbr_setsockopt(here, qd, SOL_SOCKET, SO_KEEPALIVE, &value, 1), -EINVAL);
     CHECK_INT(mbr_setsockopt(here, qd, SOL_SOCKET, SO_TYPE, &value, sizeof(value)), -ENOPROTOOPT);
@@ -518,11 +536,12 @@ static void wrong_arguments(void **state)
     CHECK_INT(mbr_getsockname(here, qd, NULL, &size), -EINVAL);
     CHECK_INT(mbr_getsockname(here, qd, sa, NULL), -EINVAL);
     CHECK_INT(mbr_getpeername(here, qd, sa, &size), -ENOTCONN);
-    CHECK_INT(mbr_sock_recv(here, qd, &byte, 1, 0, NULL, NULL), -ENOTCONN);
-    CHECK_INT(mbr_sock_recv(here, qd, NULL, 1, 0, NULL, NULL), -EINVAL);
-    CHECK_INT(mbr_sock_recv(here, qd, &byte, 1, 0x80, NULL, NULL), -EINVAL);
-    CHECK_INT(mbr_sock_send(here, qd, NULL, 1, NULL, 0), -EINVAL);
-    CHECK_INT(mbr_sock_send(here, qd, &byte, 1, NULL, 0), -ENOTCONN);
+}
+
+static void wrong_waits_and_ends(int qd)
+{
+    struct mbr_ready_event event;
+
     CHECK_INT(mbr_sock_ready(here, -1, NULL), -EBADF);
     CHECK_INT(mbr_sock_watch(here, qd, 0x1000, NULL), -EINVAL);
     CHECK_INT(mbr_sock_watch(here, -1, MBR_READABLE, NULL), -EBADF);
@@ -530,13 +549,31 @@ static void wrong_arguments(void **state)
     CHECK_INT(mbr_ready_next(here, 0, &event, 0), -EINVAL);
     CHECK_INT(mbr_shutdown(here, qd, MBR_SHUT_BOTH), -ENOTCONN);
     CHECK_INT(mbr_close_async(here, qd, NULL), -EINVAL);
+}
+
+static void wrong_kinds(int qd, struct sockaddr *sa, socklen_t size)
+{
+    char byte;
+    int pipe;
+
     CHECK_INT(mbr_pipe_create(here, "beside", NULL, &pipe), 0);
     CHECK_INT(mbr_bind(here, pipe, sa, size), -ENOTSUP);
     CHECK_INT(mbr_sock_send(here, pipe, &byte, 1, NULL, 0), -ENOTSUP);
     CHECK_INT(mbr_pipe_flush(here, qd), -EBADF);
-    CHECK(out == 77 && qt == 77);
-    CHECK_INT(mbr_sga_free(&sga), 0);
     CHECK_INT(mbr_close(here, pipe), 0);
+}
+
+static void wrong_arguments(void **state)
+{
+    struct sockaddr_in a = host(0);
+    struct sockaddr *sa = (struct sockaddr *)&a;
+    int qd = new_socket(here, AF_INET, SOCK_STREAM);
+
+    wrong_sockets(qd, sa, sizeof(a));
+    wrong_bytes(qd, sa, sizeof(a));
+    wrong_options(qd, sa, sizeof(a));
+    wrong_waits_and_ends(qd);
+    wrong_kinds(qd, sa, sizeof(a));
     CHECK_INT(mbr_close(here, qd), 0);
 }
 

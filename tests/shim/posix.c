@@ -363,12 +363,8 @@ static void put_in(int e, int op, int fd, unsigned events, unsigned data)
     show("epoll_ctl", epoll_ctl(e, op, fd, &ev));
 }
 
-static void epolls(void)
+static void epoll_level(int e, int a, int b)
 {
-    int a;
-    int b;
-    int e = epoll_create1(EPOLL_CLOEXEC);
-    int outer = epoll_create1(0);
     int event = eventfd(0, EFD_NONBLOCK);
     int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
     struct itimerspec soon = {.it_value.tv_nsec = 1};
@@ -376,7 +372,6 @@ static void epolls(void)
     char buf[16];
 
     section("epoll, level");
-    connection(&a, &b);
     put_in(e, EPOLL_CTL_ADD, b, EPOLLIN, 1);
     put_in(e, EPOLL_CTL_ADD, b, EPOLLIN, 1);
     put_in(e, EPOLL_CTL_MOD, a, EPOLLIN, 1);
@@ -411,6 +406,13 @@ static void epolls(void)
     put_in(e, EPOLL_CTL_DEL, event, 0, 0);
     put_in(e, EPOLL_CTL_DEL, timer, 0, 0);
     T(read(b, buf, 16));
+    close(event);
+    close(timer);
+}
+
+static void epoll_edge(int e, int a, int b)
+{
+    char buf[16];
 
     section("epoll, edge");
     put_in(e, EPOLL_CTL_ADD, b, EPOLLIN | EPOLLET, 7);
@@ -428,6 +430,11 @@ static void epolls(void)
     put_in(e, EPOLL_CTL_MOD, b, EPOLLIN | EPOLLOUT | EPOLLET, 8);
     wait_once(e, 1000);
     wait_once(e, 1);
+}
+
+static void epoll_one_shot(int e, int a, int b)
+{
+    char buf[16];
 
     section("epoll, one shot");
     put_in(e, EPOLL_CTL_MOD, b, EPOLLIN | EPOLLONESHOT, 9);
@@ -440,6 +447,12 @@ static void epolls(void)
     put_in(e, EPOLL_CTL_MOD, b, EPOLLIN | EPOLLONESHOT, 10);
     wait_once(e, 1000);
     T(read(b, buf, 16));
+}
+
+static void epoll_in_epoll(int e, int a, int b)
+{
+    int outer = epoll_create1(0);
+    char buf[16];
 
     section("epoll in epoll");
     put_in(e, EPOLL_CTL_MOD, b, EPOLLIN, 11);
@@ -451,7 +464,11 @@ static void epolls(void)
     T(read(b, buf, 16));
     wait_once(e, 1);
     wait_once(outer, 1);
+    close(outer);
+}
 
+static void epoll_end(int e, int a, int b)
+{
     section("epoll, the end");
     put_in(e, EPOLL_CTL_MOD, b, EPOLLIN | EPOLLRDHUP, 13);
     T(shutdown(a, SHUT_WR));
@@ -459,11 +476,22 @@ static void epolls(void)
     wait_once(e, 1000);
     T(close(b));
     wait_once(e, 1);
+}
+
+static void epolls(void)
+{
+    int a;
+    int b;
+    int e = epoll_create1(EPOLL_CLOEXEC);
+
+    connection(&a, &b);
+    epoll_level(e, a, b);
+    epoll_edge(e, a, b);
+    epoll_one_shot(e, a, b);
+    epoll_in_epoll(e, a, b);
+    epoll_end(e, a, b);
     close(a);
     close(e);
-    close(outer);
-    close(event);
-    close(timer);
 }
 
 /* Until the connection takes no more: how much that is, is each one's own affair. */

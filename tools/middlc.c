@@ -18,6 +18,7 @@
 #include "exits.h"
 #include "middl/grammar.h"
 #include "middlc_about.h"
+#include "output.h"
 
 struct job {
     struct mbr_middlc *compiler;
@@ -81,8 +82,10 @@ static int write_file(const char *path, const char *text, size_t length)
 {
     struct stat there;
 
-    if (!path)
-        return fwrite(text, 1, length, stdout) == length && fflush(stdout) == 0 ? 0 : -EIO;
+    if (!path) {
+        (void)fwrite(text, 1, length, stdout);
+        return output_end(stdout);
+    }
     if (lstat(path, &there) == 0 && !S_ISREG(there.st_mode))
         return write_through(path, text, length);
     return replace_file(path, text, length);
@@ -277,7 +280,7 @@ static int grammar(const char *kind)
         return usage(kind, "no such grammar", "textmate or vim");
     error = mbr__strbuf_error(&out);
     if (!error)
-        error = write_file(NULL, mbr__strbuf_text(&out), out.length);
+        fputs(mbr__strbuf_text(&out), stdout);
     mbr__strbuf_fini(&out);
     return tool_exit_of(error);
 }
@@ -430,6 +433,17 @@ static int about(const char *arg)
     return middlc_completion(shell) == 0 ? 0 : usage(arg, "no such shell", "bash, zsh or fish");
 }
 
+/* What was printed about itself may not have arrived. */
+static int told(int code)
+{
+    int error = output_end(stdout);
+
+    if (error == 0 || code != 0)
+        return code;
+    fprintf(stderr, "middlc: standard output: %s\n", strerror(-error));
+    return tool_exit_of(error);
+}
+
 int main(int argc, char **argv)
 {
     struct job job = {0};
@@ -438,7 +452,7 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         code = about(argv[i]);
         if (code >= 0)
-            return code;
+            return told(code);
     }
     if (mbr_middlc_new(&job.compiler) < 0) {
         fprintf(stderr, "middlc: %s\n", strerror(ENOMEM));

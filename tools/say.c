@@ -12,6 +12,7 @@
 
 #include "exits.h"
 #include "options.h"
+#include "output.h"
 
 #include <membrane/base.h>
 
@@ -212,12 +213,14 @@ json_t *tool_error_json(void)
 
 int tool_print_json(json_t *object, FILE *out)
 {
-    int failed =
-        object == NULL ? -1 : json_dumpf(object, out, JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
+    char *text =
+        object == NULL ? NULL : json_dumps(object, JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
 
     json_decref(object);
-    if (failed != 0)
-        return tool_error(TOOL_EXIT_LIMIT, NULL, "--json: out of memory, or the output failed");
+    if (text == NULL)
+        return tool_error_library(-ENOMEM, "--json");
+    (void)fputs(text, out);
+    free(text);
     (void)fputc('\n', out);
     return TOOL_EXIT_OK;
 }
@@ -237,12 +240,7 @@ bool tool_colour(const char *when, FILE *stream)
 
 int tool_finish_stdout(int code)
 {
-    bool failed = ferror(stdout) != 0;
+    int rc = output_end(stdout);
 
-    errno = EIO;
-    if (fflush(stdout) == 0 && !failed)
-        return code;
-    if (code != TOOL_EXIT_OK)
-        return code;
-    return tool_error_system(errno, "standard output");
+    return rc == 0 || code != TOOL_EXIT_OK ? code : tool_error_system(rc, "standard output");
 }

@@ -79,9 +79,13 @@ static int print_dump(json_t *object)
     else
         printf("{\"version\": %d, \"root\": %s, \"nodes\": [", FORMAT_VERSION, root);
     for (size_t i = 0; i < count && code == TOOL_EXIT_OK; i++) {
-        fputs(i > 0 ? ",\n" : "\n", stdout);
-        if (json_dumpf(json_array_get(json_object_get(object, "nodes"), i), stdout, 0) < 0)
+        char *node = json_dumps(json_array_get(json_object_get(object, "nodes"), i), 0);
+
+        if (node == NULL)
             code = store_error(-ENOMEM, "dump");
+        else
+            printf("%s%s", i > 0 ? ",\n" : "\n", node);
+        free(node);
     }
     if (code == TOOL_EXIT_OK)
         fputs("\n]}\n", stdout);
@@ -199,18 +203,38 @@ static int take_item(struct load *l, const json_t *node, size_t number)
     return take_perms(item, json_object_get(node, "perms"), number);
 }
 
+/* The file of this name, or standard input for "-". */
+static int parse(const char *name, json_t **out)
+{
+    FILE *in = strcmp(name, "-") == 0 ? stdin : fopen(name, "re");
+    json_error_t why;
+    int error;
+
+    if (in == NULL)
+        return tool_error_system(errno, "%s", name);
+    errno = 0;
+    *out = json_loadf(in, 0, &why);
+    error = ferror(in) ? errno : 0;
+    if (in != stdin)
+        (void)fclose(in);
+    if (*out != NULL)
+        return TOOL_EXIT_OK;
+    if (error != 0)
+        return tool_error_system(error, "%s", name);
+    return tool_error(TOOL_EXIT_NEGATIVE, "what membrane store dump has written", "%s: line %d: %s",
+                      name, why.line, why.text);
+}
+
 static int read_file(struct load *l)
 {
     const char *name = l->args->words > 0 ? l->args->word[0] : "-";
-    json_error_t why;
-    json_t *file =
-        strcmp(name, "-") == 0 ? json_loadf(stdin, 0, &why) : json_load_file(name, 0, &why);
+    json_t *file = NULL;
+    int code = parse(name, &file);
     const json_t *nodes = json_object_get(file, "nodes");
     const char *root = json_string_value(json_object_get(file, "root"));
-    int code = TOOL_EXIT_OK;
 
-    if (file == NULL)
-        return tool_error(TOOL_EXIT_NEGATIVE, NULL, "%s: line %d: %s", name, why.line, why.text);
+    if (code != TOOL_EXIT_OK)
+        return code;
     if (json_integer_value(json_object_get(file, "version")) != FORMAT_VERSION)
         code =
             tool_error(TOOL_EXIT_INCOMPATIBLE, NULL, "%s: not of version %d", name, FORMAT_VERSION);

@@ -46,6 +46,7 @@ usage 'membrane: revc: no such verb (try: recv)' revc x
 usage 'membrane: doc: no such verb (try: doctor)' doc
 usage 'membrane: xylophone: no such verb (try: membrane help)' xylophone
 usage 'membrane: help: dcotor: no such verb (try: membrane help doctor)' help dcotor
+usage 'membrane: help: recv: send has no verbs within (try: membrane help send)' help send recv
 usage 'membrane: send: --capcity: no such option (try: --capacity)' send --capcity 1M x
 usage 'membrane: recv: --tiemout: no such option (try: --timeout)' recv --tiemout=3 x
 usage 'membrane: gc: --zzzzzz: no such option (try: membrane help gc)' gc --zzzzzz
@@ -84,10 +85,22 @@ run 0 "$membrane" version --verbose
 out_has 'memfd seals'
 
 # Lost output is an error, also of help.
-if [ -c /dev/full ]; then
+# Little of it is seen at the end, much of it before.
+full() {
     status=0
-    "$membrane" help >/dev/full 2>"$work/err" || status=$?
-    [ "$status" -eq 5 ] || fail "help to a full device: $status"
+    "$@" >/dev/full 2>"$work/err" || status=$?
+    [ "$status" -eq 5 ] || fail "$* to a full device: $status"
+    one_line_err
+    err_has 'standard output: No space left on device'
+}
+if [ -c /dev/full ]; then
+    full "$membrane" help
+    full "$membrane" help --completion bash
+    full "$membrane" version --json
+    middlc=${membrane%/*}/middlc
+    for option in --help --version --completion --grammar=vim; do
+        full "$middlc" $option
+    done
 fi
 
 # The man page has every option, and every exit code.

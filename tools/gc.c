@@ -10,6 +10,7 @@
 #include <membrane/queue.h>
 
 #include "exits.h"
+#include "names.h"
 #include "say.h"
 #include "verbs.h"
 
@@ -69,7 +70,7 @@ int tool_gc(const struct tool_args *args)
     int rc = mbr_names_path(path, sizeof(path));
 
     if (rc < 0) {
-        code = tool_error_library(rc, "the directory of names");
+        code = names_no_directory(rc);
     } else if ((rc = mbr_gc(r.dry_run, take, &r)) < 0) {
         code = tool_error_library(rc, "%s", path);
     } else if (json) {

@@ -12,7 +12,8 @@
 #include "suggest.h"
 #include "verbs.h"
 
-#define WIDTH 80
+#define WIDTH   80
+#define EXAMPLE 40 /* columns of a command; what is not shorter stands in a line of its own */
 
 /* Prints paragraphs wrapped to the width, each line after `indent` blanks. */
 static void print_wrapped(FILE *out, const char *text, int indent)
@@ -43,8 +44,12 @@ static void print_wrapped(FILE *out, const char *text, int indent)
 static void print_examples(FILE *out, const struct tool_example *example)
 {
     fputs("Examples:\n", out);
-    for (; example->command != NULL; example++)
-        fprintf(out, "  %-40s %s\n", example->command, example->about);
+    for (; example->command != NULL; example++) {
+        bool beside = strlen(example->command) < EXAMPLE;
+
+        fprintf(out, "  %-*s%s", EXAMPLE, example->command, beside ? " " : "\n");
+        fprintf(out, "%*s%s\n", beside ? 0 : EXAMPLE + 3, "", example->about);
+    }
     fputc('\n', out);
 }
 
@@ -130,6 +135,11 @@ static int help_on(const struct tool_verb *table, int words, char *const *word, 
         (void)snprintf(hint, sizeof(hint), "membrane help%s%s%s", before,
                        search.best != NULL ? " " : "", search.best != NULL ? search.best : "");
         return tool_error(TOOL_EXIT_USAGE, hint, "%.100s: no such verb", word[0]);
+    }
+    if (verb->group == NULL && words > 1) {
+        (void)snprintf(hint, sizeof(hint), "membrane help%s %s", before, tool_verb_word(verb));
+        return tool_error(TOOL_EXIT_USAGE, hint, "%.100s: %s has no verbs within", word[1],
+                          tool_verb_word(verb));
     }
     if (verb->group == NULL) {
         tool_help_verb(verb, stdout);

@@ -38,7 +38,8 @@ static int unknown_verb(const struct tool_verb *table, const char *name, const c
     for (const struct tool_verb *verb = table; verb->name != NULL; verb++)
         tool_suggest(&search, tool_verb_word(verb));
     return tool_error(TOOL_EXIT_USAGE, search.best != NULL ? search.best : help,
-                      "%.100s: no such %s", name, name[0] == '-' ? "option" : "verb");
+                      "%.100s: no such %s", name[0] != '\0' ? name : "''",
+                      name[0] == '-' ? "option" : "verb");
 }
 
 static int run_verb(const struct tool_verb *verb, int argc, char **argv)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "exits.h"
+#include "names.h"
 #include "say.h"
 #include "stop.h"
 #include "units.h"
@@ -219,18 +220,11 @@ static enum outcome speak(struct meeting *m)
 
 static enum outcome cannot_open(struct meeting *m, int error)
 {
-    const char *name = m->t->name;
+    int code;
 
-    if (error == -EINVAL)
-        return decide(m, tool_error(TOOL_EXIT_USAGE, "a word of letters and digits",
-                                    "'%s': not a name: %s", name,
-                                    name[0] == '\0'             ? "it is empty"
-                                    : strchr(name, '/') != NULL ? "it contains a slash"
-                                                                : "it is not UTF-8"));
-    if (error == -ENAMETOOLONG)
-        return decide(m, tool_error(TOOL_EXIT_USAGE, "a shorter one",
-                                    "'%.40s...': not a name: longer than 240 bytes", name));
-    return decide(m, tool_error_library(error, "%s", name));
+    if (names_refused(error, m->t->name, &code))
+        return decide(m, code);
+    return decide(m, tool_error_library(error, "%s", m->t->name));
 }
 
 /* One attempt. *creator tells who greets first. 0 or a negative errno. */
@@ -295,11 +289,8 @@ int meet(struct transfer *t, uint64_t size, struct stream_hello *peer)
     enum outcome outcome;
     int names = mbr_names_path(m.names, sizeof(m.names));
 
-    if (tool_exit_of(names) == TOOL_EXIT_LIMIT)
-        return tool_error_library(names, "the directory of names");
     if (names < 0)
-        return tool_error(tool_exit_of(names), "membrane doctor; MEMBRANE_DIR names another one",
-                          "the directory of names: %s", mbr_error_text(names));
+        return names_no_directory(names);
     while ((outcome = attempt(&m)) == GONE) {
         int rc = pause_until_change(&m);
 

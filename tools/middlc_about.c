@@ -176,13 +176,24 @@ int middlc_completion(const char *shell)
     return 0;
 }
 
+/* Dashes are not counted: "--bogus" would have two letters of "--codes" right before it begins. */
+static void consider(struct tool_suggestion *search, const char *option, const char **nearest)
+{
+    const char *before = search->best;
+
+    tool_suggest(search, option + strspn(option, "-"));
+    if (search->best != before)
+        *nearest = option;
+}
+
 const char *middlc_nearest(const char *typed)
 {
-    struct tool_suggestion search = {.typed = typed};
+    struct tool_suggestion search = {.typed = typed + strspn(typed, "-")};
+    const char *nearest = NULL;
 
     for (size_t i = 0; i < MIDDLC_OUTPUTS; i++)
-        tool_suggest(&search, middlc_outputs[i].option);
+        consider(&search, middlc_outputs[i].option, &nearest);
     for (size_t i = 0; i < SWITCHES; i++)
-        tool_suggest(&search, switches[i].option);
-    return search.best;
+        consider(&search, switches[i].option, &nearest);
+    return nearest;
 }

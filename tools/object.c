@@ -15,6 +15,7 @@
 #include <membrane/queue.h>
 
 #include "exits.h"
+#include "names.h"
 #include "say.h"
 #include "units.h"
 
@@ -22,6 +23,10 @@
 
 int object_error(int error, const char *what)
 {
+    int code;
+
+    if (names_refused(error, what, &code))
+        return code;
     switch (error) {
     case -ENOENT:
         return tool_error(TOOL_EXIT_NEGATIVE, "membrane object ls", "%s: there is none", what);
@@ -257,7 +262,7 @@ int object_each_container(int (*fn)(void *arg, const char *name), void *arg)
     DIR *dir = rc == 0 ? opendir(path) : NULL;
 
     if (dir == NULL)
-        return tool_error_library(rc != 0 ? rc : -errno, "the directory of names");
+        return names_no_directory(rc != 0 ? rc : -errno);
     while (rc == 0 && (entry = readdir(dir)) != NULL) {
         size_t length = strlen(entry->d_name);
 

@@ -15,6 +15,7 @@
 #include <membrane/queue.h>
 
 #include "exits.h"
+#include "names.h"
 #include "progress.h"
 #include "say.h"
 #include "stop.h"
@@ -239,7 +240,7 @@ int object_gc(const struct tool_args *args)
     if (!s.dry_run)
         code = object_each_container(visit, NULL);
     if (code == TOOL_EXIT_OK && (rc = mbr_gc(s.dry_run, swept, &s)) < 0)
-        code = tool_error_library(rc, "the directory of names");
+        code = names_no_directory(rc);
     if (code == TOOL_EXIT_OK && json)
         code = tool_print_json(json_pack("{s:b, s:i, s:O}", "dry_run", (int)s.dry_run, "count",
                                          s.count, "entries", s.array),

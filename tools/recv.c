@@ -26,8 +26,25 @@ static int open_output(struct transfer *t)
     if (t->path == NULL)
         return TOOL_EXIT_OK;
     /* Not truncated before a sender has come: a forgotten receiver must not cost an old file. */
-    t->fd = open(t->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+    t->fd = open(t->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    if (t->fd < 0 && errno == ENOENT) {
+        t->fd = open(t->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666);
+        t->made = t->fd >= 0;
+    }
+    if (t->fd < 0 && errno == EEXIST) /* meanwhile, or a link to nothing yet */
+        t->fd = open(t->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
     return t->fd < 0 ? tool_error_system(errno, "%s", t->file) : TOOL_EXIT_OK;
+}
+
+/* No sender has come: a file that is there only for our sake, and still is ours, goes again. */
+static void remove_output(const struct transfer *t)
+{
+    struct stat ours;
+    struct stat there;
+
+    if (t->made && fstat(t->fd, &ours) == 0 && lstat(t->path, &there) == 0 &&
+        ours.st_dev == there.st_dev && ours.st_ino == there.st_ino && there.st_size == 0)
+        (void)unlink(t->path);
 }
 
 static int truncate_output(const struct transfer *t)
@@ -188,6 +205,8 @@ int tool_recv(const struct tool_args *args)
     } else if (t.open) {
         transfer_give_up(&t, EIO);
     }
+    if (!t.begun)
+        remove_output(&t);
     code = transfer_finish(&t, code);
     if (t.path != NULL && t.fd >= 0)
         (void)close(t.fd);

@@ -89,6 +89,8 @@ int store_path(const char *typed, char path[STORE_PATH_SIZE])
 
     if (typed == NULL)
         typed = "/";
+    if (typed[0] == '\0')
+        return tool_error(TOOL_EXIT_USAGE, "/ for all", "'': not a path: it is empty");
     length = strlen(typed);
     while (length > 1 && typed[length - 1] == '/')
         length--;

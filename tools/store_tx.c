@@ -63,7 +63,7 @@ static int take_apart(char *line, struct operation *op)
     }
     if (op->name == NULL)
         return tool_error(TOOL_EXIT_USAGE, "read write mkdir rm chmod exists check ls",
-                          "%.100s: no such operation", name != NULL ? name : "(empty)");
+                          "%.100s: no such operation", name != NULL ? name : "''");
     if (path == NULL)
         return tool_error(TOOL_EXIT_USAGE, "membrane help store tx", "%s: a path is missing", name);
     op->rest = rest;

@@ -26,6 +26,7 @@ struct transfer {
     const char *path; /* of the file; NULL: a standard stream */
     const char *file; /* the same for messages */
     int fd;
+    bool made;  /* the file was not there before */
     bool open;  /* qd is a pipe */
     bool begun; /* the other side has come */
     struct mbr_libos *libos;

@@ -22,6 +22,13 @@ for verb in send recv; do
     refused 2 'longer than 240 bytes' "$verb" "$long"
     refused 2 'it is not UTF-8' "$verb" "$(printf 'a\377')"
 done
+for verb in ls stat destroy hold top check; do
+    refused 2 "'': not a name: it is empty" object "$verb" ''
+    refused 2 "'a/b': not a name: it contains a slash" object "$verb" a/b
+    refused 2 'longer than 240 bytes' object "$verb" "$long"
+    refused 2 'it is not UTF-8' object "$verb" "$(printf 'a\377')"
+done
+refused 2 "'': no such verb" ''
 refused 1 "$work/none: No such file or directory (try: check the path)" send pipe "$work/none"
 refused 1 "$work: Is a directory" send pipe "$work"
 refused 1 "$work: Is a directory" recv pipe "$work"
@@ -111,7 +118,11 @@ unsafe='the directory of names: operation not permitted'
 MEMBRANE_DIR=$work/open refused 4 "$unsafe" send pipe "$work/byte"
 ln -s "$work/names" "$work/link"
 MEMBRANE_DIR=$work/link refused 4 'the directory of names' send pipe "$work/byte"
-MEMBRANE_DIR=relative refused 2 'the directory of names' send pipe "$work/byte"
+for verb in 'send pipe' gc 'object ls' 'object gc'; do
+    # The verb is one word or two.
+    # shellcheck disable=SC2086
+    MEMBRANE_DIR=relative refused 2 '(MEMBRANE_DIR is relative) (try: membrane doctor' $verb
+done
 MEMBRANE_DIR=$work/none/deeper refused 1 'the directory of names' recv pipe "$work/output"
 MEMBRANE_DIR=$work/open run 1 "$membrane" doctor
 out_has 'fail  names'

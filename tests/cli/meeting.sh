@@ -87,6 +87,16 @@ run 6 "$membrane" recv --timeout 0 nobody
 err_has 'nobody: no sender has come'
 gone nobody || fail "the name stays behind"
 
+# A receiver that nobody met leaves no file behind that was not there, and one that was as it was.
+run 6 "$membrane" recv --timeout 0 nobody "$work/new"
+[ ! -e "$work/new" ] || fail "an empty file stays behind"
+printf old >"$work/old"
+run 6 "$membrane" recv --timeout 0 nobody "$work/old"
+[ "$(cat "$work/old")" = old ] || fail "an old file has changed"
+ln -s nowhere "$work/dangling"
+run 6 "$membrane" recv --timeout 0 nobody "$work/dangling"
+[ -L "$work/dangling" ] || fail "a link has gone"
+
 # A sender that stays silent: the receiver ends, and the sender is told at once, not at its next
 # byte.
 start silent "$membrane" send pipe "$work/fifo"

@@ -100,6 +100,15 @@ echo '{"version": 9}' >"$work/bad"
 run 7 ms load "$work/bad"
 echo '{' >"$work/bad"
 run 1 ms load "$work/bad"
+err_has "$work/bad: line 2"
+run 1 ms load "$work/nothing"
+err_has "$work/nothing: No such file or directory (try: check the path)"
+run 1 ms load "$work"
+err_has "$work: Is a directory"
+for verb in ls tree read write rm mkdir exists watch dump; do
+    run 2 ms "$verb" ''
+    err_has "'': not a path: it is empty"
+done
 
 # Watching.
 start watch "$membrane" store watch --values -n 3 /t/a

@@ -18,7 +18,8 @@
 #include <unistd.h>
 
 #define PARK_PATIENCE_NS (500 * BENCH_MS)
-#define GRACE_NS         (200 * BENCH_MS) /* for the other side, once one has failed */
+#define GRACE_NS         (200 * BENCH_MS)  /* for the other side, once one has failed */
+#define CANCEL_NS        (1500 * BENCH_MS) /* for both; closing a pipe may take a second of it */
 
 /* Set by SIGTERM, with which the asking program cancels. */
 static volatile sig_atomic_t told_to_end;
@@ -111,6 +112,18 @@ static void judge(const struct bench_job *job, int i, const struct child *child)
     }
 }
 
+/* A side that ends by itself takes its names with it; one that does not will be killed. */
+static void cancel(const struct bench_job *job, const struct child child[2])
+{
+    fail(job, -EINTR, "cancelled");
+    mbr_store_release(&job->control->abort, 1);
+    for (int i = 0; i < 2; i++) {
+        if (!child[i].gone) {
+            (void)kill(child[i].pid, SIGTERM);
+        }
+    }
+}
+
 /* Waits until both sides have ended or the deadline has passed. */
 static void watch(const struct bench_job *job, struct child child[2], uint64_t deadline_ns)
 {
@@ -118,9 +131,9 @@ static void watch(const struct bench_job *job, struct child child[2], uint64_t d
         uint64_t now = bench_now_ns();
         struct pollfd fds[2];
 
-        if (told_to_end) {
-            fail(job, -EINTR, "cancelled");
-            return;
+        if (told_to_end && job->control->status == 0) {
+            cancel(job, child);
+            deadline_ns = now + CANCEL_NS;
         }
         if (now >= deadline_ns) {
             fail(job, -ETIMEDOUT, "no end within %.1f s", (double)job->timeout_ns / 1e9);
@@ -134,7 +147,7 @@ static void watch(const struct bench_job *job, struct child child[2], uint64_t d
             if (!child[i].gone && fds[i].revents != 0) {
                 reap(&child[i]);
                 judge(job, i, &child[i]);
-                if (job->control->status != 0 && now + GRACE_NS < deadline_ns) {
+                if (job->control->status != 0 && !told_to_end && now + GRACE_NS < deadline_ns) {
                     deadline_ns = now + GRACE_NS;
                 }
             }

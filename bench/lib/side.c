@@ -21,6 +21,7 @@ struct side {
     const struct bench_side_state *other;
     enum bench_side which;
     struct bench_probe probe;
+    void *end; /* what the subject has opened; NULL nothing */
 };
 
 int bench_spin_slow(struct bench_probe *probe)
@@ -34,8 +35,22 @@ int bench_spin_slow(struct bench_probe *probe)
     return bench_ticks() > probe->deadline ? -ETIMEDOUT : 0;
 }
 
+static struct bench_probe *running; /* this process's */
+
+/* From the keeper: each lap may be the last. */
+static void on_term(int number)
+{
+    (void)number;
+    running->stop_at = 0;
+}
+
+/* Also of a failure nothing stays behind: the names of a process that ends without closing would.
+ */
 static _Noreturn void report(struct side *side, int status, const char *where)
 {
+    if (side->end != NULL && side->job->subject->close != NULL) {
+        side->job->subject->close(side->end);
+    }
     snprintf(side->me->where, sizeof(side->me->where), "%s", where);
     side->me->status = status;
     mbr_store_release(&side->me->done, 1);
@@ -182,7 +197,6 @@ _Noreturn void bench_side_main(const struct bench_job *job, enum bench_side whic
         .other = &job->control->side[which == BENCH_A ? BENCH_B : BENCH_A],
         .which = which,
     };
-    void *end = NULL;
     int result;
 
     /* The keeper may have died before the request took effect, hence the second look. */
@@ -191,26 +205,24 @@ _Noreturn void bench_side_main(const struct bench_job *job, enum bench_side whic
         _exit(1);
     }
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGTERM, SIG_DFL);
     probe_init(&side);
+    running = &side.probe;
+    (void)signal(SIGTERM, on_term);
     result = bench_pin(job->place->cpu[job->bc->one_cpu ? BENCH_A : which]);
     if (result != 0) {
         report(&side, result, "pin");
     }
     barrier(&side, BENCH_STEP_PINNED);
-    result = job->subject->open(shared, which, job->bc, &end);
+    result = job->subject->open(shared, which, job->bc, &side.end);
     if (result != 0) {
         report(&side, result, "open");
     }
     barrier(&side, BENCH_STEP_OPEN);
     play_lines(&side, BENCH_LINE_1_BEFORE);
-    measure(&side, end);
+    measure(&side, side.end);
     if (job->bc->kind != BENCH_DEATH) {
         barrier(&side, BENCH_STEP_END);
         play_lines(&side, BENCH_LINE_1_AFTER);
-    }
-    if (job->subject->close != NULL) {
-        job->subject->close(end);
     }
     report(&side, 0, "");
 }

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "epoll.h"
+#include "jumps.h"
 #include "real.h"
 
 struct shim_settings shim_settings = {.capacity = 65536};
@@ -76,13 +77,31 @@ static int lock_kin(struct shim_conn *c, struct shim_lock *l, struct shim_kin *k
     return 0;
 }
 
+/* A signal handler has jumped out of the call that took the lock, and what that call has got from
+ * the kernel, or given to it, may not have been counted. Its lock and its reference are ours. */
+static void adopt(struct shim_conn *c, struct shim_lock *l)
+{
+    bool in_ring = l == &c->rx ? shim_rx_in_ring(c) : shim_tx_in_ring(c);
+
+    shim_hold();
+    l->jumps = shim_jumps;
+    if (!in_ring && !shim_conn_pin(c))
+        mbr_store_release(&c->mode, (uint32_t)SHIM_LOST);
+    shim_conn_put(c);
+}
+
 int shim_lock(struct shim_conn *c, struct shim_lock *l, bool wait)
 {
     int err = shim_latch(&l->here, wait);
     struct shim_kin *k;
 
+    if (err == -EDEADLK && l->jumps != shim_jumps) {
+        adopt(c, l);
+        return 0;
+    }
     if (err < 0)
         return err;
+    l->jumps = shim_jumps;
     k = shim_kin(c);
     if (!shim_kin_others(k))
         return 0;

@@ -53,6 +53,7 @@ enum shim_guest {
 struct shim_lock {
     uint32_t here;        /* a latch: a signal handler cannot wait for what it interrupted */
     pthread_mutex_t *kin; /* held as well, or NULL; under here */
+    uint32_t jumps;       /* of its owner when he took it (jumps.h) */
 };
 
 struct shim_conn {
@@ -95,8 +96,9 @@ struct shim_conn {
     uint32_t park;     /* a latch */
     uint32_t sleepers; /* who must be woken through the kernel when bytes come */
     uint32_t epoch;
-    uint32_t pump; /* 1: a thread is blocked in the kernel and takes the wake-up bytes */
-    uint32_t bell; /* futex: changes when that thread has taken some */
+    uint32_t pump; /* a thread (latch.h) is blocked in the kernel and takes the wake-up bytes */
+    uint32_t pump_jumps; /* its jumps then */
+    uint32_t bell;       /* futex: changes when that thread has taken some */
     struct shim_spin spin;
 
     /* The upgrade; under up. */
@@ -184,6 +186,9 @@ void shim_conn_locks(struct shim_conn *c);
  */
 int shim_lock(struct shim_conn *c, struct shim_lock *l, bool wait);
 void shim_unlock(struct shim_lock *l);
+
+/* Whether a thread blocks in the kernel for c's wake-up bytes. */
+bool shim_pumped(struct shim_conn *c);
 
 /* A call under way, so that pthread_cancel() can end it: a blocking call of the kernel then unwinds
  * through us, and shim_call_end(), as the cleanup of this variable, undoes what is set here. */

@@ -51,7 +51,7 @@ static bool lock_all(struct shim_conn *c)
         return false;
     }
     /* One that sleeps in the kernel expects the next byte for itself. */
-    if (mbr_load_relaxed(&c->pump)) {
+    if (shim_pumped(c)) {
         shim_unlock(&c->tx);
         shim_unlock(&c->rx);
         return false;

@@ -8,6 +8,7 @@
 #define MBR_SHIM_REAL_H
 
 #include <poll.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -78,6 +79,10 @@
     X(sighandler_t, sysv_signal, (int, sighandler_t))                                        \
     X(sighandler_t, __sysv_signal, (int, sighandler_t))                                      \
     X(sighandler_t, sigset, (int, sighandler_t))                                             \
+    X(void, longjmp, (struct __jmp_buf_tag *, int))                                          \
+    X(void, _longjmp, (struct __jmp_buf_tag *, int))                                         \
+    X(void, siglongjmp, (struct __jmp_buf_tag *, int))                                       \
+    X(void, __longjmp_chk, (struct __jmp_buf_tag *, int))                                    \
     X(pid_t, _Fork, (void))                                                                  \
     X(int, clone, (int (*)(void *), void *, int, void *, ...))
 

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "conn.h"
 #include "epoll.h"
+#include "jumps.h"
 #include "kernel.h"
 #include "real.h"
 
@@ -157,7 +158,7 @@ void shim_drain(struct shim_conn *c, int fd)
     char some[256];
     ssize_t r;
 
-    if (c->rx_end || mbr_load_relaxed(&c->pump))
+    if (c->rx_end || shim_pumped(c))
         return;
     c->looked = mbr__ticks();
     do {
@@ -179,6 +180,17 @@ void shim_drain_free(struct shim_conn *c, int fd)
 }
 
 /* ---- blocking -------------------------------------------------------------------------------- */
+
+bool shim_pumped(struct shim_conn *c)
+{
+    uint32_t who = mbr_load_acquire(&c->pump);
+
+    if (who == 0 || who != shim_latch_me() || mbr_load_relaxed(&c->pump_jumps) == shim_jumps)
+        return who != 0;
+    mbr_store_release(&c->pump, (uint32_t)0); /* we have jumped out of it */
+    shim_conn_put(c);
+    return false;
+}
 
 static void wait_bell(struct shim_conn *c, uint32_t seen)
 {
@@ -254,10 +266,11 @@ static int pump(struct shim_call *call, int fd)
     ssize_t r;
     int error;
 
-    if (!mbr_cas(&c->pump, &nobody, (uint32_t)1)) {
+    if (shim_pumped(c) || !mbr_cas(&c->pump, &nobody, shim_latch_me())) {
         wait_bell(c, seen);
         return 0;
     }
+    mbr_store_relaxed(&c->pump_jumps, shim_jumps);
     call->pumping = true;
     r = real.recv(fd, some, sizeof(some), 0);
     error = errno;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What programs do round the C library's calls (calls.h): system calls by number, and forks that
- * no handler of fork() hears of.
+ * What programs do round the C library's calls (calls.h): system calls by number, forks that no
+ * handler of fork() hears of, and jumps out of a call.
  */
+#include <setjmp.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -178,6 +179,56 @@ static void forked(const char *how, int way)
     done(ends[0], ends[1]);
 }
 
+/* ---- jumps ----------------------------------------------------------------------------------- */
+
+static sigjmp_buf back;
+
+static void jumps(int number)
+{
+    siglongjmp(back, number);
+}
+
+/* A blocking call is left by a jump out of a handler: by none of its own doing is it ended. */
+static void jumped(int how)
+{
+    static char some[8 << 20];
+    static int a;
+    static int b;
+    struct pollfd p;
+    char buf[8];
+
+    section("jumped out");
+    connection(&a, &b);
+    signal(SIGALRM, jumps);
+    for (volatile int i = 0; i < 3; i++) {
+        p = (struct pollfd){.fd = b, .events = POLLIN};
+        if (sigsetjmp(back, 1) != 0)
+            continue;
+        ualarm(20000, 0);
+        if (how == 0)
+            printf("read %zd\n", read(b, buf, 8));
+        else if (how == 1)
+            printf("poll %d\n", poll(&p, 1, -1));
+        else
+            while (write(a, some, sizeof(some)) > 0)
+                ;
+        printf("not jumped: %s\n", strerrorname_np(errno));
+    }
+    signal(SIGALRM, SIG_DFL);
+    if (how == 2) {
+        must(send(a, "x", 1, MSG_DONTWAIT) == 1 || errno == EAGAIN, "send"); /* room, or none */
+        while (recv(b, some, sizeof(some), MSG_DONTWAIT) > 0)
+            ;
+    }
+    for (int i = 0; i < (how == 1 && !warm ? 1 : 20); i++) { /* what a poll held stays mapped */
+        must(write(a, "ping", 4) == 4 && recv(b, buf, 4, MSG_WAITALL) == 4, "ping");
+        must(write(b, "pong", 4) == 4 && recv(a, buf, 4, MSG_WAITALL) == 4, "pong");
+    }
+    T(close(a));
+    T(read(b, buf, 8));
+    T(close(b));
+}
+
 int main(int argc, char **argv)
 {
     begin(argc, argv);
@@ -189,6 +240,8 @@ int main(int argc, char **argv)
     forked("clone", 0);
     forked("_Fork", 1);
     forked("clone by number", 2);
+    for (int how = 0; how < 3; how++)
+        jumped(how);
     end();
     return 0;
 }

@@ -400,6 +400,23 @@ static void note_nonblock(int fd, bool on)
     shim_conn_put(c);
 }
 
+/* SIGIO is sent by the kernel, for what comes through it: so the connection stays there. */
+static void note_async(int fd)
+{
+    struct shim_conn *c = shim_conn_busy(fd);
+
+    if (c == NULL)
+        return;
+    (void)shim_conn_pin(c);
+    shim_conn_put(c);
+}
+
+static void before_fcntl(int fd, int cmd, const void *arg)
+{
+    if (cmd == F_SETFL && ((int)(intptr_t)arg & O_ASYNC) != 0)
+        note_async(fd);
+}
+
 static bool duplicates(int cmd)
 {
     return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC;
@@ -424,6 +441,7 @@ SHIM_EXPORT int fcntl(int fd, int cmd, ...)
     va_start(ap, cmd);
     arg = va_arg(ap, void *);
     va_end(ap);
+    before_fcntl(fd, cmd, arg);
     o = duplicates(cmd) ? shim_table_get(fd) : NULL;
     return fcntl_done(o, fd, cmd, arg, real.fcntl(fd, cmd, arg));
 }
@@ -440,6 +458,7 @@ SHIM_EXPORT int fcntl64(int fd, int cmd, ...)
     va_start(ap, cmd);
     arg = va_arg(ap, void *);
     va_end(ap);
+    before_fcntl(fd, cmd, arg);
     o = duplicates(cmd) ? shim_table_get(fd) : NULL;
     return fcntl_done(o, fd, cmd, arg, real.fcntl64(fd, cmd, arg));
 }
@@ -494,6 +513,8 @@ SHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
         if (ours)
             return 0;
     }
+    if (request == FIOASYNC && arg != NULL && *(const int *)arg != 0)
+        note_async(fd);
     r = real.ioctl(fd, request, arg);
     if (r == 0 && request == FIONBIO && arg != NULL)
         note_nonblock(fd, *(const int *)arg != 0);

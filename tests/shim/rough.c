@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What programs do round the C library's calls (calls.h): system calls by number, forks that no
- * handler of fork() hears of, and jumps out of a call.
+ * handler of fork() hears of, jumps out of a call, and input that is told by a signal.
  */
 #include <setjmp.h>
 #include <sys/epoll.h>
@@ -229,6 +229,47 @@ static void jumped(int how)
     T(close(b));
 }
 
+/* ---- SIGIO ----------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t signalled;
+
+static void counts(int number)
+{
+    (void)number;
+    signalled++;
+}
+
+/* A connection that asks for signals before it has moved gets them. */
+static void signals_input(bool by_ioctl)
+{
+    int a;
+    int b;
+    int on = 1;
+    char buf[8];
+    bool was = warm;
+
+    section("signals");
+    warm = false;
+    connection(&a, &b);
+    warm = was;
+    signal(SIGIO, counts);
+    T(fcntl(b, F_SETOWN, getpid()));
+    if (by_ioctl)
+        T(ioctl(b, FIOASYNC, &on));
+    else
+        T(fcntl(b, F_SETFL, O_ASYNC));
+    for (int i = 0; i < 40; i++) {
+        signalled = 0;
+        must(write(a, "ping", 4) == 4, "write");
+        while (!signalled)
+            sched_yield();
+        must(recv(b, buf, 4, MSG_WAITALL) == 4 && write(b, "pong", 4) == 4, "read");
+        must(recv(a, buf, 4, MSG_WAITALL) == 4, "read");
+    }
+    done(a, b);
+    signal(SIGIO, SIG_DFL);
+}
+
 int main(int argc, char **argv)
 {
     begin(argc, argv);
@@ -242,6 +283,8 @@ int main(int argc, char **argv)
     forked("clone by number", 2);
     for (int how = 0; how < 3; how++)
         jumped(how);
+    signals_input(false);
+    signals_input(true);
     end();
     return 0;
 }

@@ -366,6 +366,33 @@ static void push_after_the_peer_has_closed(void **state)
     CHECK_INT(demi_close(opened), 0);
 }
 
+/* Its end cannot be popped by anybody; what was pushed behind it can. */
+static void message_that_an_opener_has_begun_to_take(void **state)
+{
+    const size_t longer_than_the_ring = 3000000;
+    int made = create_pipe("begun"), opened = open_pipe("begun");
+    demi_qtoken_t begun = start_push(made, longer_than_the_ring, 1);
+    demi_qtoken_t next = start_push(made, 5, 2);
+    demi_qtoken_t cut = start_pop(opened);
+    demi_qresult_t qr;
+
+    CHECK_INT(demi_close(opened), 0);
+    qr = finish(cut);
+    expect_failed(&qr, opened, EBADF);
+    opened = open_pipe("begun");
+    pop_message(opened, 5, 2);
+    qr = finish(begun);
+    expect_push(&qr, made);
+    qr = finish(next);
+    expect_push(&qr, made);
+    next = start_push(made, longer_than_the_ring, 3);
+    pop_message(opened, longer_than_the_ring, 3);
+    qr = finish(next);
+    expect_push(&qr, made);
+    CHECK_INT(demi_close(opened), 0);
+    CHECK_INT(demi_close(made), 0);
+}
+
 static int run(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +414,7 @@ static int run(int argc, char **argv)
         cmocka_unit_test(pops_are_served_in_order),
         cmocka_unit_test(end_of_file_and_after),
         cmocka_unit_test(push_after_the_peer_has_closed),
+        cmocka_unit_test(message_that_an_opener_has_begun_to_take),
     };
 
     return cmocka_run_group_tests(tests, init_demi, NULL);

@@ -243,6 +243,32 @@ static void large_message_is_peeked_in_pieces(void **state)
     free(whole);
 }
 
+/* The rest of a message whose beginning went with the last opener is not shown to the next. */
+static void message_that_an_opener_has_begun_to_release(void **state)
+{
+    int qd = native_create(l, "begun"), end = native_open(l, "begun");
+    demi_qtoken_t push = native_start_push(l, qd, 3000000, 1);
+    const void *data = NULL;
+    uint64_t left = 0;
+    uint32_t len = 0;
+
+    CHECK_INT(mbr_pipe_peek(l, end, &data, &len, &left), 0);
+    CHECK(left > 0);
+    CHECK_INT(mbr_pipe_release(l, end), 0);
+    CHECK_INT(mbr_close(l, end), 0);
+    end = native_open(l, "begun");
+    demi_qtoken_t next = native_start_push(l, qd, 5, 2);
+    CHECK_INT(mbr_pipe_await(l, end, MBR_READABLE, 0, MBR_FOREVER), MBR_READABLE);
+    expect_peek(end, 5, 2);
+    CHECK_INT(mbr_pipe_release(l, end), 0);
+    demi_qresult_t qr = native_finish(l, push);
+    native_expect(&qr, DEMI_OPC_PUSH, 0);
+    qr = native_finish(l, next);
+    native_expect(&qr, DEMI_OPC_PUSH, 0);
+    CHECK_INT(mbr_close(l, qd), 0);
+    CHECK_INT(mbr_close(l, end), 0);
+}
+
 static void peek_while_pops_are_pending(void **state)
 {
     demi_qtoken_t pop = native_start_pop(l, opened, 0);
@@ -517,6 +543,7 @@ static int run(int argc, char **argv)
         WITH_ENDS(records_are_contiguous_round_the_end),
         WITH_ENDS(both_styles_keep_the_order),
         WITH_ENDS(large_message_is_peeked_in_pieces),
+        WITH_ENDS(message_that_an_opener_has_begun_to_release),
         WITH_ENDS(peek_while_pops_are_pending),
         WITH_ENDS(ends_seen_in_place),
         WITH_ENDS(await_says_which),

@@ -221,6 +221,29 @@ static int end_of_peer(struct mbr__pipe *p)
     return -ECONNRESET;
 }
 
+/* Opener: a piece of a message of which its predecessor took the beginning with it. */
+static bool is_rest(const struct mbr__pipe *p, const struct mbr__record *rec)
+{
+    return rec->kind == MBR__REC_NEXT && !p->creator && p->start != 0 && !p->popped &&
+           p->in.buf == NULL;
+}
+
+/* The next record, behind the rest of a message that nobody can have any more. As mbr__ring_peek(),
+ * and 0 also when there is more of the rest than the ring can hold: look again. */
+static int peek_record(struct mbr__pipe *p, struct mbr__record *rec)
+{
+    int r = mbr__ring_peek(&p->rx, rec);
+
+    for (uint64_t n = p->rx.mask / MBR__RECORD_ALIGN; r > 0 && is_rest(p, rec); n--) {
+        if (n == 0)
+            return 0;
+        mbr__ring_release(&p->rx, rec);
+        mbr__pipe_retire(p);
+        r = mbr__ring_peek(&p->rx, rec);
+    }
+    return r;
+}
+
 int mbr__pipe_peek_slow(struct mbr__pipe *p, struct mbr__record *rec)
 {
     if (p->fault != 0)
@@ -230,7 +253,7 @@ int mbr__pipe_peek_slow(struct mbr__pipe *p, struct mbr__record *rec)
         return -p->fault;
     /* Asked before we look: what a process published before it died is then seen by the look. */
     bool dead = p->peer != NULL && p->peer->dead;
-    int r = mbr__ring_peek(&p->rx, rec);
+    int r = peek_record(p, rec);
 
     if (__builtin_expect(r > 0, 1))
         return r;

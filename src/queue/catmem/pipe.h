@@ -130,7 +130,7 @@ static inline int mbr__pipe_peek(struct mbr__pipe *p, struct mbr__record *rec)
         bool dead = p->peer != NULL && p->peer->dead; /* before we look */
         int r = mbr__ring_peek(&p->rx, rec);
 
-        if (r > 0 || (r == 0 && !dead && p->rx.flags == 0))
+        if (r > 0 ? rec->kind != MBR__REC_NEXT : r == 0 && !dead && p->rx.flags == 0)
             return r;
     }
     return mbr__pipe_peek_slow(p, rec);

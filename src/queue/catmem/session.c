@@ -458,11 +458,14 @@ bool mbr__session_died_silent(struct mbr__pipe *p)
 
     mbr__lend_take_returns(p);
     (void)mbr__ring_refresh(&p->tx);
-    if (p->tx.head != p->start || p->popped || mbr__ring_has_record(&p->rx) ||
-        mbr__names_read(&p->l->names, link_name(p->name, 'b').text, &b) < 0)
+    if (p->tx.head != p->start || p->popped || mbr__ring_has_record(&p->rx))
         return false;
-    /* Still 'o': it died between its hello and its link. Somebody else's: that one has taken
-     * over. */
+    int r = mbr__names_read(&p->l->names, link_name(p->name, 'b').text, &b);
+
+    if (r < 0)
+        return r == -ENOENT; /* it died between its hello and its link */
+    /* Still 'o': it died before it could say in its link that we know it. Somebody else's: that one
+     * has taken over. */
     return b.state == 'o' || !same_id(b.id, p->target);
 }
 

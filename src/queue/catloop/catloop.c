@@ -324,8 +324,8 @@ static void close_socket(struct mbr__sock *s)
 
     mbr__list_del(&c->node);
     mbr__catloop_release(s);
-    while ((node = mbr__list_first(&c->queue)) != NULL)
-        mbr__pair_leave(mbr__container_of(node, struct mbr__pair, node));
+    while ((node = mbr__list_first(&c->queue)) != NULL) /* nobody will ever read what they sent */
+        mbr__pair_reset(mbr__container_of(node, struct mbr__pair, node));
     mbr__guest_drop(c);
     if (c->pair != NULL && mbr__sock_aborts(s))
         mbr__pair_reset(c->pair);

@@ -451,7 +451,8 @@ void mbr__pair_reset(struct mbr__pair *pair)
 {
     struct mbr__pipe *p = &pair->pipe;
 
-    if (p->fault != 0 || !p->attached || pair->state != MBR__PAIR_OPEN ||
+    if (p->fault != 0 || !p->attached ||
+        (pair->state != MBR__PAIR_OPEN && pair->state != MBR__PAIR_QUEUED) ||
         p->l->fork_mark != mbr__fork_mark()) {
         mbr__pair_leave(pair);
         return;

@@ -38,11 +38,12 @@ extern int demi_init(_In_ const struct demi_args *args);
 /*
  * Creates a pipe and opens its first end. Blocks for the lock, up to 5 s. Errors: EINVAL NULL,
  * empty name, '/' or no UTF-8 in it, or MEMBRANE_DIR is no absolute path; ENAMETOOLONG above 240
- * bytes; EEXIST a living process has this name, or something that is not ours stands there; ENOTSUP
- * not a memory libOS; ETIMEDOUT the directory of names stayed locked. EPERM the directory of names
- * is not ours or has another mode than 0700, or a sandbox refuses; EACCES, EROFS, ENOSPC, ENOENT it
- * cannot be made, opened or written to; ENOENT also: /proc is not mounted. ENOSYS the kernel lacks
- * something (membrane doctor). EMFILE, ENFILE; ENOMEM, also of tmpfs or the memory control group.
+ * bytes; EEXIST a living process has this name, or something that is not ours stands there; EPROTO
+ * the same, in its opener's place; ETIMEDOUT the directory of names stayed locked. EPERM the
+ * directory of names is not ours or its mode neither 0700 nor 0711, or a sandbox refuses; EACCES,
+ * EROFS, ENOSPC, ENOENT it cannot be made, opened or written to; ENOENT also: /proc is not mounted.
+ * ENOSYS the kernel lacks something (membrane doctor). EMFILE, ENFILE; ENOMEM, also of tmpfs or the
+ * memory control group.
  */
 ATTR_NONNULL(1, 2)
 extern int demi_create_pipe(_Out_ int *memqd_out, _In_z_ const char *name);
@@ -91,40 +92,42 @@ extern int demi_connect(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd,
 
 /* Closes a queue. What was pushed stays readable for a peer that has the pipe open, followed by end
  * of file; pending operations of this end complete as FAILED with EBADF, and nothing of such a push
- * reaches the peer. Blocks for the lock, up to 5 s; then the name stays taken until the process
- * ends, which is no error. Errors: EBADF. */
+ * reaches the peer (but what the kernel had taken, on a stream of catnap). Blocks for the lock, up
+ * to 5 s; then the name stays taken until the process ends, which is no error. Errors: EBADF. */
 extern int demi_close(_In_ int qd);
 
 /*
- * Starts to push: one push is one pop at the other end, 1 byte to 1 GiB. The buffer is the
- * library's until the push completes, but may be given back with demi_sgafree() at once. A program
- * may push a part of the buffer by narrowing the segment. Errors, in this order: EINVAL NULL, not
- * one segment, no live buffer, length 0 or the segment is not within the size that was asked for;
- * EBADF; ENOMEM. FAILED later: EBADF closed on this side, or the peer has closed and its end of
- * file was popped; ECONNRESET the peer has closed, died or reads no more; EPROTO it broke the
- * rules.
+ * Starts to push: one push is one pop at the other end, 1 byte to 1 GiB (a stream of catnap is
+ * bytes). The buffer is the library's until the push completes, but may be given back with
+ * demi_sgafree() at once. A program may push a part of the buffer by narrowing the segment. Errors,
+ * in this order: EINVAL NULL, not one segment, no live buffer, length 0 or the segment is not
+ * within the size that was asked for; EBADF; sockets: ENOTCONN, EDESTADDRREQ; ENOMEM. FAILED later:
+ * EBADF closed on this side, or the peer has closed and its end of file was popped (sockets:
+ * EPIPE); ECONNRESET the peer has closed, died or reads no more; EPROTO it broke the rules.
  */
 ATTR_NONNULL(1, 3)
 extern int demi_push(_Out_ demi_qtoken_t *qt_out, _In_ int qd, _In_ const demi_sgarray_t *sga);
 
-/* Starts to push a datagram to an address. Errors: as demi_push(), and EINVAL, ENOTSUP the address
- * (above). FAILED later: EMSGSIZE above 65,507 bytes. */
+/* Starts to push a datagram to an address. Errors: EINVAL, ENOTSUP the address (above), and as
+ * demi_push(). FAILED later: EMSGSIZE above 65,507 bytes. */
 ATTR_NONNULL(1, 3, 4)
 extern int demi_pushto(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd, _In_ const demi_sgarray_t *sga,
                        _In_reads_bytes_(size) const struct sockaddr *dest, _In_ socklen_t size);
 
 /*
  * Starts to pop one message. It completes as POP with memory of our own, that the peer cannot
- * write; with length 0 at end of file. Errors: EBADF; EINVAL NULL; ENOMEM. FAILED later: EBADF
- * closed on this side, or end of file was popped already; ECONNRESET the peer died (after all it
+ * write; with length 0 at end of file. Errors: EINVAL NULL; EBADF; sockets: ENOTCONN, EDESTADDRREQ
+ * (a datagram socket that is neither bound nor connected); ENOMEM. FAILED later: EBADF closed on
+ * this side, or (pipes) end of file was popped already; ECONNRESET the peer died (after all it
  * had sent was popped; an opener's death also if it never pushed); EPROTO it broke the rules;
  * ENOMEM no memory for the message, which stays in the pipe.
  */
 ATTR_NONNULL(1)
 extern int demi_pop(_Out_ demi_qtoken_t *qt_out, _In_ int qd);
 
-/* Socket options. Errors: ENOTSUP another level; ENOPROTOOPT another option; EINVAL NULL, or a
- * wrong size (which demi_getsockopt() ignores for SO_LINGER); EBADF; EBUSY closing. */
+/* Socket options (demi_sockopt(3)). Errors, in this order: ENOTSUP another level; ENOPROTOOPT
+ * another option; EINVAL NULL, or a wrong size (which demi_getsockopt() ignores for SO_LINGER);
+ * EBADF; EBUSY closing. */
 ATTR_NONNULL(4)
 extern int demi_setsockopt(_In_ int qd, _In_ int level, _In_ int optname,
                            _In_reads_bytes_(optlen) const void *optval, _In_ socklen_t optlen);

@@ -122,6 +122,42 @@ static void invalid_addresses(void **state)
     CHECK_INT(demi_sgafree(&sga), 0);
 }
 
+/* Arguments are looked at before it matters that there are no sockets, as in every libOS. */
+static void arguments_come_first(void **state)
+{
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    struct sockaddr_in in = {.sin_family = AF_INET}, other = {.sin_family = AF_APPLETALK};
+    struct sockaddr *sa = (struct sockaddr *)&in;
+    struct linger linger = {1, 1};
+    demi_sgarray_t sga = filled_sga(64, 0);
+    demi_qtoken_t qt;
+    socklen_t size;
+
+    for (int qd = -1; qd <= made; qd += made + 1) {
+        CHECK_INT(demi_bind(qd, sa, sizeof(in) - 1), EINVAL);
+        CHECK_INT(demi_bind(qd, sa, sizeof(in) + 1), EINVAL);
+        CHECK_INT(demi_bind(qd, (struct sockaddr *)&six, sizeof(six)), EINVAL);
+        CHECK_INT(demi_bind(qd, (struct sockaddr *)&other, sizeof(other)), ENOTSUP);
+        CHECK_INT(demi_connect(&qt, qd, sa, sizeof(in) - 1), EINVAL);
+        CHECK_INT(demi_connect(&qt, qd, (struct sockaddr *)&six, sizeof(six)), EINVAL);
+        CHECK_INT(demi_pushto(&qt, qd, &sga, sa, sizeof(in) - 1), EINVAL);
+        CHECK_INT(demi_listen(qd, 0), EINVAL);
+        CHECK_INT(demi_setsockopt(qd, SOL_SOCKET, SO_LINGER, NULL, sizeof(linger)), EINVAL);
+        CHECK_INT(demi_setsockopt(qd, SOL_SOCKET, SO_LINGER, &linger, 1), EINVAL);
+        CHECK_INT(demi_setsockopt(qd, SOL_SOCKET, 12345, NULL, 0), ENOPROTOOPT);
+        CHECK_INT(demi_setsockopt(qd, 12345, SO_LINGER, NULL, 0), ENOTSUP);
+        CHECK_INT(demi_getsockopt(qd, SOL_SOCKET, SO_LINGER, NULL, &size), EINVAL);
+        CHECK_INT(demi_getsockopt(qd, SOL_SOCKET, SO_LINGER, &linger, NULL), EINVAL);
+        CHECK_INT(demi_getsockopt(qd, SOL_SOCKET, 12345, NULL, NULL), ENOPROTOOPT);
+        CHECK_INT(demi_getsockopt(qd, 12345, SO_LINGER, NULL, NULL), ENOTSUP);
+        size = sizeof(in) - 1;
+        CHECK_INT(demi_getpeername(qd, sa, &size), EINVAL);
+        CHECK_INT(demi_pop(NULL, qd), EINVAL);
+        CHECK_INT(demi_push(NULL, qd, &sga), EINVAL);
+    }
+    CHECK_INT(demi_sgafree(&sga), 0);
+}
+
 static int run(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +166,7 @@ static int run(int argc, char **argv)
         cmocka_unit_test(invalid_calls_fail),
         cmocka_unit_test(syscalls),
         cmocka_unit_test(invalid_addresses),
+        cmocka_unit_test(arguments_come_first),
     };
 
     return cmocka_run_group_tests(tests, init_demi, NULL);

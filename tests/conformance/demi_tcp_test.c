@@ -433,6 +433,32 @@ static void close_listening_socket(void **state)
 
 /* ---- wait ---- */
 
+/* Whoever waits for an accept that will never come must not take it for an orderly end. */
+static void close_listening_socket_with_clients(void **state)
+{
+    int listener = sock_listening(LOCAL, 16), clients[3];
+
+    for (int i = 0; i < 3; i++) {
+        clients[i] = sock_new(SOCK_STREAM);
+        demi_qresult_t qr = finish(start_connect(clients[i], LOCAL));
+
+        expect_connected(&qr, clients[i]);
+    }
+    push_message(clients[1], 64, 1);
+    demi_qtoken_t pop = start_pop(clients[2]);
+
+    expect_pending(pop);
+    CHECK_INT(demi_close(listener), 0);
+    pop_fails(clients[0], ECONNRESET);
+    pop_fails(clients[1], ECONNRESET);
+    demi_qresult_t qr = finish(pop);
+
+    expect_failed(&qr, clients[2], ECONNRESET);
+    for (int i = 0; i < 3; i++)
+        close_ok(clients[i]);
+    close_ok(sock_listening(LOCAL, 16));
+}
+
 static void wait_after_close_accepting_socket(void **state)
 {
     accept_listening_socket(state);
@@ -527,6 +553,12 @@ static void options_are_kept(void **state)
     CHECK_INT(demi_setsockopt(qd, SOL_SOCKET, SO_DEBUG, &value, sizeof(value)), ENOPROTOOPT);
     CHECK_INT(demi_setsockopt(qd, IPPROTO_UDP, 1, &value, sizeof(value)), ENOTSUP);
     CHECK_INT(demi_setsockopt(-1, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), EBADF);
+    /* Level, option and value come before the descriptor. */
+    CHECK_INT(demi_setsockopt(-1, SOL_SOCKET, SO_LINGER, &linger, 4), EINVAL);
+    CHECK_INT(demi_setsockopt(-1, SOL_SOCKET, SO_DEBUG, &value, sizeof(value)), ENOPROTOOPT);
+    CHECK_INT(demi_setsockopt(-1, IPPROTO_UDP, 1, NULL, 0), ENOTSUP);
+    CHECK_INT(demi_getsockopt(-1, SOL_SOCKET, SO_LINGER, NULL, &size), EINVAL);
+    CHECK_INT(demi_getsockopt(-1, SOL_SOCKET, SO_DEBUG, NULL, NULL), ENOPROTOOPT);
     CHECK_INT(demi_setsockopt(qd, IPPROTO_TCP, 1, &value, sizeof(value)), 0); /* TCP_NODELAY */
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         value = 1;
@@ -664,6 +696,7 @@ static int run(int argc, char **argv)
         cmocka_unit_test(close_unbound_socket),
         cmocka_unit_test(close_bound_socket),
         cmocka_unit_test(close_listening_socket),
+        cmocka_unit_test(close_listening_socket_with_clients),
         cmocka_unit_test(wait_after_close_accepting_socket),
         cmocka_unit_test(wait_after_close_connecting_socket),
         cmocka_unit_test(wait_on_invalid_queue_token_returns_einval),

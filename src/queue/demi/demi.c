@@ -113,7 +113,9 @@ int demi_push(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga)
 
 int demi_pop(demi_qtoken_t *qt_out, int qd)
 {
-    return instance == NULL ? ENOSYS : positive(mbr_pop(instance, qd, 0, qt_out));
+    if (instance == NULL)
+        return ENOSYS;
+    return qt_out == NULL ? EINVAL : positive(mbr_pop(instance, qd, 0, qt_out));
 }
 
 demi_sgarray_t demi_sgaalloc(size_t size)

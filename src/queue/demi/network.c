@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <netinet/tcp.h>
+
 #include <demi/libos.h>
 #include <membrane/socket.h>
 
@@ -58,10 +60,8 @@ int demi_listen(int sockqd, int backlog)
 
 int demi_bind(int sockqd, const struct sockaddr *addr, socklen_t size)
 {
-    if (demi_this() == NULL || addr == NULL || size < sizeof(sa_family_t))
-        return invalid();
-    if (demi_is_memory())
-        return ENOTSUP;
+    if (demi_this() == NULL)
+        return ENOSYS;
     int r = check_address(addr, size);
 
     return r != 0 ? r : positive(mbr_bind(demi_this(), sockqd, addr, size));
@@ -76,10 +76,8 @@ int demi_accept(demi_qtoken_t *qt_out, int sockqd)
 
 int demi_connect(demi_qtoken_t *qt_out, int sockqd, const struct sockaddr *addr, socklen_t size)
 {
-    if (demi_this() == NULL || qt_out == NULL || addr == NULL || size < sizeof(sa_family_t))
+    if (demi_this() == NULL || qt_out == NULL)
         return invalid();
-    if (demi_is_memory())
-        return ENOTSUP;
     int r = check_address(addr, size);
 
     return r != 0 ? r : positive(mbr_connect(demi_this(), sockqd, addr, size, qt_out));
@@ -88,21 +86,45 @@ int demi_connect(demi_qtoken_t *qt_out, int sockqd, const struct sockaddr *addr,
 int demi_pushto(demi_qtoken_t *qt_out, int sockqd, const demi_sgarray_t *sga,
                 const struct sockaddr *dest, socklen_t size)
 {
-    if (demi_this() == NULL || qt_out == NULL || sga == NULL || dest == NULL ||
-        size < sizeof(sa_family_t))
+    if (demi_this() == NULL || qt_out == NULL || sga == NULL)
         return invalid();
-    if (demi_is_memory())
-        return ENOTSUP;
     int r = check_address(dest, size);
 
     return r != 0 ? r : positive(mbr_pushto(demi_this(), sockqd, sga, dest, size, qt_out));
 }
 
+/* Level and option come before the value, and both before the descriptor, as upstream. */
+static int check_option(int level, int name)
+{
+    static const int known[][2] = {
+        {SOL_SOCKET, SO_LINGER},     {SOL_SOCKET, SO_KEEPALIVE}, {SOL_SOCKET, SO_REUSEADDR},
+        {SOL_SOCKET, SO_REUSEPORT},  {SOL_SOCKET, SO_RCVBUF},    {SOL_SOCKET, SO_SNDBUF},
+        {SOL_SOCKET, SO_BROADCAST},  {SOL_SOCKET, SO_TYPE},      {SOL_SOCKET, SO_ERROR},
+        {SOL_SOCKET, SO_ACCEPTCONN}, {SOL_SOCKET, SO_DOMAIN},    {IPPROTO_TCP, TCP_NODELAY},
+        {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPCNT}, {IPPROTO_TCP, TCP_KEEPINTVL},
+    };
+    int error = ENOTSUP;
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (known[i][0] != level)
+            continue;
+        if (known[i][1] == name)
+            return 0;
+        error = ENOPROTOOPT;
+    }
+    return error;
+}
+
 int demi_setsockopt(int qd, int level, int optname, const void *optval, socklen_t optlen)
 {
-    if (demi_this() == NULL || optval == NULL)
-        return invalid();
-    return positive(mbr_setsockopt(demi_this(), qd, level, optname, optval, optlen));
+    if (demi_this() == NULL)
+        return ENOSYS;
+    int r = check_option(level, optname);
+
+    if (r == 0 && (optval == NULL || (level == SOL_SOCKET && optname == SO_LINGER &&
+                                      optlen != sizeof(struct linger))))
+        r = EINVAL;
+    return r != 0 ? r : positive(mbr_setsockopt(demi_this(), qd, level, optname, optval, optlen));
 }
 
 int demi_getsockopt(int qd, int level, int optname, void *optval, socklen_t *optlen)
@@ -112,15 +134,16 @@ int demi_getsockopt(int qd, int level, int optname, void *optval, socklen_t *opt
 
     if (demi_this() == NULL)
         return ENOSYS;
-    if (demi_is_memory())
-        return optval == NULL || optlen == NULL ? EINVAL : ENOTSUP;
+    int r = check_option(level, optname);
+
+    if (r != 0)
+        return r;
+    if (optval == NULL || optlen == NULL)
+        return EINVAL;
     if (level != SOL_SOCKET || optname != SO_LINGER)
         return positive(mbr_getsockopt(demi_this(), qd, level, optname, optval, optlen));
     /* Of SO_LINGER *optlen is only written, as upstream. */
-    int r = mbr_getsockopt(demi_this(), qd, level, optname, &linger, &size);
-
-    if (r == 0 && (optval == NULL || optlen == NULL))
-        r = -EINVAL;
+    r = mbr_getsockopt(demi_this(), qd, level, optname, &linger, &size);
     if (r == 0) {
         memcpy(optval, &linger, sizeof(linger));
         *optlen = size;
@@ -136,10 +159,8 @@ static bool wrong_room(const struct sockaddr *addr, const socklen_t *size)
 
 int demi_getpeername(int qd, struct sockaddr *addr, socklen_t *addrlen)
 {
-    if (demi_this() == NULL || addr == NULL || addrlen == NULL)
+    if (demi_this() == NULL || wrong_room(addr, addrlen))
         return invalid();
-    if (!demi_is_memory() && wrong_room(addr, addrlen))
-        return EINVAL;
     return positive(mbr_getpeername(demi_this(), qd, addr, addrlen));
 }
 

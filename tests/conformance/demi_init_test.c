@@ -4,6 +4,7 @@
  * with its thread and there is no other way to end it. Upstream aborts on a bad LIBOS or file and
  * returns negative numbers; here a positive errno says what is wrong and nothing has changed.
  */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -106,6 +107,22 @@ static void init_with_config_that_cannot_be_opened(void **state)
     CHECK_INT(attempt("catmem", path), ENOENT);
     CHECK(attempt("catmem", "") > 0);
     CHECK(attempt("catmem", stage_dir()) > 0); /* a directory */
+}
+
+/* Neither with a writer nor without one does it keep demi_init() waiting. */
+static void init_with_a_fifo(void **state)
+{
+    char path[4200];
+
+    snprintf(path, sizeof(path), "%s/fifo", stage_dir());
+    CHECK(mkfifo(path, 0600) == 0);
+    CHECK_INT(attempt("catmem", path), EINVAL);
+    int writer = open(path, O_RDWR | O_CLOEXEC);
+
+    CHECK(writer >= 0);
+    CHECK_INT(attempt("catmem", path), EINVAL);
+    CHECK(close(writer) == 0 && unlink(path) == 0);
+    CHECK_INT(attempt("catmem", "/dev/zero"), EINVAL);
 }
 
 static void init_without_permission(struct stage_actor *parent, void *arg)
@@ -312,6 +329,7 @@ static int run(int argc, char **argv)
         cmocka_unit_test(init_with_libos_in_any_case),
         cmocka_unit_test(init_without_config_path),
         cmocka_unit_test(init_with_config_that_cannot_be_opened),
+        cmocka_unit_test(init_with_a_fifo),
         cmocka_unit_test(init_with_config_that_may_not_be_read),
         cmocka_unit_test(init_with_bad_yaml),
         cmocka_unit_test(init_with_any_good_yaml),

@@ -9,11 +9,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <yaml.h>
 
 #define CAPACITY_MAX (UINT64_C(1) << 30)
@@ -314,15 +317,34 @@ static int read_text(FILE *file, struct text *t)
     }
 }
 
+/* A regular file only: a FIFO or a terminal could keep its reader waiting for ever. */
+static int open_file(const char *path, FILE **out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    int r = 0;
+
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        r = -EINVAL;
+    *out = r < 0 ? NULL : fdopen(fd, "r");
+    if (r == 0 && *out == NULL)
+        r = -ENOMEM;
+    if (r < 0)
+        close(fd);
+    return r;
+}
+
 static int read_file(const char *path, struct demi_config *out)
 {
     struct text t = {0};
-    FILE *file = fopen(path, "re");
+    FILE *file = NULL;
+    int r = open_file(path, &file);
 
-    if (file == NULL)
-        return -errno;
-    int r = read_text(file, &t);
-
+    if (r < 0)
+        return r;
+    r = read_text(file, &t);
     (void)fclose(file);
     if (r == 0)
         r = with_parser(&t, NULL);

@@ -19,8 +19,8 @@ struct demi_config {
  * sections; keys we do not know are ignored, as upstream does. For a libOS with sockets the
  * variables LOCAL_IPV4_ADDR, LINGER (seconds) and NODELAY go before the file, where their keys are
  * not looked at then, and an address is required. Errors: -EINVAL LIBOS or CONFIG_PATH unset or
- * empty, no YAML, not one document, a known section that is no mapping, or a bad value of a known
- * key or variable; -ENOENT, -EACCES, ... as open() says; -ENOMEM.
+ * empty, no regular file, no YAML, not one document, a known section that is no mapping, or a bad
+ * value of a known key or variable; -ENOENT, -EACCES, ... as open() says; -ENOMEM.
  */
 int demi_config_read(struct demi_config *out);
 

@@ -473,6 +473,30 @@ static void datagram_states(void **state)
     CHECK_INT(demi_bind(qd, (struct sockaddr *)&a, sizeof(a)), EBADF);
 }
 
+/* The first datagram gives a socket its port, to which the answer comes. */
+static void datagram_client_that_does_not_bind(void **state)
+{
+    int server = sock_bound(SOCK_DGRAM, PORT), client = sock_new(SOCK_DGRAM);
+    struct sockaddr_in at_server = sock_addr(PORT), mine, from;
+
+    pushto(client, 64, 1, &at_server);
+    CHECK_INT(dgram_addr(client, &mine), 0);
+    CHECK(mine.sin_port != 0);
+    pop_datagram(server, 64, 1, &from);
+    CHECK(from.sin_port == mine.sin_port);
+    demi_qtoken_t pop = start_pop(client);
+
+    pushto(server, 65, 2, &from);
+    demi_qresult_t qr = finish(pop);
+
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_POP);
+    CHECK_INT(qr.qr_value.sga.sga_segs[0].sgaseg_len, 65);
+    CHECK_INT(demi_sgafree(&qr.qr_value.sga), 0);
+    CHECK_INT(sock_bind(client, 0), EINVAL);
+    CHECK_INT(demi_close(client), 0);
+    CHECK_INT(demi_close(server), 0);
+}
+
 static int init_demi(void **state)
 {
     start_demi();
@@ -482,11 +506,17 @@ static int init_demi(void **state)
 static int run(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(datagram_states),     cmocka_unit_test(datagrams_are_whole),
-        cmocka_unit_test(datagram_ping_pong),  cmocka_unit_test(echo_64),
-        cmocka_unit_test(echo_1024),           cmocka_unit_test(echo_32_connections),
-        cmocka_unit_test(echo_many_processes), cmocka_unit_test(close_matrix),
-        cmocka_unit_test(wait_after_close),    cmocka_unit_test(many_connect_at_once),
+        cmocka_unit_test(datagram_states),
+        cmocka_unit_test(datagrams_are_whole),
+        cmocka_unit_test(datagram_client_that_does_not_bind),
+        cmocka_unit_test(datagram_ping_pong),
+        cmocka_unit_test(echo_64),
+        cmocka_unit_test(echo_1024),
+        cmocka_unit_test(echo_32_connections),
+        cmocka_unit_test(echo_many_processes),
+        cmocka_unit_test(close_matrix),
+        cmocka_unit_test(wait_after_close),
+        cmocka_unit_test(many_connect_at_once),
     };
 
     CHECK_INT(argc, 2);

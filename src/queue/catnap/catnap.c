@@ -25,6 +25,15 @@ static void read_name(int fd, union mbr__addr *out)
         *out = a;
 }
 
+void mbr__catnap_sent(struct mbr__sock *s)
+{
+    if (s->type != SOCK_DGRAM || s->state.current != MBR__SOCK_UNBOUND ||
+        mbr__sock_prepare(&s->state, MBR__SOCK_OP_BIND) < 0)
+        return;
+    mbr__sock_commit(&s->state);
+    read_name(s->u.nap.fd, &s->local);
+}
+
 /* ---- watching ---- */
 
 static void fired(struct mbr__watch *w, uint32_t events)

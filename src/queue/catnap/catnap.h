@@ -17,6 +17,8 @@ void mbr__catnap_adopt(struct mbr__sock *s, int fd);
 /* Has epoll watch for these events, too, from now on; an event that has come already is reported.
  * Errors as mbr__watch_fd(). */
 int mbr__catnap_arm(struct mbr__sock *s, uint32_t events);
+/* Takes note of what has been sent: a datagram binds a socket that was not. */
+void mbr__catnap_sent(struct mbr__sock *s);
 
 /* ---- catnap_io.c ---- */
 

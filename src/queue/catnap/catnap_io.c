@@ -111,6 +111,7 @@ bool mbr__catnap_push(struct mbr__sock *s, struct mbr__op *op)
     }
     if (n < 0)
         return failed(s, op, errno);
+    mbr__catnap_sent(s);
     mbr__op_complete(s->l, op, DEMI_OPC_PUSH, 0);
     return true;
 }
@@ -142,7 +143,10 @@ int64_t mbr__catnap_send(struct mbr__sock *s, const void *data, size_t len,
         n = sendto(s->u.nap.fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT, to == NULL ? NULL : &to->sa,
                    to == NULL ? 0 : mbr__addr_size(to));
     while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : n;
+    if (n < 0)
+        return -errno;
+    mbr__catnap_sent(s);
+    return n;
 }
 
 unsigned mbr__catnap_ready(struct mbr__sock *s, size_t *bytes)

@@ -63,7 +63,7 @@ static int prepare(const struct peer *p)
 
 /* ---- requests ---- */
 
-static double one_by_one(int fd, uint32_t type, uint64_t span_ns, struct bench_hist *hist)
+static double one_by_one(int fd, uint32_t type, uint64_t span_ns)
 {
     unsigned char request[REQUEST_MAX + MBR__STORE_HEADER_SIZE];
     unsigned char answer[REQUEST_MAX];
@@ -73,7 +73,6 @@ static double one_by_one(int fd, uint32_t type, uint64_t span_ns, struct bench_h
     uint64_t count = 0;
 
     while (now - begin < span_ns) {
-        uint64_t sent = now;
         int rc = peer_send(fd, request, length);
 
         if (rc == 0)
@@ -81,8 +80,6 @@ static double one_by_one(int fd, uint32_t type, uint64_t span_ns, struct bench_h
         if (rc < 0)
             return rc;
         now = bench_now_ns();
-        if (hist != NULL)
-            bench_hist_record(hist, now - sent);
         count++;
     }
     return (double)count * 1e9 / (double)(now - begin);
@@ -158,28 +155,11 @@ double load_requests(const struct peer *p, uint32_t type, int connections, int d
             result = lines[open].fd;
     }
     if (result == 0 && connections == 1 && depth == 1)
-        result = one_by_one(lines[0].fd, type, span_ns, NULL);
+        result = one_by_one(lines[0].fd, type, span_ns);
     else if (result == 0)
         result = many(lines, connections, depth, type, span_ns);
     for (int i = 0; i < open; i++)
         (void)close(lines[i].fd);
-    return result;
-}
-
-double load_round_trip(const struct peer *p, uint64_t span_ns)
-{
-    struct bench_hist hist;
-    int fd = peer_connect(p);
-    double result = bench_hist_init(&hist);
-
-    if (result == 0)
-        result = prepare(p);
-    if (result == 0)
-        result = one_by_one(fd, MBR__XS_READ, span_ns, &hist);
-    if (result > 0)
-        result = (double)bench_hist_quantile(&hist, 0.5);
-    bench_hist_fini(&hist);
-    (void)close(fd);
     return result;
 }
 
@@ -223,21 +203,6 @@ static int transaction(int fd)
     return rc < 0 ? rc : ask(fd, MBR__XS_TRANSACTION_END, tx, "T", 2, answer);
 }
 
-double load_transactions(const struct peer *p, uint64_t span_ns)
-{
-    int fd = peer_connect(p);
-    uint64_t begin = bench_now_ns();
-    uint64_t count = 0;
-    int rc = prepare(p);
-
-    while (rc == 0 && bench_now_ns() - begin < span_ns) {
-        rc = transaction(fd);
-        count++;
-    }
-    (void)close(fd);
-    return rc < 0 ? rc : (double)count * 1e9 / (double)(bench_now_ns() - begin);
-}
-
 /* ---- watches ---- */
 
 static int watch(int fd, const char *path)
@@ -251,38 +216,117 @@ static int watch(int fd, const char *path)
     return rc < 0 ? rc : peer_answer(fd, &head, answer);
 }
 
-double load_delivery(const struct peer *p, uint64_t span_ns)
+/* ---- turns ---- */
+
+#define TURN 32 /* round trips */
+
+/* What the turns ask over. */
+struct turns {
+    int floor, store, watcher;
+    unsigned char read[REQUEST_MAX + MBR__STORE_HEADER_SIZE];
+    unsigned char write[REQUEST_MAX + MBR__STORE_HEADER_SIZE];
+    size_t read_size, write_size;
+};
+
+static int round_trip(int fd, const unsigned char *request, size_t size, uint32_t type)
 {
-    unsigned char request[REQUEST_MAX + MBR__STORE_HEADER_SIZE];
-    char answer[MBR__STORE_PAYLOAD_MAX];
-    size_t length = request_of(request, MBR__XS_WRITE);
-    struct mbr__store_header head;
-    struct bench_hist hist;
-    int writer = peer_connect(p);
-    int watcher = peer_connect(p);
-    uint64_t begin = bench_now_ns();
-    double result;
-    int rc = bench_hist_init(&hist);
+    unsigned char answer[REQUEST_MAX];
+    int rc = peer_send(fd, request, size);
 
-    if (rc == 0)
-        rc = watch(watcher, PATH);
-
-    while (rc == 0 && bench_now_ns() - begin < span_ns) {
-        uint64_t sent = bench_now_ns();
-
-        rc = peer_send(writer, request, length);
-        if (rc == 0)
-            rc = peer_answer(watcher, &head, answer);
-        bench_hist_record(&hist, bench_now_ns() - sent);
-        if (rc == 0)
-            rc = peer_answer(writer, &head, answer);
-    }
-    result = rc < 0 ? rc : (double)bench_hist_quantile(&hist, 0.5);
-    bench_hist_fini(&hist);
-    (void)close(writer);
-    (void)close(watcher);
-    return result;
+    return rc < 0 ? rc : peer_receive(fd, answer, answer_size(type));
 }
+
+/* From the write to the event: the answer to the write is not waited for, but taken afterwards. */
+static int write_and_event(const struct turns *t)
+{
+    unsigned char event[REQUEST_MAX];
+    int rc = peer_send(t->store, t->write, t->write_size);
+
+    return rc < 0 ? rc
+                  : peer_receive(t->watcher, event,
+                                 MBR__STORE_HEADER_SIZE + sizeof(PATH) + sizeof(PEER_TOKEN));
+}
+
+static int one_of(const struct turns *t, int kind)
+{
+    switch (kind) {
+    case LOAD_FLOOR:
+        return round_trip(t->floor, t->read, t->read_size, MBR__XS_READ);
+    case LOAD_READ:
+        return round_trip(t->store, t->read, t->read_size, MBR__XS_READ);
+    case LOAD_WRITE:
+        return round_trip(t->store, t->write, t->write_size, MBR__XS_WRITE);
+    case LOAD_TRANSACTION:
+        return transaction(t->store);
+    default:
+        return write_and_event(t);
+    }
+}
+
+/* Nanoseconds of one, on the average of a turn; negative errno. */
+static int64_t one_turn(const struct turns *t, int kind)
+{
+    int count = kind == LOAD_TRANSACTION ? TURN / 4 : TURN;
+    unsigned char answer[REQUEST_MAX];
+    uint64_t spent = 0;
+
+    for (int i = 0; i < count; i++) {
+        uint64_t begin = bench_now_ns();
+        int rc = one_of(t, kind);
+
+        spent += bench_now_ns() - begin;
+        if (rc == 0 && kind == LOAD_DELIVERY)
+            rc = peer_receive(t->store, answer, answer_size(MBR__XS_WRITE));
+        if (rc < 0)
+            return rc;
+    }
+    return (int64_t)(spent / (uint64_t)count);
+}
+
+/* The watcher is there for its own turns only: other writes would wake it, too. */
+static int turn_of(struct turns *t, const struct peer *store, int kind, struct bench_hist *hist)
+{
+    int64_t ns;
+    int rc = 0;
+
+    if (kind == LOAD_DELIVERY) {
+        t->watcher = peer_connect(store);
+        rc = t->watcher < 0 ? t->watcher : watch(t->watcher, PATH);
+    }
+    ns = rc < 0 ? rc : one_turn(t, kind);
+    if (kind == LOAD_DELIVERY && t->watcher >= 0)
+        (void)close(t->watcher);
+    if (ns >= 0)
+        bench_hist_record(hist, (uint64_t)ns);
+    return ns < 0 ? (int)ns : 0;
+}
+
+int load_in_turns(const struct peer *floor, const struct peer *store, uint64_t span_ns,
+                  double out[LOAD_TURNS])
+{
+    struct turns t = {.floor = peer_connect(floor), .store = peer_connect(store)};
+    struct bench_hist hist[LOAD_TURNS] = {0};
+    uint64_t begin = bench_now_ns();
+    int rc = prepare(store);
+
+    t.read_size = request_of(t.read, MBR__XS_READ);
+    t.write_size = request_of(t.write, MBR__XS_WRITE);
+    for (int i = 0; i < LOAD_TURNS && rc == 0; i++)
+        rc = bench_hist_init(&hist[i]);
+    while (rc == 0 && bench_now_ns() - begin < span_ns) {
+        for (int i = 0; i < LOAD_TURNS && rc == 0; i++)
+            rc = turn_of(&t, store, i, &hist[i]);
+    }
+    for (int i = 0; i < LOAD_TURNS; i++) {
+        out[i] = rc < 0 ? 0 : (double)bench_hist_quantile(&hist[i], 0.5);
+        bench_hist_fini(&hist[i]);
+    }
+    (void)close(t.floor);
+    (void)close(t.store);
+    return rc;
+}
+
+/* ---- fan-out ---- */
 
 /* Writes of as many nodes below the watched one, so that no event is equal to one before it. */
 static size_t fan_burst(unsigned char *at, int count)
@@ -429,30 +473,67 @@ double load_children(const struct peer *p, const char *directory, uint64_t span_
     return rc < 0 ? rc : (double)count * 1e9 / (double)(bench_now_ns() - begin);
 }
 
-/* Reads go on for a while after the answer to the removal, since its work does. */
+/* COUNT reads: the longest wait, or LONGEST if that is more. */
+static double longest_wait(int fd, int count, double longest)
+{
+    char answer[MBR__STORE_PAYLOAD_MAX];
+
+    for (int i = 0; i < count; i++) {
+        uint64_t sent = bench_now_ns();
+        int rc = peer_ask(fd, MBR__XS_READ, 0, PATH, sizeof(PATH), answer);
+        double wait = (double)(bench_now_ns() - sent);
+
+        if (rc < 0)
+            return rc;
+        if (wait > longest)
+            longest = wait;
+    }
+    return longest;
+}
+
+double load_quiet_wait(const struct peer *p, int count)
+{
+    int fd = peer_connect(p);
+    int rc = fd < 0 ? fd : prepare(p);
+    double longest = rc < 0 ? rc : longest_wait(fd, count, 0);
+
+    (void)close(fd);
+    return longest;
+}
+
+/* Whether the store has removed subtrees to work off; negative errno. */
+static int is_removing(int fd)
+{
+    char answer[MBR__STORE_PAYLOAD_MAX] = "";
+    int rc = peer_ask(fd, MBR__XS_CONTROL, 0, "stats", sizeof("stats"), answer);
+
+    return rc < 0 ? rc : strstr(answer, "removals 0\n") == NULL;
+}
+
 double load_removal(const struct peer *p, const char *directory)
 {
     unsigned char message[MBR__STORE_HEADER_SIZE + 200];
     char answer[MBR__STORE_PAYLOAD_MAX];
+    struct mbr__store_header head;
     int remover = peer_connect(p);
     int reader = peer_connect(p);
-    uint64_t longest = 0;
-    uint64_t begin = bench_now_ns();
     int rc = prepare(p);
+    double longest = 0;
 
     if (rc == 0)
         rc = peer_send(remover, message,
                        peer_message(message, MBR__XS_RM, 0, directory, strlen(directory) + 1));
-    while (rc == 0 && bench_now_ns() - begin < BENCH_S) {
-        uint64_t sent = bench_now_ns();
-
-        rc = peer_ask(reader, MBR__XS_READ, 0, PATH, sizeof(PATH), answer);
-        if (bench_now_ns() - sent > longest)
-            longest = bench_now_ns() - sent;
+    if (rc == 0)
+        longest = longest_wait(reader, 1, 0);
+    if (rc == 0)
+        rc = peer_answer(remover, &head, answer);
+    while (rc == 0 && longest >= 0 && (rc = is_removing(remover)) > 0) {
+        longest = longest_wait(reader, 16, longest);
+        rc = 0;
     }
     (void)close(remover);
     (void)close(reader);
-    return rc < 0 ? rc : (double)longest;
+    return rc < 0 ? rc : longest;
 }
 
 /* ---- the shared page ---- */

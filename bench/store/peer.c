@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -265,6 +266,19 @@ void peer_end(struct peer *p)
     if (p->directory[0] != '\0' && nftw(p->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
         fprintf(stderr, "membrane-bench-store: %s stays behind\n", p->directory);
     *p = (struct peer){0};
+}
+
+int peer_place(pid_t pid, int cpu)
+{
+    static cpu_set_t allowed;
+    cpu_set_t one;
+
+    if (CPU_COUNT(&allowed) == 0 && sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+        return -errno;
+    CPU_ZERO(&one);
+    if (cpu >= 0)
+        CPU_SET((size_t)cpu, &one);
+    return sched_setaffinity(pid, sizeof(one), cpu >= 0 ? &one : &allowed) < 0 ? -errno : 0;
 }
 
 uint64_t peer_memory(const struct peer *p)

@@ -29,6 +29,9 @@ int peer_floor(struct peer *p);
 /* Starts membraned, which must be beside this program; durable: with --state. -ENOENT, -EIO. */
 int peer_store(struct peer *p, int durable);
 void peer_end(struct peer *p);
+/* Process PID, 0 for the caller, runs on CPU from now on; on -1: on those that were allowed when
+ * this was first called. Negative errno. */
+int peer_place(pid_t pid, int cpu);
 /* Resident memory in bytes; 0 if it cannot be told. */
 uint64_t peer_memory(const struct peer *p);
 

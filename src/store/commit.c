@@ -18,10 +18,13 @@
 /* The path of NAME into store->path, walked to in the living tree. */
 static void walk_to(struct mbr__store *store, const struct mbr__st_name *name)
 {
-    size_t len = mbr__st_names_path(name, store->text);
-    int error = mbr__st_path_parse(&store->path, 0, store->text, len, UINT64_MAX);
+    if (store->walked != name) {
+        size_t len = mbr__st_names_path(name, store->text);
+        int error = mbr__st_path_parse(&store->path, 0, store->text, len, UINT64_MAX);
 
-    MBR_ASSERT(error == 0); /* it was a path when it was put there */
+        MBR_ASSERT(error == 0); /* it was a path when it was put there */
+        store->walked = name;
+    }
     mbr__st_tree_walk(&store->tree, &store->path, &store->walk);
 }
 
@@ -52,6 +55,7 @@ bool mbr__st_tx_valid(struct mbr__st_tx *tx)
 {
     struct mbr__list *at;
 
+    tx->conn->store->walked = NULL;
     mbr__list_for_each (at, &tx->accesses)
         if (!unchanged(tx->conn->store, mbr__container_of(at, struct mbr__st_access, link)))
             return false;
@@ -189,21 +193,30 @@ static int apply_all(struct mbr__st_tx *tx)
     return 0;
 }
 
+/* Whether both versions of a node are charged to the same domain, and alike. */
+static bool same_charge(const struct mbr__st_node *a, const struct mbr__st_node *b)
+{
+    return a->perms == b->perms && mbr__st_node_cost(a) == mbr__st_node_cost(b);
+}
+
 /* The charges and the journal's notes for one access. */
 static void account(struct mbr__store *store, struct mbr__st_access *access)
 {
     struct mbr__st_walk *walk = &store->walk;
+    const struct mbr__st_node *live;
 
     if (access->removed)
         mbr__st_journal_gone(store, MBR__STORE_REMOVE, access->removed->id);
     if (!access->created && !(access->work && (access->value_set || access->perms_set)))
         return;
     walk_to(store, access->at);
-    if (!access->created && access->base)
-        mbr__st_charge_node(store, access->base, -1);
-    mbr__st_charge_node(store, live_node(store), 1);
-    mbr__st_journal_put(store, live_node(store),
-                        walk->found > 0 ? walk->node[walk->found - 1]->id : 0);
+    live = live_node(store);
+    if (access->created || !access->base || !same_charge(access->base, live)) {
+        if (!access->created && access->base)
+            mbr__st_charge_node(store, access->base, -1);
+        mbr__st_charge_node(store, live, 1);
+    }
+    mbr__st_journal_put(store, live, walk->found > 0 ? walk->node[walk->found - 1]->id : 0);
 }
 
 /* Notes first, parents before children; then events, in the order of first access. */

@@ -428,7 +428,7 @@ bool mbr__store_work(struct mbr__store *store, unsigned budget)
     }
     if (!mbr__list_empty(&store->stalled))
         mbr__st_resume_all(store);
-    return mbr__st_jobs_run(store, budget);
+    return mbr__st_jobs_left(store) && mbr__st_jobs_run(store, budget);
 }
 
 uint64_t mbr__store_deadline(const struct mbr__store *store)

@@ -60,42 +60,71 @@ static struct mbr__st_job *first(struct mbr__list *jobs)
     return at ? mbr__container_of(at, struct mbr__st_job, link) : NULL;
 }
 
-static void give_back_one(struct mbr__store *store, const struct mbr__st_node *node)
+/* What the nodes of one owner give back. Those that lie together mostly share their permissions. */
+struct refund {
+    const struct mbr__st_perms *perms; /* of the last node; NULL: there was none */
+    struct mbr__st_domain *owner;
+    int64_t nodes;
+    int64_t memory;
+};
+
+static void pay(struct mbr__store *store, struct refund *refund)
 {
-    mbr__st_charge_node(store, node, -1);
+    if (refund->owner && refund->nodes) {
+        mbr__st_use(store, refund->owner, MBR__STORE_QUOTA_NODES, -refund->nodes);
+        mbr__st_use(store, refund->owner, MBR__STORE_QUOTA_MEMORY, -refund->memory);
+    }
+    refund->nodes = refund->memory = 0;
+}
+
+static void give_back_one(struct mbr__store *store, const struct mbr__st_node *node,
+                          struct refund *refund)
+{
+    if (node->perms != refund->perms) {
+        pay(store, refund);
+        refund->perms = node->perms;
+        refund->owner = mbr__st_owner(store, node->perms);
+    }
+    refund->nodes++;
+    refund->memory += (int64_t)mbr__st_node_cost(node);
     store->tree.count--;
+}
+
+/* The next node, given back and noted; NULL at the end. */
+static struct mbr__st_node *purge_one(struct mbr__store *store, struct refund *refund)
+{
+    /* Without memory rows of the journal stay a little longer: at the next load they are orphans.
+     */
+    bool noted = store->options.journal && mbr__st_journal_reserve(store, 1) == 0;
+    struct mbr__st_node *node = mbr__st_walker_next(&store->purge_walker, UINT64_MAX);
+
+    if (!node)
+        return NULL;
+    give_back_one(store, node, refund);
+    if (noted)
+        mbr__st_journal_gone(store, MBR__STORE_PURGE, node->id);
+    if (store->change_count >= BATCH)
+        mbr__st_journal_flush(store);
+    return node;
 }
 
 /* Goes on with the first purge; returns what is left of the budget. */
 static unsigned purge(struct mbr__store *store, struct mbr__st_job *job, unsigned budget)
 {
-    struct mbr__st_walker *walker = &store->purge_walker;
+    struct refund refund = {NULL, NULL, 0, 0};
+    struct mbr__st_node *node = job->top;
 
     if (!job->started) {
         job->started = true;
-        mbr__st_walker_start(walker, job->top);
-        give_back_one(store, job->top);
+        mbr__st_walker_start(&store->purge_walker, job->top);
+        give_back_one(store, job->top, &refund);
     }
-    while (budget > 0) {
-        struct mbr__st_node *node;
-
-        /* Without memory rows of the journal stay a little longer: at the next load they are
-         * orphans. */
-        bool noted = mbr__st_journal_reserve(store, 1) == 0;
-
-        node = mbr__st_walker_next(walker, UINT64_MAX);
-        if (!node) {
-            end_job(store, job);
-            return budget;
-        }
-        give_back_one(store, node);
-        if (noted)
-            mbr__st_journal_gone(store, MBR__STORE_PURGE, node->id);
-        if (store->change_count >= BATCH)
-            mbr__st_journal_flush(store);
-        budget--;
-    }
-    return 0;
+    for (; node && budget > 0; budget--)
+        node = purge_one(store, &refund);
+    pay(store, &refund);
+    if (!node)
+        end_job(store, job);
+    return budget;
 }
 
 /* Whether entry INDEX of PERMS means a domain that this job is about. */
@@ -223,7 +252,6 @@ static int reap_one(struct mbr__store *store, const struct mbr__st_job *job,
 static bool reap_step(struct mbr__store *store, struct mbr__st_job *job, bool *starved)
 {
     struct mbr__st_walker *walker = &store->reap_walker;
-    struct mbr__st_step before = {NULL, 0};
     struct mbr__st_node *node = job->top;
     unsigned depth = walker->depth;
     bool gone;
@@ -235,14 +263,11 @@ static bool reap_step(struct mbr__store *store, struct mbr__st_job *job, bool *s
         node = mbr__st_walker_next(walker, job->any ? UINT64_MAX : mbr__st_domain_bit(job->domid));
         if (!node)
             return false;
-        before = walker->step[walker->depth - 2];
     }
     if (reap_one(store, job, node, &gone)) {
         *starved = true;
-        if (depth == 0)
-            return true;
-        walker->depth--; /* back to its parent, from which it will be met again */
-        walker->step[walker->depth - 1].next = before.next - 1;
+        if (depth > 0)
+            mbr__st_walker_back(walker);
         return true;
     }
     job->started = true;
@@ -267,7 +292,7 @@ static unsigned reap(struct mbr__store *store, struct mbr__st_job *job, unsigned
     return 0;
 }
 
-bool mbr__st_jobs_run(struct mbr__store *store, unsigned budget)
+static unsigned run_jobs(struct mbr__store *store, unsigned budget)
 {
     struct mbr__st_job *job;
 
@@ -277,8 +302,15 @@ bool mbr__st_jobs_run(struct mbr__store *store, unsigned budget)
     while (budget > 0 && (job = first(&store->reaps)))
         budget = reap(store, job, budget);
     mbr__st_journal_flush(store);
+    return budget;
+}
+
+bool mbr__st_jobs_run(struct mbr__store *store, unsigned budget)
+{
+    if (!mbr__list_empty(&store->purges) || !mbr__list_empty(&store->reaps))
+        budget = run_jobs(store, budget);
     (void)mbr__st_heap_collect(&store->tree.heap, budget);
-    return first(&store->purges) || first(&store->reaps) || store->tree.heap.garbage;
+    return mbr__st_jobs_left(store);
 }
 
 void mbr__st_jobs_settle(struct mbr__store *store)

@@ -24,6 +24,12 @@ void mbr__st_job_reap(struct mbr__store *store, struct mbr__st_job *job, uint32_
 /* Does at most about BUDGET steps. False if nothing is left. */
 bool mbr__st_jobs_run(struct mbr__store *store, unsigned budget);
 
+static inline bool mbr__st_jobs_left(const struct mbr__store *store)
+{
+    return !mbr__list_empty(&store->purges) || !mbr__list_empty(&store->reaps) ||
+           store->tree.heap.garbage;
+}
+
 /* Does all that gives back charges, and does not touch the living tree: before a quota refuses
  * something, what was given up must have been counted. */
 void mbr__st_jobs_settle(struct mbr__store *store);

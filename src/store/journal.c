@@ -113,13 +113,10 @@ void mbr__st_seen(struct mbr__store_conn *conn, uint64_t generation)
     mbr__st_out_hold(conn, seq);
 }
 
-void mbr__st_journal_flush(struct mbr__store *store)
+void mbr__st_journal_report(struct mbr__store *store)
 {
-    struct mbr__store_batch batch = {0, store->changes, store->change_count};
+    struct mbr__store_batch batch = {++store->seq, store->changes, store->change_count};
 
-    if (store->change_count == 0)
-        return;
-    batch.seq = ++store->seq;
     enter(store);
     store->options.journal(store->options.user, &batch);
     store->change_count = 0;

@@ -19,8 +19,14 @@ void mbr__st_journal_put(struct mbr__store *store, const struct mbr__st_node *no
 void mbr__st_journal_special(struct mbr__store *store, int which);
 void mbr__st_journal_gone(struct mbr__store *store, enum mbr__store_change_kind kind, uint64_t id);
 
-/* Reports what has been noted, if anything. */
-void mbr__st_journal_flush(struct mbr__store *store);
+/* Reports what has been noted, if anything; each request asks, and most have changed nothing. */
+void mbr__st_journal_report(struct mbr__store *store);
+
+static inline void mbr__st_journal_flush(struct mbr__store *store)
+{
+    if (store->change_count > 0)
+        mbr__st_journal_report(store);
+}
 
 /* `durable` or what was loaded has changed: what needs to wait no more. */
 void mbr__st_journal_settle(struct mbr__store *store);

@@ -60,19 +60,27 @@ void mbr__st_names_fini(struct mbr__st_names *names)
     names->root = NULL;
 }
 
+/* Apart from its caller, which mostly needs no such key. */
+static __attribute__((noinline)) struct mbr__st_name *
+mapped_child(const struct mbr__st_names *names, struct mbr__st_name *at, const char *text,
+             size_t len)
+{
+    unsigned char key[KEY_MAX];
+
+    memcpy(key, &at, sizeof(at));
+    memcpy(key + sizeof(at), text, len);
+    return mbr__bytes_map_get(&names->map, key, sizeof(at) + len);
+}
+
 struct mbr__st_name *mbr__st_names_child(const struct mbr__st_names *names, struct mbr__st_name *at,
                                          const char *text, size_t len)
 {
-    unsigned char key[KEY_MAX];
     struct mbr__list *sibling;
 
     if (!at || at->count == 0 || len > MBR__STORE_PAYLOAD_MAX)
         return NULL;
-    if (at->mapped) {
-        memcpy(key, &at, sizeof(at));
-        memcpy(key + sizeof(at), text, len);
-        return mbr__bytes_map_get(&names->map, key, sizeof(at) + len);
-    }
+    if (at->mapped)
+        return mapped_child(names, at, text, len);
     mbr__list_for_each (sibling, &at->children) {
         struct mbr__st_name *name = name_of(sibling);
 
@@ -172,14 +180,11 @@ static struct mbr__st_name *make_child(struct mbr__st_names *names, struct mbr__
     return name;
 }
 
-struct mbr__st_name *mbr__st_names_make(struct mbr__st_names *names,
-                                        const struct mbr__st_path *path)
+/* The name of the first COUNT parts of PATH, beneath AT, which is that of the first FROM. */
+static struct mbr__st_name *make_parts(struct mbr__st_names *names, const struct mbr__st_path *path,
+                                       unsigned from, unsigned count, struct mbr__st_name *at)
 {
-    struct mbr__st_name *at = names->root;
-
-    if (!at)
-        at = names->root = new_name(NULL, "", 0);
-    for (unsigned i = 0; at && i < parts(path); i++) {
+    for (unsigned i = from; at && i < count; i++) {
         size_t len;
         const char *text = part(path, i, &len);
         struct mbr__st_name *next = make_child(names, at, text, len);
@@ -189,6 +194,34 @@ struct mbr__st_name *mbr__st_names_make(struct mbr__st_names *names,
         at = next;
     }
     return at;
+}
+
+static struct mbr__st_name *make_root(struct mbr__st_names *names)
+{
+    if (!names->root)
+        names->root = new_name(NULL, "", 0);
+    return names->root;
+}
+
+struct mbr__st_name *mbr__st_names_make(struct mbr__st_names *names,
+                                        const struct mbr__st_path *path)
+{
+    return make_parts(names, path, 0, parts(path), make_root(names));
+}
+
+struct mbr__st_name *mbr__st_names_make_level(struct mbr__st_names *names,
+                                              const struct mbr__st_path *path, unsigned level,
+                                              struct mbr__st_name **known)
+{
+    struct mbr__st_name *name;
+    unsigned from = level;
+
+    while (from > 0 && !known[from])
+        from--;
+    name = make_parts(names, path, from, level, known[from] ? known[from] : make_root(names));
+    for (struct mbr__st_name *at = name; at; at = at->parent)
+        known[at->depth] = at;
+    return name;
 }
 
 void mbr__st_names_release(struct mbr__st_names *names, struct mbr__st_name *name)

@@ -52,6 +52,14 @@ struct mbr__st_name *mbr__st_names_find(const struct mbr__st_names *names,
 struct mbr__st_name *mbr__st_names_make(struct mbr__st_names *names,
                                         const struct mbr__st_path *path);
 
+/*
+ * The same for the first LEVEL components of PATH, which is not special. KNOWN has the names of all
+ * its levels from the root on, NULL from where there is none, and gets those that are made.
+ */
+struct mbr__st_name *mbr__st_names_make_level(struct mbr__st_names *names,
+                                              const struct mbr__st_path *path, unsigned level,
+                                              struct mbr__st_name **known);
+
 /* Forgets NAME and those above it as far as they hold nothing. */
 void mbr__st_names_release(struct mbr__st_names *names, struct mbr__st_name *name);
 

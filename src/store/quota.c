@@ -112,7 +112,7 @@ static void watch_soft(struct mbr__store *store, struct mbr__st_domain *domain)
     if (limit == UINT64_MAX)
         limit = store->soft[MBR__STORE_QUOTA_MEMORY];
     over = limit != 0 && domain->used[MBR__STORE_QUOTA_MEMORY] > limit;
-    if (over == domain->soft_reported || domain->domid == 0)
+    if (over == domain->soft_reported)
         return;
     domain->soft_reported = over;
     snprintf(text, sizeof(text), "domain %u %s its soft memory quota", domain->domid,
@@ -130,7 +130,9 @@ void mbr__st_use(struct mbr__store *store, struct mbr__st_domain *domain,
                      quotas[what].name);
     if (domain->used[what] > domain->peak[what])
         domain->peak[what] = domain->used[what];
-    if (domain->domid != 0 && domain->used[what] > store->peak[what])
+    if (domain->domid == 0)
+        return; /* no quota holds for it */
+    if (domain->used[what] > store->peak[what])
         store->peak[what] = domain->used[what];
     if (what == MBR__STORE_QUOTA_MEMORY)
         watch_soft(store, domain);

@@ -166,7 +166,8 @@ struct mbr__st_tx {
     struct mbr__list accesses;
     uint32_t count;
     uint64_t cost;
-    int64_t nodes; /* that its domain will own more, of a guest's transaction */
+    int64_t nodes;              /* that its domain will own more, of a guest's transaction */
+    struct mbr__st_access near; /* the first one, which most have; the others have own memory */
 };
 
 /* Work to be done in slices. */
@@ -233,7 +234,9 @@ struct mbr__store {
     struct mbr__st_walk job_walk;
     struct mbr__st_name *fired[MBR__ST_DEPTH_MAX + 2];
     struct mbr__list *cursor[MBR__ST_DEPTH_MAX + 2];
-    bool hidden[MBR__ST_DEPTH_MAX + 1]; /* beside view */
+    bool hidden[MBR__ST_DEPTH_MAX + 1];                  /* beside view */
+    struct mbr__st_name *touched[MBR__ST_DEPTH_MAX + 1]; /* too: the transaction's names */
+    const struct mbr__st_name *walked; /* in a commit: the one whose path is in `path`, or NULL */
     struct mbr__st_walker count_walker;
     struct mbr__st_node *below[MBR__ST_DEPTH_MAX + 2];
     char text[MBR__STORE_ABS_PATH_MAX + 64];

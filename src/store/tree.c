@@ -286,21 +286,38 @@ int mbr__st_tree_remove(struct mbr__st_tree *tree, struct mbr__st_walk *walk)
 void mbr__st_walker_start(struct mbr__st_walker *walker, struct mbr__st_node *node)
 {
     walker->depth = 1;
+    walker->place_depth = 0;
     walker->step[0] = (struct mbr__st_step){node, 0};
+}
+
+/* The next child of the node of the last step, or NULL. */
+static struct mbr__st_node *next_child(struct mbr__st_walker *walker)
+{
+    struct mbr__st_step *step = &walker->step[walker->depth - 1];
+    struct mbr__st_node *child = NULL;
+
+    if (walker->place_depth == walker->depth)
+        child = mbr__st_trie_next(&walker->place);
+    if (!child)
+        child = mbr__st_trie_ceil_at(step->node->by_id, step->next, MBR__ST_BY_ID, &walker->place);
+    if (child) {
+        walker->place_depth = walker->depth;
+        step->next = child->id + 1;
+    }
+    return child;
 }
 
 struct mbr__st_node *mbr__st_walker_next(struct mbr__st_walker *walker, uint64_t domains)
 {
     while (walker->depth > 0) {
-        struct mbr__st_step *step = &walker->step[walker->depth - 1];
-        struct mbr__st_node *child =
-            mbr__st_trie_ceil(step->node->by_id, step->next, MBR__ST_BY_ID);
+        struct mbr__st_node *child = NULL;
 
+        if (walker->step[walker->depth - 1].node->by_id)
+            child = next_child(walker);
         if (!child) {
             walker->depth--;
             continue;
         }
-        step->next = child->id + 1;
         if (domains != UINT64_MAX && !(child->domains & domains))
             continue;
         MBR_ASSERT(walker->depth <= MBR__ST_DEPTH_MAX);
@@ -308,6 +325,14 @@ struct mbr__st_node *mbr__st_walker_next(struct mbr__st_walker *walker, uint64_t
         return child;
     }
     return NULL;
+}
+
+void mbr__st_walker_back(struct mbr__st_walker *walker)
+{
+    uint64_t id = walker->step[--walker->depth].node->id;
+
+    walker->step[walker->depth - 1].next = id;
+    walker->place_depth = 0;
 }
 
 void mbr__st_walker_skip(struct mbr__st_walker *walker)

@@ -92,6 +92,11 @@ struct mbr__st_step {
 
 struct mbr__st_walker {
     unsigned depth; /* steps in use */
+    /* Where the child was that the step of this depth came to last: the next one is mostly beside
+     * it. What is walked over does not change, since it is referred to by its owner and by whoever
+     * walks; a change makes copies. 0: of none. */
+    unsigned place_depth;
+    struct mbr__st_place place;
     struct mbr__st_step step[MBR__ST_DEPTH_MAX + 1];
 };
 
@@ -102,6 +107,9 @@ void mbr__st_walker_start(struct mbr__st_walker *walker, struct mbr__st_node *no
  * subtrees whose hint has one of these bits; UINT64_MAX: all. The node visited first is not given:
  * it is the start. */
 struct mbr__st_node *mbr__st_walker_next(struct mbr__st_walker *walker, uint64_t domains);
+
+/* The node given last, which has a parent in the walk, will be given again. */
+void mbr__st_walker_back(struct mbr__st_walker *walker);
 
 /* Leaves out what is beneath the node given last. */
 void mbr__st_walker_skip(struct mbr__st_walker *walker);

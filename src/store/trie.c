@@ -293,16 +293,26 @@ struct mbr__st_node *mbr__st_trie_take(struct mbr__st_heap *heap, mbr__st_trie *
     return node;
 }
 
-static struct mbr__st_node *least(mbr__st_trie root)
+/* The least node of what is in slot AT of BRANCH; NULL for no branch. */
+static struct mbr__st_node *least(const struct mbr__st_branch *branch, unsigned at,
+                                  struct mbr__st_place *place)
 {
-    while (is_branch(root))
-        root = branch_of(root)->slot[0];
-    return node_of(root);
+    if (!branch)
+        return NULL;
+    while (is_branch(branch->slot[at])) {
+        branch = branch_of(branch->slot[at]);
+        at = 0;
+    }
+    *place = (struct mbr__st_place){branch, at};
+    return node_of(branch->slot[at]);
 }
 
-struct mbr__st_node *mbr__st_trie_ceil(mbr__st_trie root, uint64_t key, enum mbr__st_order order)
+struct mbr__st_node *mbr__st_trie_ceil_at(mbr__st_trie root, uint64_t key, enum mbr__st_order order,
+                                          struct mbr__st_place *place)
 {
-    mbr__st_trie next = 0; /* everything in it is greater, and nothing smaller that is left is */
+    struct mbr__st_place here = {NULL, 0};
+    /* Everything in it is greater, and nothing smaller that is left is. */
+    struct mbr__st_place next = {NULL, 0};
 
     while (is_branch(root)) {
         const struct mbr__st_branch *branch = branch_of(root);
@@ -310,14 +320,37 @@ struct mbr__st_node *mbr__st_trie_ceil(mbr__st_trie root, uint64_t key, enum mbr
         uint32_t higher = branch->bitmap & ~(bit | (bit - 1));
 
         if (!covers(branch, key))
-            return least(branch->prefix > key ? root : next);
+            return branch->prefix > key ? least(branch, 0, place)
+                                        : least(next.branch, next.at, place);
         if (higher)
-            next = branch->slot[rank(branch, higher & -higher)];
+            next = (struct mbr__st_place){branch, rank(branch, higher & -higher)};
         if (!(branch->bitmap & bit))
-            return least(next);
-        root = branch->slot[rank(branch, bit)];
+            return least(next.branch, next.at, place);
+        here = (struct mbr__st_place){branch, rank(branch, bit)};
+        root = branch->slot[here.at];
     }
-    return root && key_of(node_of(root), order) >= key ? node_of(root) : least(next);
+    if (!root || key_of(node_of(root), order) < key)
+        return least(next.branch, next.at, place);
+    *place = here;
+    return node_of(root);
+}
+
+struct mbr__st_node *mbr__st_trie_ceil(mbr__st_trie root, uint64_t key, enum mbr__st_order order)
+{
+    struct mbr__st_place place;
+
+    return mbr__st_trie_ceil_at(root, key, order, &place);
+}
+
+struct mbr__st_node *mbr__st_trie_next(struct mbr__st_place *place)
+{
+    const struct mbr__st_branch *branch = place->branch;
+    unsigned at = place->at + 1;
+
+    if (!branch || at == count_bits(branch->bitmap) || is_branch(branch->slot[at]))
+        return NULL;
+    place->at = at;
+    return node_of(branch->slot[at]);
 }
 
 struct mbr__st_node *mbr__st_trie_seek(mbr__st_trie root, uint64_t offset, uint64_t *into)

@@ -38,6 +38,12 @@ struct mbr__st_branch {
     mbr__st_trie slot[]; /* one for each bit that is set in the bitmap, in order */
 };
 
+/* Where a node was found: slot AT of BRANCH. NULL: it is all there is, or there is none. */
+struct mbr__st_place {
+    const struct mbr__st_branch *branch;
+    unsigned at;
+};
+
 /* The node under KEY, or NULL. */
 struct mbr__st_node *mbr__st_trie_get(mbr__st_trie root, uint64_t key, enum mbr__st_order order);
 
@@ -60,6 +66,14 @@ struct mbr__st_node *mbr__st_trie_take(struct mbr__st_heap *heap, mbr__st_trie *
 
 /* The node with the least key that is at least KEY, or NULL. */
 struct mbr__st_node *mbr__st_trie_ceil(mbr__st_trie root, uint64_t key, enum mbr__st_order order);
+
+/* The same, and where it stands. */
+struct mbr__st_node *mbr__st_trie_ceil_at(mbr__st_trie root, uint64_t key, enum mbr__st_order order,
+                                          struct mbr__st_place *place);
+
+/* The node with the next key after the one at PLACE, which is moved there, if it stands in the same
+ * branch; NULL: it does not, or there is none. The branch is as it was when PLACE was found. */
+struct mbr__st_node *mbr__st_trie_next(struct mbr__st_place *place);
 
 /* MBR__ST_BY_ID: bytes of all names, each with a NUL. */
 uint64_t mbr__st_trie_weight(mbr__st_trie root);

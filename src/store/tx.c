@@ -28,11 +28,10 @@ int mbr__st_tx_start(struct mbr__store_conn *conn, struct mbr__st_tx **out)
 
     if (!conn->privileged && mbr__st_over(store, conn->domain, MBR__STORE_QUOTA_TRANSACTIONS, 1))
         return mbr__st_refuse(conn, MBR__STORE_QUOTA_TRANSACTIONS, -ENOSPC);
-    tx = calloc(1, sizeof(*tx));
+    tx = malloc(sizeof(*tx)); /* calloc() goes past malloc's cache */
     if (!tx)
         return -ENOMEM;
-    tx->conn = conn;
-    tx->cost = TX_COST;
+    *tx = (struct mbr__st_tx){.conn = conn, .cost = TX_COST};
     mbr__st_names_init(&tx->names);
     mbr__list_init(&tx->accesses);
     do {
@@ -60,14 +59,13 @@ struct mbr__st_tx *mbr__st_tx_find(const struct mbr__store_conn *conn, uint32_t 
     return NULL;
 }
 
-static void free_access(struct mbr__st_heap *heap, struct mbr__st_access *access)
+static void end_access(struct mbr__st_heap *heap, struct mbr__st_access *access)
 {
     mbr__list_del(&access->link);
     mbr__st_unref(heap, mbr__st_leaf(access->base));
     mbr__st_unref(heap, mbr__st_leaf(access->work));
     mbr__st_unref(heap, mbr__st_leaf(access->deep));
     mbr__st_perms_unref(access->old_perms);
-    free(access);
 }
 
 void mbr__st_tx_free(struct mbr__st_tx *tx)
@@ -77,8 +75,13 @@ void mbr__st_tx_free(struct mbr__st_tx *tx)
     struct mbr__list *at;
     struct mbr__list *after;
 
-    mbr__list_for_each_safe (at, after, &tx->accesses)
-        free_access(&store->tree.heap, mbr__container_of(at, struct mbr__st_access, link));
+    mbr__list_for_each_safe (at, after, &tx->accesses) {
+        struct mbr__st_access *access = mbr__container_of(at, struct mbr__st_access, link);
+
+        end_access(&store->tree.heap, access);
+        if (access != &tx->near)
+            free(access);
+    }
     mbr__st_names_fini(&tx->names);
     mbr__list_del(&tx->of_conn);
     conn->tx_count--;
@@ -131,6 +134,7 @@ void mbr__st_tx_look(struct mbr__st_tx *tx)
         const struct mbr__st_access *access = access_of(name);
 
         store->hidden[i] = hidden;
+        store->touched[i] = name;
         view->node[i] = access ? access->work : hidden ? NULL : live_at(store, i);
         if (view->node[i])
             view->found = i;
@@ -157,20 +161,24 @@ static int spend(struct mbr__st_tx *tx, struct mbr__st_access *access, uint64_t 
     return 0;
 }
 
-static struct mbr__st_access *new_access(struct mbr__st_tx *tx)
+/* One more, for the first LEVEL components of the path. */
+static struct mbr__st_access *new_access(struct mbr__st_tx *tx, unsigned level)
 {
     struct mbr__store *store = tx->conn->store;
-    struct mbr__st_access *access = calloc(1, sizeof(*access));
+    struct mbr__st_access *access = tx->count == 0 ? &tx->near : malloc(sizeof(*access));
+    struct mbr__st_name *name;
 
     if (!access)
         return NULL;
-    access->at = mbr__st_names_make(&tx->names, &store->path);
-    if (!access->at) {
-        free(access);
+    name = mbr__st_names_make_level(&tx->names, &store->path, level, store->touched);
+    if (!name) {
+        if (access != &tx->near)
+            free(access);
         return NULL;
     }
-    MBR_ASSERT(!access->at->data);
-    access->at->data = access;
+    MBR_ASSERT(!name->data);
+    *access = (struct mbr__st_access){.at = name};
+    name->data = access;
     mbr__list_push_back(&tx->accesses, &access->link);
     tx->count++;
     return access;
@@ -178,29 +186,24 @@ static struct mbr__st_access *new_access(struct mbr__st_tx *tx)
 
 struct mbr__st_access *mbr__st_tx_restore_access(struct mbr__st_tx *tx)
 {
-    return new_access(tx);
+    struct mbr__store *store = tx->conn->store;
+
+    for (unsigned i = 0; i <= store->path.count; i++)
+        store->touched[i] = NULL; /* there was no look() */
+    return new_access(tx, store->path.count);
 }
 
-/* The path cut after LEVEL components, for a moment. */
-static struct mbr__st_name *find_level(struct mbr__st_tx *tx, unsigned level)
+/* The access for the first LEVEL components of the path, after look(), or NULL. */
+static struct mbr__st_access *access_at(const struct mbr__st_tx *tx, unsigned level)
 {
-    struct mbr__st_path *path = &tx->conn->store->path;
-    uint32_t count = path->count;
-    struct mbr__st_name *name;
-
-    path->count = level;
-    name = mbr__st_names_find(&tx->names, path);
-    path->count = count;
-    return name;
+    return access_of(tx->conn->store->touched[level]);
 }
 
 /* The access for the first LEVEL components of the path, made if need be, after look(). */
 static int touch(struct mbr__st_tx *tx, unsigned level, struct mbr__st_access **out)
 {
     struct mbr__store *store = tx->conn->store;
-    struct mbr__st_path *path = &store->path;
-    struct mbr__st_access *access = access_of(find_level(tx, level));
-    uint32_t count = path->count;
+    struct mbr__st_access *access = access_at(tx, level);
 
     *out = access;
     if (access)
@@ -209,9 +212,7 @@ static int touch(struct mbr__st_tx *tx, unsigned level, struct mbr__st_access **
         return fail(tx, mbr__st_refuse(tx->conn, MBR__STORE_QUOTA_TRANSACTION_NODES, -ENOSPC));
     if (spend(tx, NULL, ACCESS_COST))
         return fail(tx, -ENOMEM);
-    path->count = level;
-    access = new_access(tx);
-    path->count = count;
+    access = new_access(tx, level);
     if (!access)
         return fail(tx, -ENOMEM);
     access->shadowed = store->hidden[level];
@@ -363,7 +364,7 @@ static int add_chain(struct mbr__st_tx *tx, struct mbr__st_perms *perms, const v
 {
     struct mbr__store *store = tx->conn->store;
     struct mbr__st_walk *walk = &store->view;
-    struct mbr__st_access *above = access_of(find_level(tx, walk->found));
+    struct mbr__st_access *above = access_at(tx, walk->found);
     struct mbr__st_access *access = NULL;
     struct mbr__st_node *parent =
         mbr__st_node_copy(&store->tree.heap, above->work, above->work->value_len);
@@ -376,7 +377,7 @@ static int add_chain(struct mbr__st_tx *tx, struct mbr__st_perms *perms, const v
     }
     adopt(tx, above, parent);
     for (unsigned i = walk->found + 1; i <= store->path.count; i++) {
-        access = access_of(find_level(tx, i));
+        access = access_at(tx, i);
         adopt(tx, access, walk->node[i]);
         access->value_set = access->perms_set = false; /* it is made with them */
     }

@@ -89,6 +89,16 @@ static long fork_by(long number, const long arg[6])
 #define P(i) ((void *)(uintptr_t)arg[i])
 
 /* X(name, the same by the C library's call) */
+#ifdef SYS_poll /* old ones, which newer processors' kernels have not got */
+#define RAW_OLD_CALLS(X)                           \
+    X(dup2, shim_dup2(N(0), N(1)))                 \
+    X(poll, shim_poll(P(0), (nfds_t)arg[1], N(2))) \
+    X(epoll_create, shim_epoll_create(N(0)))       \
+    X(epoll_wait, shim_epoll_wait(N(0), P(1), N(2), N(3)))
+#else
+#define RAW_OLD_CALLS(X)
+#endif
+
 #define RAW_CALLS(X)                                               \
     X(socket, shim_socket(N(0), N(1), N(2)))                       \
     X(bind, shim_bind(N(0), P(1), L(2)))                           \
@@ -103,7 +113,6 @@ static long fork_by(long number, const long arg[6])
     X(close, shim_close(N(0)))                                     \
     X(close_range, shim_close_range(U(0), U(1), N(2)))             \
     X(dup, shim_dup(N(0)))                                         \
-    X(dup2, shim_dup2(N(0), N(1)))                                 \
     X(dup3, shim_dup3(N(0), N(1), N(2)))                           \
     X(fcntl, shim_fcntl(N(0), N(1), P(2)))                         \
     X(ioctl, shim_ioctl(N(0), (unsigned long)arg[1], P(2)))        \
@@ -119,11 +128,8 @@ static long fork_by(long number, const long arg[6])
     X(sendmmsg, shim_sendmmsg(N(0), P(1), U(2), N(3)))             \
     X(sendfile, shim_sendfile(N(0), N(1), P(2), Z(3)))             \
     X(splice, shim_splice(N(0), P(1), N(2), P(3), Z(4), U(5)))     \
-    X(poll, shim_poll(P(0), (nfds_t)arg[1], N(2)))                 \
-    X(epoll_create, shim_epoll_create(N(0)))                       \
     X(epoll_create1, shim_epoll_create1(N(0)))                     \
     X(epoll_ctl, shim_epoll_ctl(N(0), N(1), N(2), P(3)))           \
-    X(epoll_wait, shim_epoll_wait(N(0), P(1), N(2), N(3)))         \
     X(epoll_pwait, shim_epoll_pwait(N(0), P(1), N(2), N(3), P(4))) \
     X(epoll_pwait2, shim_epoll_pwait2(N(0), P(1), N(2), P(3), P(4)))
 
@@ -132,11 +138,12 @@ static long fork_by(long number, const long arg[6])
     {                                       \
         return call;                        \
     }
+RAW_OLD_CALLS(X)
 RAW_CALLS(X)
 #undef X
 
 #define X(name, call) [SYS_##name] = raw_##name,
-static long (*const calls[])(const long *arg) = {RAW_CALLS(X)};
+static long (*const calls[])(const long *arg) = {RAW_OLD_CALLS(X) RAW_CALLS(X)};
 #undef X
 
 /* The child of a clone with a stack of its own cannot return from here, nor from the C library. */
@@ -146,9 +153,12 @@ static bool is_fork(long number, const long arg[6])
 
     if (number == SYS_clone)
         return ((uint64_t)arg[0] & SHARES_MEMORY) == 0 && arg[1] == 0;
-    return number == SYS_fork ||
-           (number == SYS_clone3 && args != NULL && Z(1) >= CLONE_ARGS_SIZE_VER0 &&
-            (args->flags & SHARES_MEMORY) == 0 && args->stack == 0);
+#ifdef SYS_fork
+    if (number == SYS_fork)
+        return true;
+#endif
+    return number == SYS_clone3 && args != NULL && Z(1) >= CLONE_ARGS_SIZE_VER0 &&
+           (args->flags & SHARES_MEMORY) == 0 && args->stack == 0;
 }
 
 /* A system call is no point of cancellation. */

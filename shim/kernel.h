@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 
 /* Where the program's syscall() is looked at: elsewhere it is the C library's. */
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
 #define SHIM_RAW_CALLS 1
 #else
 #define SHIM_RAW_CALLS 0

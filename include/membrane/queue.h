@@ -194,7 +194,8 @@ MBR_API int mbr_pipe_await(struct mbr_libos *l, int qd, unsigned what, uint32_t 
  * regions of one size, 1 MiB at least, kept for it until the pipe is closed, 64 MiB and 32 regions
  * at most for each pipe. -EAGAIN no more may be lent until some comes back, or the mailbox is full;
  * -ENOTCONN no peer yet; -ECONNRESET the peer has closed or died; -EPROTO; -EINVAL NULL, size 0 or
- * above 64 MiB; -ENOMEM, -EMFILE, -ENFILE, -ETOOMANYREFS; -EBADF.
+ * above 64 MiB; -ENOMEM, -EMFILE, -ENFILE, -ETOOMANYREFS; -EBADF; -EOPNOTSUPP a connection of
+ * catloop (any other socket is no pipe: -EBADF).
  */
 MBR_API int mbr_lend_alloc(struct mbr_libos *l, int qd, size_t size, demi_sgarray_t *sga);
 

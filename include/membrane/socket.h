@@ -87,15 +87,16 @@ MBR_API int mbr_pushto(struct mbr_libos *l, int qd, const demi_sgarray_t *sga,
 
 /*
  * Options, with the meanings and types of socket(7) and tcp(7): SOL_SOCKET: SO_LINGER,
- * SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, SO_RCVBUF, SO_SNDBUF; to be read only: SO_TYPE,
- * SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN. IPPROTO_TCP: TCP_NODELAY. IPPROTO_IPV6: IPV6_V6ONLY. catloop
- * keeps what is set and gives it back; SO_SNDBUF (bytes of a connection's ring, made with the next
- * connect or accept) and SO_REUSEPORT (before the bind: up to 64 sockets that have all set it share
- * an address) have their effect, and so has SO_LINGER with a time of 0: a close breaks the
- * connection off, what has not been pushed by then is not, and the peer gets -ECONNRESET after what
- * came. With any other time, or none, a close loses nothing and does not wait. The others mean
- * nothing in shared memory. Order of the checks: the descriptor; -ENOTSUP another level;
- * -ENOPROTOOPT another option; -EINVAL NULL or a wrong size.
+ * SO_KEEPALIVE, SO_REUSEADDR, SO_REUSEPORT, SO_RCVBUF, SO_SNDBUF, SO_BROADCAST; to be read only:
+ * SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_DOMAIN. IPPROTO_TCP: TCP_NODELAY, and on catnap
+ * TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT. IPPROTO_IPV6: IPV6_V6ONLY. catloop keeps what is set
+ * and gives it back; SO_SNDBUF (bytes of a connection's ring, made with the next connect or accept)
+ * and SO_REUSEPORT (before the bind: up to 64 sockets that have all set it share an address) have
+ * their effect, and so has SO_LINGER with a time of 0: a close breaks the connection off, what has
+ * not been pushed by then is not, and the peer gets -ECONNRESET after what came. With any other
+ * time, or none, a close loses nothing and does not wait. The others mean nothing in shared memory.
+ * Order of the checks: the descriptor; -ENOTSUP another level; -ENOPROTOOPT another option; -EINVAL
+ * NULL, a wrong size, or a buffer of negative size; catnap: then what the kernel says.
  */
 MBR_API int mbr_setsockopt(struct mbr_libos *l, int qd, int level, int name, const void *value,
                            socklen_t size);

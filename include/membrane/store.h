@@ -185,8 +185,9 @@ MBR_API int mbr_store_perm_text(const struct mbr_store_perm *perm, char *text, s
 MBR_API int mbr_store_begin(struct mbr_store *s, uint64_t *tx);
 
 /* Commits it (`commit` is not 0) or drops it; it has ended in either case. -EAGAIN nothing was
- * changed, because somebody else changed what it had looked at: begin again. -ENOENT no such
- * transaction. */
+ * changed, because somebody else changed what it had looked at: begin again. -ENOENT the
+ * store has no such transaction; -ECONNRESET it was begun on a connection that has gone, or by
+ * nobody. */
 MBR_API int mbr_store_end(struct mbr_store *s, uint64_t tx, int commit);
 
 /* One attempt: does its reads and writes with `tx`. 0: commit; a negative errno: drop it, and

@@ -44,10 +44,10 @@ MBR_API struct mbr_types *mbr_types_process(void);
 
 /*
  * Takes in an interface, and its record's memory is not needed afterwards. Registering the same
- * once more does nothing. Errors, with nothing changed: -EEXIST    another interface of this name
- * is registered -ENOTUNIQ  another one has its code, or it has lied: same name, same code, another
- * content -EBADMSG   the record is damaged (the log sink is told how, at MBR_LOG_WARNING) -ENOMEM
- * and any errno with which the kernel refuses to copy memory (-EMFILE, -EPERM)
+ * once more does nothing. Errors, with nothing changed: -EEXIST another interface of this name is
+ * registered; -ENOTUNIQ another one has its code, or it has lied: same name, same code, another
+ * content; -EBADMSG the record is damaged (the log sink is told how, at MBR_LOG_WARNING); -ENOMEM,
+ * and any errno with which the kernel refuses to copy memory (-EMFILE, -EPERM).
  */
 MBR_API int mbr_types_register(struct mbr_types *types, const struct mbr_intf_record *record)
     __attribute__((nonnull));
@@ -133,9 +133,9 @@ MBR_API int mbr_value_print(struct mbr_types *types, uint64_t code, const void *
  * Reads a value of type CODE from the LENGTH bytes at TEXT into the object at VALUE, whose former
  * content does not matter; strings and sequences in it come from malloc() (mbr_value_clear frees
  * them). Record members may come in any order, but each once. Errors, with *VALUE undefined and
- * nothing to free: -EBADMSG if TEXT is not such a value, -ERANGE if a number does not fit, -E2BIG
- * if it would take more than MBR_VALUE_MAX_BYTES; -ENOENT, -ELOOP, -ENOMEM as above. *WHERE, unless
- * NULL, is then how many bytes were understood.
+ * nothing to free: -EBADMSG if TEXT is not such a value (as an unsigned one with a sign is not),
+ * -ERANGE if a number does not fit, -E2BIG if it would take more than MBR_VALUE_MAX_BYTES; -ENOENT,
+ * -ELOOP, -ENOMEM as above. *WHERE, unless NULL, is then how many bytes were understood.
  */
 MBR_API int mbr_value_parse(struct mbr_types *types, uint64_t code, const char *text, size_t length,
                             void *value, size_t *where) __attribute__((nonnull(1, 3, 5)));

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * membrane-object-turns WHAT N [marked]: does a thing with an object N times and nothing else, to
- * be run under a program that counts; with "marked" it sends itself SIGUSR1 before and after. WHAT:
- * nothing (two empty calls), get-put, read, write (64 bytes each).
+ * membrane-object-turns WHAT N [marked] (bench/lib/things.h): nothing (two empty calls), get-put,
+ * read, write (64 bytes each) of an object.
  */
 #include <membrane/objects.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
+
+#include "bench/lib/things.h"
 
 #define WARM 1000u
 
@@ -30,11 +26,11 @@ static __attribute__((noinline)) int no_put(int number)
     return 0;
 }
 
-static int nothing(unsigned long count)
+static int nothing(uint64_t count)
 {
     int rc = 0;
 
-    for (unsigned long i = 0; i < count && rc == 0; i++) {
+    for (uint64_t i = 0; i < count && rc == 0; i++) {
         char *bytes;
 
         rc = no_put(no_get(object, 64, 64, &bytes));
@@ -42,11 +38,11 @@ static int nothing(unsigned long count)
     return rc;
 }
 
-static int get_put(unsigned long count)
+static int get_put(uint64_t count)
 {
     int rc = 0;
 
-    for (unsigned long i = 0; i < count && rc == 0; i++) {
+    for (uint64_t i = 0; i < count && rc == 0; i++) {
         char *bytes;
 
         rc = mbr_object_put(mbr_object_get(object, 64, 64, &bytes));
@@ -54,61 +50,81 @@ static int get_put(unsigned long count)
     return rc;
 }
 
-static int read_some(unsigned long count)
+static int read_some(uint64_t count)
 {
     char bytes[64];
     int rc = 0;
 
-    for (unsigned long i = 0; i < count && rc == 0; i++)
+    for (uint64_t i = 0; i < count && rc == 0; i++)
         rc = mbr_object_read(object, 64, bytes, sizeof(bytes));
     return rc;
 }
 
-static int write_some(unsigned long count)
+static int write_some(uint64_t count)
 {
     static const char bytes[64];
     int rc = 0;
 
-    for (unsigned long i = 0; i < count && rc == 0; i++)
+    for (uint64_t i = 0; i < count && rc == 0; i++)
         rc = mbr_object_write(object, 64, bytes, sizeof(bytes));
     return rc;
 }
 
+/* Warm, and then between the marks. */
+static int turns(int (*way)(uint64_t count), uint64_t count)
+{
+    int rc = way(WARM);
+
+    bench_mark();
+    if (rc == 0)
+        rc = way(count);
+    bench_mark();
+    return rc;
+}
+
+static int do_nothing(uint64_t count)
+{
+    return turns(nothing, count);
+}
+
+static int do_get_put(uint64_t count)
+{
+    return turns(get_put, count);
+}
+
+static int do_read(uint64_t count)
+{
+    return turns(read_some, count);
+}
+
+static int do_write(uint64_t count)
+{
+    return turns(write_some, count);
+}
+
+static const struct bench_thing things[] = {
+    {"nothing", "a loop with two calls that do nothing", do_nothing},
+    {"get-put", "accesses to 64 bytes, begun and ended", do_get_put},
+    {"read", "64 bytes copied out", do_read},
+    {"write", "64 bytes copied in", do_write},
+};
+
+#define PROGRAM "membrane-object-turns"
+
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        int (*fn)(unsigned long count);
-    } things[] = {
-        {"nothing", nothing}, {"get-put", get_put}, {"read", read_some}, {"write", write_some}};
-    bool marked = argc > 3 && strcmp(argv[3], "marked") == 0;
-    int (*fn)(unsigned long count) = NULL;
+    struct bench_order order;
     char name[64];
+    int container;
+    int rc;
 
-    for (size_t i = 0; argc > 2 && i < sizeof(things) / sizeof(things[0]); i++) {
-        if (strcmp(argv[1], things[i].name) == 0)
-            fn = things[i].fn;
-    }
-    if (fn == NULL) {
-        fputs("usage: membrane-object-turns nothing|get-put|read|write N [marked]\n", stderr);
-        return 2;
-    }
+    if (!bench_ordered(PROGRAM, things, sizeof(things) / sizeof(things[0]), argc, argv, &order))
+        return BENCH_EXIT_USAGE;
     (void)snprintf(name, sizeof(name), "turns %d", (int)getpid());
-    int container = mbr_container_create(name, -1);
-    int rc = container < 0 ? container : mbr_object_create(container, "x", MBR_OBJECT_BLOCK);
-
-    object = rc;
-    if (rc >= 0)
-        rc = fn(WARM);
-    if (marked)
-        (void)raise(SIGUSR1);
-    if (rc >= 0)
-        rc = fn(strtoul(argv[2], NULL, 10));
-    if (marked)
-        (void)raise(SIGUSR1);
+    container = mbr_container_create(name, -1);
+    object = container < 0 ? container : mbr_object_create(container, "x", MBR_OBJECT_BLOCK);
+    rc = object < 0 ? object : order.thing->run(order.count);
     if (container >= 0)
         (void)mbr_container_leave(container); /* its name goes, too */
-    if (rc < 0)
-        fprintf(stderr, "membrane-object-turns: %s\n", mbr_error_text(rc));
-    return rc < 0 ? 1 : 0;
+    return bench_done(PROGRAM, &order, rc);
 }

@@ -5,26 +5,12 @@
  */
 #include <errno.h>
 #include <setjmp.h>
-#include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <membrane/exn.h>
 #include <membrane/types.h>
 #include <middl/Closure.h>
 
-enum { EXIT_NEGATIVE = 1, EXIT_USAGE = 2 };
-
-static bool marked;
-
-static void mark(void)
-{
-    if (marked) {
-        (void)raise(SIGUSR1);
-    }
-}
+#include "bench/lib/things.h"
 
 /* ---- a call through a closure, and through a table as C programmers write them ---- */
 
@@ -57,12 +43,12 @@ static int call_table(uint64_t count)
     struct counter counter = {&ops, &calls};
     struct counter *c = &counter;
 
-    mark();
+    bench_mark();
     for (uint64_t i = 0; i < count; i++) {
         OPAQUE(c);
         c->ops->apply(c);
     }
-    mark();
+    bench_mark();
     return calls == count ? 0 : -EIO;
 }
 
@@ -73,12 +59,12 @@ static int call_closure(uint64_t count)
     Closure_cl closure = {&ops, &calls};
     Closure_clp c = &closure;
 
-    mark();
+    bench_mark();
     for (uint64_t i = 0; i < count; i++) {
         OPAQUE(c);
         Closure_Apply(c);
     }
-    mark();
+    bench_mark();
     return calls == count ? 0 : -EIO;
 }
 
@@ -89,13 +75,13 @@ static int only_setjmp(uint64_t count)
     volatile uint64_t done = 0;
     struct mbr_exn_frame frame;
 
-    mark();
+    bench_mark();
     for (volatile uint64_t i = 0; i < count; i++) {
         if (_setjmp(frame.env) == 0) {
             done++;
         }
     }
-    mark();
+    bench_mark();
     return done == count ? 0 : -EIO;
 }
 
@@ -103,7 +89,7 @@ static int try(uint64_t count)
 {
     volatile uint64_t done = 0;
 
-    mark();
+    bench_mark();
     for (volatile uint64_t i = 0; i < count; i++) {
         TRY
         {
@@ -115,7 +101,7 @@ static int try(uint64_t count)
         }
         ENDTRY
     }
-    mark();
+    bench_mark();
     return done == count ? 0 : -EIO;
 }
 
@@ -123,7 +109,7 @@ static int try_finally(uint64_t count)
 {
     volatile uint64_t done = 0;
 
-    mark();
+    bench_mark();
     for (volatile uint64_t i = 0; i < count; i++) {
         TRY
         {
@@ -134,7 +120,7 @@ static int try_finally(uint64_t count)
         }
         ENDTRY
     }
-    mark();
+    bench_mark();
     return done == count ? 0 : -EIO;
 }
 
@@ -194,7 +180,7 @@ static int look_up(uint64_t count, uint32_t interfaces, uint32_t each, bool by_n
     for (uint32_t i = 0; i < 64; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "I%u.T%u", i * 7919 % interfaces, i % each);
     }
-    mark();
+    bench_mark();
     for (uint64_t i = 0; i < count && result == 0; i++) {
         result =
             by_name
@@ -202,7 +188,7 @@ static int look_up(uint64_t count, uint32_t interfaces, uint32_t each, bool by_n
                 : mbr_types_info(types, code_of((uint32_t)(i * 7919 % interfaces)) | (i % each + 1),
                                  &info);
     }
-    mark();
+    bench_mark();
     if (types != NULL) {
         mbr_types_free(types);
     }
@@ -229,11 +215,7 @@ static int name_many(uint64_t count)
     return look_up(count, 1000, PER_INTERFACE, true);
 }
 
-static const struct {
-    const char *name;
-    const char *about;
-    int (*run)(uint64_t count);
-} things[] = {
+static const struct bench_thing things[] = {
     {"table", "calls through a hand-written operation table", call_table},
     {"closure", "calls through a closure", call_closure},
     {"setjmp", "_setjmp", only_setjmp},
@@ -244,36 +226,14 @@ static const struct {
     {"name10", "look-ups of a name among 10 types", name_few},
     {"name100000", "look-ups of a name among 100,000 types", name_many},
 };
-#define THINGS (sizeof(things) / sizeof(things[0]))
-
-static int usage(void)
-{
-    fputs("usage: membrane-types-turns WHAT N [marked]\n", stderr);
-    for (size_t i = 0; i < THINGS; i++) {
-        fprintf(stderr, "  %-11s %s\n", things[i].name, things[i].about);
-    }
-    return EXIT_USAGE;
-}
+#define PROGRAM "membrane-types-turns"
 
 int main(int argc, char **argv)
 {
-    size_t i = 0;
-    int result;
+    struct bench_order order;
 
-    marked = argc == 4 && strcmp(argv[3], "marked") == 0;
-    if (argc != 3 + marked || argv[2][strspn(argv[2], "0123456789")] != '\0') {
-        return usage();
+    if (!bench_ordered(PROGRAM, things, sizeof(things) / sizeof(things[0]), argc, argv, &order)) {
+        return BENCH_EXIT_USAGE;
     }
-    while (i < THINGS && strcmp(argv[1], things[i].name) != 0) {
-        i++;
-    }
-    if (i == THINGS) {
-        return usage();
-    }
-    result = things[i].run(strtoull(argv[2], NULL, 10));
-    if (result != 0) {
-        fprintf(stderr, "membrane-types-turns: %s: %s\n", argv[1], strerror(-result));
-        return EXIT_NEGATIVE;
-    }
-    return EXIT_SUCCESS;
+    return bench_done(PROGRAM, &order, order.thing->run(order.count));
 }

@@ -25,8 +25,9 @@
  * Names. The declaration D of interface Foo is Foo_D in C, whether type, method or exception; a
  * type's last name is its typedef and its struct or enum tag. Names that C sees bare (parameters,
  * members, methods in operation tables) get a '_' appended when they are wholly upper case, as
- * macros are (EOF, NULL), or a word that C, C++ or a standard header has taken (int, class, errno).
- * A type without a name of its own is called after the place it stands in: Foo_D_member.
+ * macros are (EOF, NULL), end in "_t", as types of POSIX do (time_t), or are a word that C, C++ or
+ * a standard header has taken (int, class, errno). A type without a name of its own is called after
+ * the place it stands in: Foo_D_member.
  *
  * Calls. "M : PROC [ a : T, OUT b : U ] RETURNS [ r : V, s : W ]" is called as
  *
@@ -346,16 +347,16 @@ MBR_API void mbr_intf_unlink(struct mbr_intf_node *node);
  * At the end of each file of type records: the record is announced when the program or the shared
  * object it is part of is loaded, and withdrawn when that is unloaded.
  */
-#define MBR_INTF_ANNOUNCE(name)                                     \
-    static struct mbr_intf_node name##_node = {&name##_intf, NULL}; \
-    __attribute__((constructor)) static void name##_announce(void)  \
-    {                                                               \
-        mbr_intf_link(&name##_node);                                \
-    }                                                               \
-    __attribute__((destructor)) static void name##_withdraw(void)   \
-    {                                                               \
-        mbr_intf_unlink(&name##_node);                              \
-    }                                                               \
+#define MBR_INTF_ANNOUNCE(name)                                         \
+    static struct mbr_intf_node mbr_node_##name = {&name##_intf, NULL}; \
+    __attribute__((constructor)) static void mbr_announce_##name(void)  \
+    {                                                                   \
+        mbr_intf_link(&mbr_node_##name);                                \
+    }                                                                   \
+    __attribute__((destructor)) static void mbr_withdraw_##name(void)   \
+    {                                                                   \
+        mbr_intf_unlink(&mbr_node_##name);                              \
+    }                                                                   \
     extern const struct mbr_intf_record name##_intf
 
 MBR_END_DECLS

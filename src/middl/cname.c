@@ -58,6 +58,8 @@ static const char *const hazards[] = {"abort",
                                       "export",
                                       "extern",
                                       "false",
+                                      "fd_mask",
+                                      "fd_set",
                                       "fileno",
                                       "float",
                                       "for",
@@ -84,10 +86,12 @@ static const char *const hazards[] = {"abort",
                                       "isnan",
                                       "isnormal",
                                       "isunordered",
+                                      "jmp_buf",
                                       "linux",
                                       "long",
                                       "major",
                                       "makedev",
+                                      "mbr_args",
                                       "minor",
                                       "mutable",
                                       "namespace",
@@ -102,6 +106,8 @@ static const char *const hazards[] = {"abort",
                                       "or",
                                       "or_eq",
                                       "private",
+                                      "program_invocation_name",
+                                      "program_invocation_short_name",
                                       "protected",
                                       "public",
                                       "register",
@@ -119,6 +125,7 @@ static const char *const hazards[] = {"abort",
                                       "si_pid",
                                       "si_uid",
                                       "si_value",
+                                      "sigjmp_buf",
                                       "signbit",
                                       "signed",
                                       "sigsetjmp",
@@ -146,14 +153,21 @@ static const char *const hazards[] = {"abort",
                                       "typename",
                                       "typeof",
                                       "typeof_unqual",
+                                      "u_char",
+                                      "u_int",
+                                      "u_long",
+                                      "u_short",
+                                      "uint",
                                       "uint16_t",
                                       "uint32_t",
                                       "uint64_t",
                                       "uint8_t",
                                       "uintptr_t",
+                                      "ulong",
                                       "union",
                                       "unix",
                                       "unsigned",
+                                      "ushort",
                                       "using",
                                       "va_arg",
                                       "va_copy",
@@ -206,9 +220,15 @@ static bool reserved(const char *text, size_t length)
     return length >= 2 && text[0] == '_' && (text[1] == '_' || (text[1] >= 'A' && text[1] <= 'Z'));
 }
 
+/* What POSIX keeps for the types of its headers; a C++ compiler warns if a member is called so. */
+static bool ends_in_t(const char *text, size_t length)
+{
+    return length > 2 && text[length - 2] == '_' && text[length - 1] == 't';
+}
+
 bool mbr__mc_is_hazard(const char *text, size_t length)
 {
-    if (all_upper(text, length) || reserved(text, length))
+    if (all_upper(text, length) || reserved(text, length) || ends_in_t(text, length))
         return true;
     return listed(text, hazards, sizeof hazards / sizeof *hazards);
 }

@@ -4,10 +4,29 @@
 # interfaces, which are full of hazards.
 . "$(dirname "$0")/lib.sh"
 
-warnings='-Wall -Wextra -Wconversion -pedantic -Werror -fsyntax-only'
-mkdir "$work/std" "$work/gold"
+warnings='-Wall -Wextra -Wconversion -Wshadow -pedantic -Werror -fsyntax-only'
+mkdir "$work/std" "$work/gold" "$work/names"
 run 0 "$middlc" --header --types --skeleton -Wno-redeclared -d "$work/std" "$root"/idl/*.if
 run 0 "$middlc" -r --header --types --skeleton -d "$work/gold" "$here/golden/Every.if"
+
+# Names that C takes for itself, one way or another, and that generated code might take.
+cat >"$work/Names.if" <<'END'
+Names : INTERFACE =
+BEGIN
+  state : TYPE = { ops, time_t };
+  node : TYPE = RECORD [ a, jmp_buf, off_t, uint, fd_set : CARDINAL ];
+  announce : TYPE = OCTET;
+  withdraw : TYPE = SEQUENCE OF node;
+  X : EXCEPTION [ state, ops, self, args, id, file, line, func, mbr_args, pid_t : CARDINAL ];
+  P : PROC [ state : node; ops : CARDINAL; self, op, st, result, do_P, new_Names, calloc, memset,
+             args, ssize_t, program_invocation_name : OCTET ]
+    RETURNS [ r : node, clock_t : state ] RAISES X;
+  do_P : PROC [] RETURNS [];
+  new : PROC [] RETURNS [];
+  free : PROC [ ulong : OCTET ] NEVER RETURNS;
+END.
+END
+run 0 "$middlc" --header --types --skeleton -d "$work/names" "$work/Names.if"
 
 # try COMPILER LANGUAGE STANDARD FILE: one compilation.
 try() {
@@ -17,7 +36,7 @@ try() {
     fail "$1 -std=$3 $4"
 }
 
-for dir in std gold; do
+for dir in std gold names; do
     cd "$work/$dir" || exit 2
     { # What a macro could spoil is included first.
         printf '#include <%s>\n' stdio.h errno.h stddef.h signal.h sys/types.h
@@ -54,4 +73,4 @@ for dir in std gold; do
 done
 # shellcheck disable=SC2086
 g++ -std=c++17 $warnings -I "$root/include" -x c++ "$work"/gold/*.impl.c "$work"/gold/alone-*.h \
-    >"$work/log" 2>&1 || { head -n 5 "$work/log" && fail 'golden as C++'; }
+    "$work"/names/*.impl.c >"$work/log" 2>&1 || { head -n 5 "$work/log" && fail 'golden as C++'; }

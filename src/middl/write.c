@@ -189,13 +189,23 @@ static void put_one(struct mbr__strbuf *out, const char *text, size_t before, si
     mbr__strbuf_putc(out, c);
 }
 
+/* What is not UTF-8 was written when text was Latin-1: its letters are not lost. */
+static void put_latin1(struct mbr__strbuf *out, unsigned char c)
+{
+    char utf8[2] = {(char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f))};
+
+    mbr__strbuf_append(out, utf8, sizeof utf8);
+}
+
 void mbr__mc_put_escaped(struct mbr__strbuf *out, const char *text, size_t length,
                          enum mc_escape how)
 {
     for (size_t i = 0; i < length;) {
         size_t bytes = character(text + i, length - i);
 
-        if (bytes == 0 || is_control(text + i, bytes))
+        if (bytes == 0 && (unsigned char)text[i] >= 0xa0)
+            put_latin1(out, (unsigned char)text[i]);
+        else if (bytes == 0 || is_control(text + i, bytes))
             mbr__strbuf_append(out, "\xef\xbf\xbd", 3);
         else if (bytes == 1)
             put_one(out, text + i, i, length - i - 1, how);

@@ -33,15 +33,28 @@ static void put_comment(struct text *text, uint32_t index)
     }
 }
 
-/* Comments up to END, each on a line of its own, at INDENT; they begin where a line begins. */
+/* A comment on a line of its own, at INDENT; it begins where a line begins. */
+static void put_comment_line(struct text *text, uint32_t index, size_t indent)
+{
+    for (size_t i = 0; i < indent; i++)
+        mbr__strbuf_putc(text->out, ' ');
+    put_comment(text, index);
+    mbr__strbuf_putc(text->out, '\n');
+}
+
+/* Comments up to END. */
 static void put_comments(struct text *text, uint32_t end, size_t indent)
 {
-    for (; text->next < end; text->next++) {
-        for (size_t i = 0; i < indent; i++)
-            mbr__strbuf_putc(text->out, ' ');
-        put_comment(text, text->next);
-        mbr__strbuf_putc(text->out, '\n');
-    }
+    for (; text->next < end; text->next++)
+        put_comment_line(text, text->next, indent);
+}
+
+/* The same for those that are a member's; the others stand above the declaration already. */
+static void put_member_comments(struct text *text, uint32_t end, size_t indent)
+{
+    for (; text->next < end; text->next++)
+        if (text->file->comments[text->next].taken)
+            put_comment_line(text, text->next, indent);
 }
 
 /* The comment beside what was written last, if there is one. */
@@ -114,7 +127,7 @@ static void put_rows(struct text *text, const struct mc_member *members, enum mc
         last = group_end(first);
         mbr__strbuf_putc(text->out, '\n');
         for (const struct mc_member *member = first; member != last->next; member = member->next)
-            put_comments(text, member->before.end, indent);
+            put_member_comments(text, member->before.end, indent);
         for (size_t i = 0; i < indent; i++)
             mbr__strbuf_putc(text->out, ' ');
         put_group(text, first, kind, indent);
@@ -286,11 +299,8 @@ static void put_decl(struct text *text, const struct mc_decl *decl)
 
     put_comments(text, decl->before.end, 2);
     for (uint32_t i = text->next; i < decl->comments_end; i++)
-        if (!text->file->comments[i].taken) {
-            mbr__strbuf_puts(out, "  ");
-            put_comment(text, i);
-            mbr__strbuf_putc(out, '\n');
-        }
+        if (!text->file->comments[i].taken)
+            put_comment_line(text, i, 2);
     mbr__strbuf_puts(out, "  ");
     put_statement(text, decl, 2);
     put_beside(text, decl->after);
@@ -307,11 +317,22 @@ void mbr__mc_put_decl_text(struct mbr__strbuf *out, const struct mc_decl *decl)
     mbr__strbuf_putc(out, '\n');
 }
 
-/* A blank line in front of a declaration with a comment above, and between kinds. */
-static bool wants_gap(const struct mc_decl *last, const struct mc_decl *decl)
+/* True if DECL will have a comment above: its own, or one from where none can stand. */
+static bool has_above(const struct text *text, const struct mc_decl *decl)
 {
-    return !last || decl->before.first < decl->before.end || last->kind != decl->kind ||
-           mbr__mc_is_op(decl);
+    if (text->next < decl->before.end)
+        return true;
+    for (uint32_t i = text->next; i < decl->comments_end; i++)
+        if (!text->file->comments[i].taken)
+            return true;
+    return false;
+}
+
+/* A blank line in front of a declaration with a comment above, and between kinds. */
+static bool wants_gap(const struct text *text, const struct mc_decl *last,
+                      const struct mc_decl *decl)
+{
+    return !last || last->kind != decl->kind || mbr__mc_is_op(decl) || has_above(text, decl);
 }
 
 static void put_head(struct text *text, const struct mc_interface *interface)
@@ -322,7 +343,7 @@ static void put_head(struct text *text, const struct mc_interface *interface)
     put_name(text, interface->name);
     mbr__strbuf_puts(out, interface->local ? " : LOCAL INTERFACE =\n" : " : INTERFACE =\n");
     for (const struct mc_need *need = interface->needs; need; need = need->next) {
-        put_comments(text, need->before.end, 2);
+        put_comments(text, need->after ? need->after - 1 : need->before.end, 2);
         mbr__strbuf_puts(out, need->extends ? "  EXTENDS " : "  NEEDS ");
         put_name(text, need->name);
         mbr__strbuf_putc(out, ';');
@@ -340,7 +361,7 @@ void mbr__mc_write_text(struct mbr__strbuf *out, const struct mc_interface *inte
 
     put_head(&text, interface);
     for (const struct mc_decl *decl = interface->decls; decl; decl = decl->next) {
-        if (wants_gap(last, decl))
+        if (wants_gap(&text, last, decl))
             mbr__strbuf_putc(out, '\n');
         put_decl(&text, decl);
         last = decl;

@@ -30,3 +30,22 @@ done
 # The one format is a fixed point, also over text that was written differently.
 run 0 "$middlc" --fmt -I . -o "$work/again.if" "$work/Every.if"
 same "$work/Every.if" "$work/again.if"
+
+# Comments may stand between any two words: each is kept, once, and the text stays what it is.
+sed "s/--.*//; s/[A-Za-z_0-9]\\{1,\\}\\|=>\\|[^A-Za-z_0-9 ]/& --@\\n/g" Every.if |
+    awk '{ while (sub(/--@/, "-- c" ++count ".")); print }' >"$work/many.if"
+grep -o 'c[0-9]*[.]' "$work/many.if" | sort >"$work/had"
+[ "$(wc -l <"$work/had")" -gt 400 ] || fail 'too few comments to try with'
+run 0 "$middlc" --fmt -Wno-file -I . -o "$work/Every.if" "$work/many.if"
+grep -o 'c[0-9]*[.]' "$work/Every.if" | sort >"$work/kept"
+same "$work/had" "$work/kept"
+run 0 "$middlc" --fmt -I . -o "$work/again.if" "$work/Every.if"
+same "$work/Every.if" "$work/again.if"
+run 0 "$middlc" --codes -I . -o "$work/codes" "$work/Every.if"
+same expected/Every.codes.txt "$work/codes"
+
+# What is not UTF-8 was Latin-1: the letters of a comment survive.
+printf -- '-- caf\351 \303\251\nLatin : INTERFACE =\nBEGIN\n\nEND.\n' >"$work/Latin.if"
+printf -- '-- caf\303\251 \303\251\nLatin : INTERFACE =\nBEGIN\n\nEND.\n' >"$work/Latin.expected"
+run 0 "$middlc" --fmt -i "$work/Latin.if"
+same "$work/Latin.expected" "$work/Latin.if"

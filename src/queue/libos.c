@@ -200,6 +200,7 @@ int mbr__libos_name(struct mbr_libos *l)
     mbr__gc_some(&l->names);
     r = mbr__mailbox_open(&l->names, &l->box);
     if (r == 0) {
+        mbr__hello_start(l);
         r = mbr__watch_fd(&l->ws, &l->box_watch, l->box.fd, EPOLLIN, mailbox_ready);
         if (r < 0)
             mbr__mailbox_close(&l->names, &l->box);
@@ -249,6 +250,7 @@ void mbr_libos_close(struct mbr_libos *l)
     mbr__hash_fini(&l->connections);
     mbr__buf_unref(l->spare);
     if (l->named) {
+        mbr__timer_cancel(&l->ws.timers, &l->box_pause);
         mbr__watch_end(&l->ws, &l->box_watch);
         mbr__mailbox_close(&l->names, &l->box);
         mbr__names_close(&l->names);

@@ -100,8 +100,9 @@ struct mbr_libos {
     struct mbr__names names;
     struct mbr__mailbox box;
     struct mbr__watch box_watch;
-    int self_pidfd; /* what openers hand over with their hello; -1 until needed */
-    int spare_fd;   /* given up when a bell must be opened and no descriptor is left */
+    struct mbr__timer box_pause; /* while it is not looked at, for lack of descriptors */
+    int self_pidfd;              /* what openers hand over with their hello; -1 until needed */
+    int spare_fd;                /* given up when a bell must be opened and no descriptor is left */
     struct mbr__list peers;
     struct mbr__list registry; /* of all instances of the process */
     struct mbr__sock_config sockets;

@@ -149,6 +149,18 @@ static int peek(int conn, struct mbr__note *note)
     return err;
 }
 
+ssize_t mbr__conn_glance(int conn, void *data, size_t size)
+{
+    ssize_t n;
+
+    do
+        n = recv(conn, data, size, MSG_PEEK | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        return n;
+    return n == 0 || errno == ENOTCONN ? -ECONNRESET : -errno;
+}
+
 /* Takes the message that was looked at; the kernel closes its own references to descriptors. */
 static void discard(int conn)
 {

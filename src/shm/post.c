@@ -345,3 +345,51 @@ int mbr__mailbox_take(struct mbr__mailbox *m, struct mbr__note *out, int *conn_o
     }
     return -EAGAIN;
 }
+
+/* ---- without descriptors --------------------------------------------------------------------- */
+
+static bool to_be_refused(int conn, bool (*refuse)(const void *data, size_t len))
+{
+    uint8_t data[MBR__POST_MAX];
+    ssize_t n = mbr__conn_glance(conn, data, sizeof(data));
+
+    return n == -ECONNRESET || (n > 0 && refuse(data, (size_t)n));
+}
+
+/* Accepts where no descriptor is left: in the spare one's place. */
+static int accept_instead(struct mbr__mailbox *m, int *spare)
+{
+    int conn = accept_next(m);
+
+    if ((conn == -EMFILE || conn == -ENFILE) && *spare >= 0) {
+        close(*spare);
+        *spare = -1;
+        conn = accept_next(m);
+    }
+    return conn;
+}
+
+void mbr__mailbox_shed(struct mbr__mailbox *m, int *spare,
+                       bool (*refuse)(const void *data, size_t len))
+{
+    int conn = 0;
+
+    for (int i = 0; i < MBR__POST_SILENT && m->silent[i] >= 0;) {
+        conn = m->silent[i];
+        if (to_be_refused(conn, refuse)) {
+            forget(m, conn);
+            close(conn);
+        } else {
+            i++;
+        }
+    }
+    for (int tries = 0; tries < TAKE_TRIES && conn >= 0; tries++) {
+        conn = accept_instead(m, spare);
+        if (conn >= 0 && to_be_refused(conn, refuse))
+            close(conn);
+        else if (conn >= 0)
+            (void)keep(m, conn);
+    }
+    if (*spare < 0)
+        *spare = fcntl(m->listen, F_DUPFD_CLOEXEC, 0);
+}

@@ -15,6 +15,7 @@
 #ifndef MBR_SHM_POST_H
 #define MBR_SHM_POST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -82,6 +83,15 @@ int mbr__post_send(struct mbr__names *n, uint64_t inst, const struct mbr__note *
  */
 int mbr__mailbox_take(struct mbr__mailbox *m, struct mbr__note *out, int *conn_out);
 
+/*
+ * For when mbr__mailbox_take() finds no descriptor: hangs up on those whose notes `refuse` is true
+ * of, who then see the end of their connection instead of waiting. *spare is a descriptor that
+ * makes room for looking at one that was not even accepted (-1: there is none); it is made again
+ * afterwards, or becomes -1. Everybody else stays as he was.
+ */
+void mbr__mailbox_shed(struct mbr__mailbox *m, int *spare,
+                       bool (*refuse)(const void *data, size_t len));
+
 /* Sends a note over a connection. Never blocks. -EAGAIN its queue is full, -ECONNRESET closed,
  * -EINVAL bad note, -EBADF, -ETOOMANYREFS, -ENOMEM. */
 int mbr__conn_send(int conn, const struct mbr__note *note);
@@ -89,6 +99,10 @@ int mbr__conn_send(int conn, const struct mbr__note *note);
  * message; -EPROTO too long or too many descriptors: it is dropped; -EMFILE, -ENFILE no room for
  * its descriptors: it is not lost. */
 int mbr__conn_recv(int conn, struct mbr__note *out);
+
+/* Looks at the bytes of the next note, and at none of its descriptors: how many there are, at most
+ * `size`; -EAGAIN nothing there, -ECONNRESET as above. */
+ssize_t mbr__conn_glance(int conn, void *data, size_t size);
 
 /* Closes the descriptors of a received note that were not taken over (set to -1). */
 void mbr__note_close(struct mbr__note *note);

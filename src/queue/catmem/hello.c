@@ -413,6 +413,45 @@ static void handle(struct mbr_libos *l, struct mbr__note *note, int conn)
     mbr__note_close(note);
 }
 
+/* ---- without descriptors ---- */
+
+#define PAUSE_NS UINT64_C(10000000) /* before the mailbox is looked at again */
+
+/* Whoever connects can be told no; what belongs to a pipe waits until there is room. */
+static bool may_be_refused(const void *data, size_t len)
+{
+    struct mbr__hello h;
+
+    if (len != sizeof(h))
+        return false;
+    memcpy(&h, data, sizeof(h));
+    return h.magic == MBR__HELLO_MAGIC &&
+           (h.kind == MBR__HELLO_CONNECT || h.kind == MBR__HELLO_GUEST);
+}
+
+static void pause_over(struct mbr__timer *t)
+{
+    struct mbr_libos *l = mbr__container_of(t, struct mbr_libos, box_pause);
+
+    (void)mbr__watch_fd_events(&l->ws, &l->box_watch, EPOLLIN);
+}
+
+/* No descriptor or no memory: the mailbox stays readable, and a wait that looked at it all the time
+ * would never sleep. */
+static void out_of_room(struct mbr_libos *l)
+{
+    mbr__mailbox_shed(&l->box, &l->spare_fd, may_be_refused);
+    if (mbr__timer_is_set(&l->box_pause) ||
+        mbr__timer_add(&l->ws.timers, &l->box_pause, mbr__deadline_ns(PAUSE_NS)) < 0)
+        return;
+    (void)mbr__watch_fd_events(&l->ws, &l->box_watch, 0);
+}
+
+void mbr__hello_start(struct mbr_libos *l)
+{
+    mbr__timer_init(&l->box_pause, pause_over);
+}
+
 void mbr__hello_read(struct mbr_libos *l, unsigned most)
 {
     struct mbr__note note;
@@ -424,7 +463,8 @@ void mbr__hello_read(struct mbr_libos *l, unsigned most)
             handle(l, &note, conn);
             close(conn);
         } else if (r != -EPROTO && r != -EPERM) {
-            return; /* no descriptors now; the mailbox stays readable */
+            out_of_room(l);
+            return;
         }
     }
 }

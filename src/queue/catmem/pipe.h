@@ -225,6 +225,8 @@ int mbr__hello_mark(struct mbr__pipe *p);
 #define MBR__NOTES_SOME 16u   /* in the midst of a wait; the mailbox stays readable */
 #define MBR__NOTES_ALL  8192u /* more than one can hold (SOMAXCONN) */
 void mbr__hello_read(struct mbr_libos *l, unsigned most);
+/* A new mailbox is there to be read from. */
+void mbr__hello_start(struct mbr_libos *l);
 /* Hands a lending region to the peer's mailbox, where it outlives us. Errors as mbr__post_send().
  */
 int mbr__hello_lend(struct mbr__pipe *p, uint64_t region, uint64_t size, int fd);

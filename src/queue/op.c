@@ -137,6 +137,8 @@ static int mark_all(struct mbr_libos *l, const demi_qtoken_t *qts, int n, struct
 
         if (op == NULL)
             return -EINVAL;
+        if (op->epoch == l->epoch)
+            continue; /* it stands here twice: its first place counts */
         op->offset = i;
         if (op->done) {
             *hit = op;

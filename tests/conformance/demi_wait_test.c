@@ -228,6 +228,28 @@ static void wait_any_order(void **state)
     pop_message(ends.opened, 1, 0);
 }
 
+/* A token that stands in the array twice is found at its first place, completed before or not. */
+static void wait_any_with_a_token_twice(void **state)
+{
+    for (int early = 0; early < 2; early++) {
+        demi_qtoken_t pop = start_pop(ends.made);
+        demi_qtoken_t qts[] = {start_pop(ends.made), pop, pop, pop};
+        demi_qresult_t qr;
+        int offset = -1;
+
+        push_message(ends.opened, 3, 1);
+        if (early == 1)
+            expect_pending(qts[0]);
+        CHECK_INT(demi_wait_any(&qr, &offset, qts, 4, NULL), 0);
+        CHECK_INT(offset, 1);
+        expect_message(&qr, ends.made, 3, 1);
+        CHECK_INT(demi_wait_any(&qr, &offset, &qts[1], 3, NULL), EINVAL);
+        push_message(ends.opened, 3, 2);
+        qr = finish(qts[0]);
+        expect_message(&qr, ends.made, 3, 2);
+    }
+}
+
 static void wait_any_keeps_the_others(void **state)
 {
     enum { COUNT = 40 };
@@ -492,6 +514,7 @@ static int run(int argc, char **argv)
         WITH_ENDS(timeout_zero_polls_once),
         WITH_ENDS(wait_any_number_of_tokens),
         WITH_ENDS(wait_any_order),
+        WITH_ENDS(wait_any_with_a_token_twice),
         WITH_ENDS(wait_any_keeps_the_others),
         WITH_ENDS(wait_any_only_reads_the_tokens),
         WITH_ENDS(wait_any_among_many),

@@ -256,14 +256,14 @@ static void fire_one(struct mbr__store *store, struct mbr__st_access *access)
     if (access->removed)
         mbr__st_fire_removal(store, path->text, path->len, path->count, name, access->removed,
                              above(store));
-    if (access->removed && !live)
+    /* Removed, which has been told; or neither there before nor now: nothing has happened. */
+    if (!live && (access->removed || !access->base))
         return;
     mbr__st_fire(store, &(struct mbr__st_fire){
                             .path = path->text,
                             .len = path->len,
                             .name = name,
                             .depth = path->count,
-                            .exact = access->exact,
                             .perms = live ? live->perms : NULL,
                             .parent = above(store),
                             .old_perms = access->old_perms ? access->old_perms

@@ -190,7 +190,6 @@ static uint64_t access_flags(const struct mbr__st_access *access)
     flags |= access->value_set ? MBR__ST_DUMP_VALUE_SET : 0;
     flags |= access->perms_set ? MBR__ST_DUMP_PERMS_SET : 0;
     flags |= access->fire ? MBR__ST_DUMP_FIRE : 0;
-    flags |= access->exact ? MBR__ST_DUMP_EXACT : 0;
     flags |= access->shadowed ? MBR__ST_DUMP_SHADOWED : 0;
     flags |= access->opaque ? MBR__ST_DUMP_OPAQUE : 0;
     flags |= access->old_perms ? MBR__ST_DUMP_OLD_PERMS : 0;

@@ -28,7 +28,7 @@ enum {
     MBR__ST_DUMP_VALUE_SET = 32,
     MBR__ST_DUMP_PERMS_SET = 64,
     MBR__ST_DUMP_FIRE = 128,
-    MBR__ST_DUMP_EXACT = 256,
+    MBR__ST_DUMP_EXACT = 256, /* of older programs, without a meaning now */
     MBR__ST_DUMP_SHADOWED = 512,
     MBR__ST_DUMP_OPAQUE = 1024,
     MBR__ST_DUMP_OLD_PERMS = 2048,

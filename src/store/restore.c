@@ -326,7 +326,6 @@ static void set_flags(struct mbr__st_access *access, uint64_t flags)
     access->value_set = flags & MBR__ST_DUMP_VALUE_SET;
     access->perms_set = flags & MBR__ST_DUMP_PERMS_SET;
     access->fire = flags & MBR__ST_DUMP_FIRE;
-    access->exact = flags & MBR__ST_DUMP_EXACT;
     access->shadowed = flags & MBR__ST_DUMP_SHADOWED;
     access->opaque = flags & MBR__ST_DUMP_OPAQUE;
 }

@@ -148,7 +148,6 @@ struct mbr__st_access {
     bool value_set;
     bool perms_set;
     bool fire;
-    bool exact;
     bool shadowed; /* lies beneath something the transaction has removed: never compared */
     bool opaque;   /* the transaction has removed it once: nothing living beneath it is visible */
     /* While it is being committed: */

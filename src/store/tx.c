@@ -249,12 +249,6 @@ static void adopt(struct mbr__st_tx *tx, struct mbr__st_access *access, struct m
         work->generation = ++tree->generation;
 }
 
-static void mark_fire(struct mbr__st_access *access, bool exact)
-{
-    access->exact = exact && (access->exact || !access->fire);
-    access->fire = true;
-}
-
 static int set_value(struct mbr__st_tx *tx, const void *value, uint32_t len)
 {
     struct mbr__store *store = tx->conn->store;
@@ -276,7 +270,7 @@ static int set_value(struct mbr__st_tx *tx, const void *value, uint32_t len)
         memcpy(mbr__st_value(copy), value, len);
     adopt(tx, access, copy);
     access->value_set = true;
-    mark_fire(access, false);
+    access->fire = true;
     return 0;
 }
 
@@ -382,7 +376,7 @@ static int add_chain(struct mbr__st_tx *tx, struct mbr__st_perms *perms, const v
         access->value_set = access->perms_set = false; /* it is made with them */
     }
     MBR_ASSERT(access); /* there is at least one new level */
-    mark_fire(access, false);
+    access->fire = true;
     if (!tx->conn->privileged)
         tx->nodes += store->path.count - walk->found;
     return 0;
@@ -525,8 +519,6 @@ static void forget_below(struct mbr__st_tx *tx, struct mbr__st_name *top, bool c
             forget_share(tx, top, access, counted);
         if (!access || (!access->work && name != top))
             continue;
-        if (!access->base && name != top)
-            mark_fire(access, true); /* the others fire when what is live is removed */
         adopt(tx, access, NULL);
     }
 }
@@ -549,7 +541,7 @@ static int remove_touched(struct mbr__st_tx *tx, struct mbr__st_access *access,
         return error;
     tx->nodes -= own; /* not before: the transaction may go on after -ENOMEM */
     forget_below(tx, access->at, live != NULL);
-    mark_fire(access, false);
+    access->fire = true;
     if (live) {
         access->deep = live;
         mbr__st_ref(&store->tree.heap, mbr__st_leaf(live));
@@ -611,6 +603,6 @@ int mbr__st_tx_set_perms(struct mbr__st_tx *tx, struct mbr__st_perms *perms)
     copy->domains |= mbr__st_perms_domains(perms);
     adopt(tx, access, copy);
     access->perms_set = true;
-    mark_fire(access, false);
+    access->fire = true;
     return 0;
 }

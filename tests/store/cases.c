@@ -374,6 +374,23 @@ const struct store_case store_cases[] = {
         "A WATCH /|4| = OK|\n" "A < @ /|4|\n" "A WATCH /a/none|5| = OK|\n" "A < @ /a/none|5|\n"
         "B RM /a| = OK|\n" "A < @ /a/b/c|1|\n" "A < @ /a/b|2|\n" "A < @ /a|3|\n" "A < @ /a|4|\n"
         "A < -\n"),
+    CASE("what a transaction makes and removes fires nothing",
+        "A WATCH /a|t| = OK|\n" "A < @ /a|t|\n" "B TRANSACTION_START | = 1|\n"
+        "B.1 WRITE /a|v = OK|\n" "B.1 SET_PERMS /a|n0|r1| = OK|\n" "B.1 RM /a| = OK|\n"
+        "B.1 TRANSACTION_END T| = OK|\n" "A < -\n" "B TRANSACTION_START | = 2|\n"
+        "B.2 WRITE /a/b/c|v = OK|\n" "B.2 RM /a| = OK|\n" "B.2 TRANSACTION_END T| = OK|\n"
+        "A < -\n"),
+    CASE("what a transaction makes and removes beside what stays",
+        "B WRITE /a/d|v = OK|\n" "A WATCH /a|t| = OK|\n" "A < @ /a|t|\n"
+        "B TRANSACTION_START | = 1|\n" "B.1 WRITE /a/b/c|v = OK|\n" "B.1 RM /a/b/c| = OK|\n"
+        "B.1 WRITE /a/d|w = OK|\n" "B.1 TRANSACTION_END T| = OK|\n" "A < @ /a/d|t|\n"
+        "A < -\n" "B DIRECTORY /a| = d|b|\n"),
+    CASE("what was there fires when a transaction has made it anew",
+        "B WRITE /a|v = OK|\n" "A WATCH /a|t| = OK|\n" "A < @ /a|t|\n"
+        "B TRANSACTION_START | = 1|\n" "B.1 RM /a| = OK|\n" "B.1 WRITE /a|w = OK|\n"
+        "B.1 TRANSACTION_END T| = OK|\n" "A < @ /a|t|\n" "A < -\n"
+        "B TRANSACTION_START | = 2|\n" "B.2 RM /a| = OK|\n" "B.2 WRITE /a|w = OK|\n"
+        "B.2 RM /a| = OK|\n" "B.2 TRANSACTION_END T| = OK|\n" "A < @ /a|t|\n" "A < -\n"),
     CASE("SET_PERMS fires",
         "A WRITE /a|v = OK|\n" "A WATCH /a|t| = OK|\n" "A < @ /a|t|\n"
         "B SET_PERMS /a|n0|r1| = OK|\n" "A < @ /a|t|\n"),

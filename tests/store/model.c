@@ -57,7 +57,7 @@ struct record {
     bool compare;  /* the commit compares it */
     bool implicit; /* only part of a removed subtree */
     bool made;     /* by the transaction itself, as it is now */
-    bool modified, value_set, perms_set, fire, exact, wiped, old_set;
+    bool modified, value_set, perms_set, fire, wiped, old_set;
     struct perms old;
     bool removed, created; /* at the commit */
     struct node gone[NODES / 4];
@@ -480,12 +480,6 @@ static bool over(const struct model *m, char who, const struct tx *tx, unsigned 
 
 /* ---- Changes ---- */
 
-static void mark_fire(struct record *record, bool exact)
-{
-    record->exact = exact && (record->exact || !record->fire);
-    record->fire = true;
-}
-
 /* The path of the component below WHERE on the way to PATH. */
 static void step_down(const char *path, char *where)
 {
@@ -534,7 +528,7 @@ static int create(struct model *m, char who, struct tx *tx, const char *path, co
         make_one(m, tx, where, strcmp(where, path) == 0 ? value : "", &perms);
     }
     if (tx)
-        mark_fire(record_of(tx, path), false);
+        record_of(tx, path)->fire = true;
     else
         fire(m, (struct change){path, false, perms_at(m, path), perms_above(m, path), NULL});
     return 0;
@@ -555,7 +549,7 @@ static int put_value(struct model *m, char who, struct tx *tx, const char *path,
         struct record *record = record_of(tx, path);
 
         record->modified = record->value_set = true;
-        mark_fire(record, false);
+        record->fire = true;
         return 0;
     }
     node->generation = ++m->generation;
@@ -598,10 +592,8 @@ static void remove_in_tx(struct model *m, struct tx *tx, const char *path, struc
             continue;
         r->has = false;
         r->modified = true;
-        if (!r->was && r != top)
-            mark_fire(r, true);
     }
-    mark_fire(top, false);
+    top->fire = true;
     for (unsigned i = 0; visible && i < NODES; i++) {
         struct record *r;
 
@@ -673,7 +665,7 @@ static int put_perms(struct model *m, char who, struct tx *tx, const char *path,
     if (!record->old_set)
         record->old = old;
     record->old_set = record->modified = record->perms_set = true;
-    mark_fire(record, false);
+    record->fire = true;
     return 0;
 }
 
@@ -723,9 +715,9 @@ static void fire_record(struct model *m, struct record *r)
         return;
     if (r->removed)
         fire_gone(m, r->gone, r->gone_count);
-    if (r->removed && !find(m, r->path))
+    if (!find(m, r->path) && (r->removed || !r->was))
         return;
-    fire(m, (struct change){r->path, r->exact, perms_at(m, r->path), perms_above(m, r->path), old});
+    fire(m, (struct change){r->path, false, perms_at(m, r->path), perms_above(m, r->path), old});
 }
 
 static int commit(struct model *m, struct tx *tx)

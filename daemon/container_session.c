@@ -105,6 +105,8 @@ static int create(struct session *session, const struct asked *asked)
 
     if (rc == 0 && has_enough(session))
         rc = -EDQUOT;
+    if (rc == 0 && !containers_complete(c))
+        rc = -EIO;
     if (rc == 0 && (like.flags & MBR_CONTAINER_PERSISTENT) != 0) {
         rc = stored_create(session, &like, asked->head.cursor);
         if (rc == -EINPROGRESS)
@@ -123,11 +125,19 @@ static int create(struct session *session, const struct asked *asked)
 
 static int join(struct session *session, const struct asked *asked, struct answer *answer)
 {
+    struct containers *c = session->containers;
     struct container *container;
+    bool complete = true;
 
     if (session->container != NULL)
         return -EINVAL;
-    container = mbr__bytes_map_get(&session->containers->named, asked->name, asked->name_length);
+    container = mbr__bytes_map_get(&c->named, asked->name, asked->name_length);
+    if (container == NULL) {
+        complete = containers_complete(c);
+        container = mbr__bytes_map_get(&c->named, asked->name, asked->name_length);
+    }
+    if (container == NULL && !complete)
+        return -EIO;
     if (container == NULL || container->making)
         return -ENOENT;
     if (!session_may_join(session, container))

@@ -20,6 +20,10 @@
 #include "shm/names.h"
 #include "shm/post.h"
 
+/* Containers that could not be read are tried again no sooner: who asks must not keep the loop
+ * busy. */
+#define REREAD_NS UINT64_C(250000000)
+
 /* ---- desks ------------------------------------------------------------------------------------
  */
 
@@ -411,7 +415,9 @@ static struct container *find_stored(struct containers *c, uint64_t number)
     mbr__list_for_each (node, &c->all) {
         struct container *container = mbr__container_of(node, struct container, node);
 
-        if (container->stored != NULL && stored_what(container->stored)->number == number)
+        /* The number of one that is being made is the thread's so long. */
+        if (container->stored != NULL && !container->making &&
+            stored_what(container->stored)->number == number)
             return container;
     }
     return NULL;
@@ -456,7 +462,30 @@ static void found(void *user, struct stored *stored)
     log_error("container %s, number %llx: not served: %s", stored_what(stored)->name,
               (unsigned long long)stored_what(stored)->number,
               rc == -EEXIST ? "another one has its name" : strerror(-rc));
+    if (rc == -ENOMEM)
+        shelf_mark_unread(c->shelf);
     stored_free(stored);
+}
+
+static bool is_known(void *user, uint64_t number)
+{
+    return find_stored(user, number) != NULL;
+}
+
+bool containers_complete(struct containers *c)
+{
+    uint64_t now;
+
+    if (c->shelf == NULL || !shelf_unread(c->shelf))
+        return true;
+    now = mbr__now_ns();
+    if (now < c->reread_at)
+        return false;
+    c->reread_at = now + REREAD_NS;
+    shelf_scan_again(c->shelf, is_known, found, c);
+    if (!shelf_unread(c->shelf))
+        log_info("containers: all could be read now");
+    return !shelf_unread(c->shelf);
 }
 
 int containers_start_shelf(struct containers *c)

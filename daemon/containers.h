@@ -36,8 +36,9 @@ struct containers {
     uint32_t count;            /* sessions */
     struct shelf *shelf;       /* NULL: none are on disk */
     struct source shelved;
-    bool settling; /* other members are looked at */
-    bool stopping; /* the shelf's thread has ended */
+    uint64_t reread_at; /* no sooner are those tried again that could not be read */
+    bool settling;      /* other members are looked at */
+    bool stopping;      /* the shelf's thread has ended */
 };
 
 /* An empty one, which cannot fail; to be ended also when nothing else was called. */
@@ -68,6 +69,9 @@ void containers_bury(struct containers *c);
 int containers_open_shelf(struct containers *c);
 int containers_start_shelf(struct containers *c);
 int containers_watch_shelf(struct containers *c);
+/* Whether all on disk are known, after another look at those that could not be read; if not, a name
+ * that nobody has may be one of theirs. */
+bool containers_complete(struct containers *c);
 /* Answers what the disk has finished. */
 void containers_collect(struct containers *c);
 /* Waits until the disk has nothing to do, and answers; false: it has, after some seconds. */

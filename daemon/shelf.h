@@ -74,6 +74,16 @@ struct desk {
 int shelf_open(const char *dir, uint64_t limit, struct shelf **out);
 int shelf_scan(struct shelf *shelf, void (*found)(void *user, struct stored *stored), void *user);
 
+/* Whether one of them could not be read for a reason that may pass: its name is not known then, and
+ * may be any. */
+bool shelf_unread(const struct shelf *shelf);
+/* FOUND could not take one for such a reason. */
+void shelf_mark_unread(struct shelf *shelf);
+/* Looks for those once more, also while the thread runs. KNOWN: whether the container with this
+ * number is there already. */
+void shelf_scan_again(struct shelf *shelf, bool (*known)(void *user, uint64_t number),
+                      void (*found)(void *user, struct stored *stored), void *user);
+
 /* Starts the thread. As above. */
 int shelf_start(struct shelf *shelf);
 

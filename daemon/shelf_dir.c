@@ -123,7 +123,11 @@ static int read_owner(int shelf, const char *name, struct stored_what *what)
     unsigned char data[OWNER_SIZE];
     int dir = openat(shelf, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int fd = dir >= 0 ? mbr__disk_open_file(dir, MBR__DISK_OWNER, 0) : -errno;
-    int rc = fd >= 0 ? mbr__disk_read_at(fd, data, sizeof(data), 0) : fd;
+    struct stat st;
+    int rc = fd < 0 ? fd : fstat(fd, &st) != 0 ? -errno : 0;
+
+    if (rc == 0)
+        rc = st.st_size == OWNER_SIZE ? mbr__disk_read_at(fd, data, sizeof(data), 0) : -EBADMSG;
 
     if (fd >= 0)
         (void)close(fd);
@@ -266,33 +270,69 @@ static bool is_number(const char *name, uint64_t *number)
     return *number != 0;
 }
 
-static void look_at(struct shelf *shelf, const char *name,
-                    void (*found)(void *user, struct stored *stored), void *user)
+/* Whether the same may go well later: then it is not known what name the container has. */
+static bool passes(int error)
+{
+    switch (error) {
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM:
+    case -ENOBUFS:
+    case -EINTR:
+    case -EAGAIN:
+    case -EIO:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What a look through the directory is for. */
+struct look {
+    bool again; /* while the thread runs: only what is older, and not known */
+    bool (*known)(void *user, uint64_t number);
+    void (*found)(void *user, struct stored *stored);
+    void *user;
+};
+
+/* What is left of making or removing one. */
+static void sweep_rest(const struct shelf *shelf, const char *name)
+{
+    uint64_t number;
+
+    if ((strncmp(name, "new-", 4) == 0 || strncmp(name, "old-", 4) == 0) &&
+        is_number(name + 4, &number))
+        sweep(shelf->dir, name);
+}
+
+static void look_at(struct shelf *shelf, const char *name, const struct look *look)
 {
     struct stored_what what = {0};
     struct stored *stored;
     int rc;
 
     if (!is_number(name, &what.number)) {
-        uint64_t number;
-
-        if ((strncmp(name, "new-", 4) == 0 || strncmp(name, "old-", 4) == 0) &&
-            is_number(name + 4, &number))
-            sweep(shelf->dir, name);
+        if (!look->again)
+            sweep_rest(shelf, name);
         return;
     }
-    shelf->last = what.number > shelf->last ? what.number : shelf->last;
+    if (look->again && (what.number > shelf->scanned || look->known(look->user, what.number)))
+        return;
+    shelf->scanned = what.number > shelf->scanned ? what.number : shelf->scanned;
     rc = read_owner(shelf->dir, name, &what);
     stored = rc == 0 ? stored_new(shelf, &what) : NULL;
     if (stored == NULL) {
-        log_error("%s/%s: not served: %s", shelf->path, name, strerror(rc < 0 ? -rc : ENOMEM));
+        rc = rc < 0 ? rc : -ENOMEM;
+        shelf->unread = shelf->unread || passes(rc);
+        if (!look->again)
+            log_error("%s/%s: not served: %s", shelf->path, name, strerror(-rc));
         return;
     }
     shelf_charge(stored, shelf_bytes_of(stored));
-    found(user, stored);
+    look->found(look->user, stored);
 }
 
-int shelf_scan(struct shelf *shelf, void (*found)(void *user, struct stored *stored), void *user)
+static int look_through(struct shelf *shelf, const struct look *look)
 {
     int fd = openat(shelf->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
@@ -300,17 +340,48 @@ int shelf_scan(struct shelf *shelf, void (*found)(void *user, struct stored *sto
     int rc;
 
     if (list == NULL) {
-        rc = errno;
+        rc = -errno;
         if (fd >= 0)
             (void)close(fd);
-        return tool_error_system(rc, "%s", shelf->path);
+        return rc;
     }
     /* errno alone tells the end from a failure; looking sets it, too. */
     while (errno = 0, (entry = readdir(list)) != NULL)
-        look_at(shelf, entry->d_name, found, user);
-    rc = errno;
+        look_at(shelf, entry->d_name, look);
+    rc = -errno;
     (void)closedir(list);
-    return rc == 0 ? TOOL_EXIT_OK : tool_error_system(rc, "%s", shelf->path);
+    return rc;
+}
+
+int shelf_scan(struct shelf *shelf, void (*found)(void *user, struct stored *stored), void *user)
+{
+    const struct look look = {.found = found, .user = user};
+    int rc;
+
+    shelf->unread = false;
+    rc = look_through(shelf, &look);
+    shelf->last = shelf->scanned > shelf->last ? shelf->scanned : shelf->last;
+    return rc == 0 ? TOOL_EXIT_OK : tool_error_system(-rc, "%s", shelf->path);
+}
+
+bool shelf_unread(const struct shelf *shelf)
+{
+    return shelf->unread;
+}
+
+void shelf_mark_unread(struct shelf *shelf)
+{
+    shelf->unread = true;
+}
+
+void shelf_scan_again(struct shelf *shelf, bool (*known)(void *user, uint64_t number),
+                      void (*found)(void *user, struct stored *stored), void *user)
+{
+    const struct look look = {.again = true, .known = known, .found = found, .user = user};
+
+    shelf->unread = false;
+    if (look_through(shelf, &look) != 0)
+        shelf->unread = true;
 }
 
 static int open_dir(struct shelf *shelf, const char *path)

@@ -12,7 +12,7 @@
 #include "object/disk.h"
 #include "shelf.h"
 
-/* What the containers of a user take; the thread's once it runs. */
+/* What the containers of a user take. */
 struct shelf_owner {
     uint32_t uid;
     uint64_t bytes;
@@ -22,9 +22,12 @@ struct shelf {
     char *path;
     int dir;
     uint64_t limit;
-    uint64_t last;           /* the highest number there is: the thread's once it runs */
-    struct mbr__hash owners; /* struct shelf_owner by uid + 1: the same */
-    unsigned char *block;    /* MBR_OBJECT_BLOCK bytes: what is written is copied here first */
+    uint64_t last;        /* the highest number there is: the thread's once it runs */
+    unsigned char *block; /* MBR_OBJECT_BLOCK bytes: what is written is copied here first */
+
+    /* the loop's */
+    uint64_t scanned; /* the highest number that there was at the start */
+    bool unread;      /* of those, one could not be read, for a reason that may pass */
 
     int event;
     bool started;
@@ -33,6 +36,7 @@ struct shelf {
     pthread_cond_t work;
     pthread_cond_t idle;
     /* under the mutex */
+    struct mbr__hash owners; /* struct shelf_owner by uid + 1 */
     struct mbr__list queue;
     struct mbr__list finished;
     bool working;

@@ -32,7 +32,7 @@ static struct shelf_owner *owner_of(const struct stored *stored)
     return mbr__hash_get(&stored->shelf->owners, (uint64_t)stored->what.uid + 1);
 }
 
-void shelf_charge(struct stored *stored, uint64_t bytes)
+static void charge(struct stored *stored, uint64_t bytes)
 {
     struct shelf_owner *owner = owner_of(stored);
 
@@ -50,14 +50,26 @@ void shelf_charge(struct stored *stored, uint64_t bytes)
     stored->bytes = bytes;
 }
 
+/* The thread charges, and the loop, for what it finds later. */
+void shelf_charge(struct stored *stored, uint64_t bytes)
+{
+    (void)pthread_mutex_lock(&stored->shelf->mutex);
+    charge(stored, bytes);
+    (void)pthread_mutex_unlock(&stored->shelf->mutex);
+}
+
 bool shelf_may(const struct stored *stored, uint64_t more)
 {
-    const struct shelf_owner *owner = owner_of(stored);
-    uint64_t limit = stored->shelf->limit;
-    uint64_t has = owner != NULL ? owner->bytes : 0;
+    struct shelf *shelf = stored->shelf;
+    const struct shelf_owner *owner;
+    uint64_t has;
 
-    return limit == 0 || container_user_privileged(stored->what.uid) ||
-           (has <= limit && more <= limit - has);
+    (void)pthread_mutex_lock(&shelf->mutex);
+    owner = owner_of(stored);
+    has = owner != NULL ? owner->bytes : 0;
+    (void)pthread_mutex_unlock(&shelf->mutex);
+    return shelf->limit == 0 || container_user_privileged(stored->what.uid) ||
+           (has <= shelf->limit && more <= shelf->limit - has);
 }
 
 static void recount(struct stored *stored)

@@ -188,6 +188,22 @@ static void test_each_truncation(void **state)
     assert_served();
 }
 
+/* What stands behind it was not written by the daemon. */
+static void test_longer(void **state)
+{
+    unsigned char bytes[OWNER_SIZE + 4096] = {0};
+
+    (void)state;
+    memcpy(bytes, whole, OWNER_SIZE);
+    write_file(bytes, OWNER_SIZE + 1);
+    assert_bad();
+    write_file(bytes, sizeof(bytes));
+    assert_bad();
+    assert_false(shelf_unread(shelf)); /* that does not pass */
+    write_file(whole, OWNER_SIZE);
+    assert_served();
+}
+
 /* Every second time behind the right magic. */
 static void test_other_bytes(void **state)
 {
@@ -348,8 +364,9 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, begin, end)
     const struct CMUnitTest tests[] = {
-        T(test_each_bit),      T(test_each_byte),   T(test_each_truncation), T(test_other_bytes),
-        T(test_no_plain_file), T(test_other_names), T(test_last_number),     T(test_fields),
+        T(test_each_bit),    T(test_each_byte),   T(test_each_truncation),
+        T(test_longer),      T(test_other_bytes), T(test_no_plain_file),
+        T(test_other_names), T(test_last_number), T(test_fields),
     };
 
     return cmocka_run_group_tests(tests, scene_group_begin, scene_group_end);

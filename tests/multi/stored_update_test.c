@@ -2,7 +2,7 @@
 /*
  * Live update: connections, watches, transactions, requests under way, shared pages, users and the
  * state on disk are kept; a binary that cannot take over is refused and nothing has happened; under
- * load no reply is lost, doubled or out of order.
+ * load no reply is lost, doubled or out of order. Nor is one when somebody stops the daemon.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "stored.h"
@@ -466,6 +467,71 @@ static void test_under_load(void **state)
     (void)close(fd);
 }
 
+#define STOPPED_NS INT64_C(2000000000) /* longer than any pause of the daemon's own */
+
+/* Somebody stops the daemon for seconds: clients wait, who comes meanwhile is served afterwards,
+ * and nobody loses an answer or an event. */
+static void test_stopped_under_load(void **state)
+{
+    enum { CLIENTS = 4 };
+    static const struct timespec pause = {.tv_sec = STOPPED_NS / 1000000000};
+    struct stage_actor clients[CLIENTS];
+    struct stored_reply reply;
+    int status, late;
+
+    for (int i = 0; i < CLIENTS; i++)
+        stage_spawn(&clients[i], load, NULL);
+    for (int i = 0; i < CLIENTS; i++)
+        CHECK_INT(stage_hear(&clients[i]), 1);
+    CHECK_INT(kill(daemon_.pid, SIGSTOP), 0);
+    CHECK_INT(waitpid(daemon_.pid, &status, WUNTRACED), daemon_.pid);
+    CHECK(WIFSTOPPED(status));
+    late = stored_connect(daemon_.path);
+    stored_send(late, MBR__XS_WRITE, 5, 0, "/late\0x", sizeof("/late\0x") - 1);
+    (void)nanosleep(&pause, NULL);
+    CHECK_INT(kill(daemon_.pid, SIGCONT), 0);
+    stored_reply(late, &reply);
+    CHECK_INT(reply.header.req_id, 5);
+    CHECK(strcmp(reply.payload, "OK") == 0);
+    stored_expect(late, "/late", "x");
+    (void)close(late);
+    for (int i = 0; i < CLIENTS; i++) {
+        stage_say(&clients[i], 0);
+        CHECK(stage_hear(&clients[i]) > 0);
+        stage_join_ok(&clients[i]);
+    }
+}
+
+/* Programs that cannot be trusted with the state: one that does not know how to try it, one that
+ * knows, but not the word that proves it, as before there was one. */
+static void test_older_programs(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *says;
+    } programs[] = {
+        {"#!/bin/sh\necho \"membraned: unknown option '--try-state'\" >&2\nexit 2\n",
+         "unknown option"},
+        {"#!/bin/sh\nexit 0\n", "failed on trial, without a word"},
+        {"#!/bin/sh\necho 'membraned has read 0123456789abcdef'\nexit 0\n",
+         "membraned has read 0123456789abcdef"},
+    };
+    int fd = stored_connect(daemon_.path);
+    struct stored_reply reply;
+
+    CHECK_INT(stored_write(fd, 0, "/older", "kept"), 0);
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+        set_binary(fd, write_file("older", programs[i].text), "OK");
+        CHECK_INT(stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "live-update", "-s", NULL), 0);
+        CHECK(strstr(reply.payload, programs[i].says) != NULL);
+        stored_expect(fd, "/older", "kept");
+    }
+    CHECK_INT(stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "live-update", "-a", NULL), 0);
+    update_says(fd, "OK");
+    stored_expect(fd, "/older", "kept");
+    (void)close(fd);
+}
+
 /* Descriptors that a daemon has. */
 static unsigned descriptors(const struct stored *daemon)
 {
@@ -544,7 +610,8 @@ static int run(int argc, char **argv)
         cmocka_unit_test(test_arguments),          cmocka_unit_test(test_under_load),
         cmocka_unit_test(test_with_state),         cmocka_unit_test(test_switched_off),
         cmocka_unit_test(test_hangs_on_trial),     cmocka_unit_test(test_fault_after_trial),
-        cmocka_unit_test(test_hangs_after_trial),
+        cmocka_unit_test(test_hangs_after_trial),  cmocka_unit_test(test_stopped_under_load),
+        cmocka_unit_test(test_older_programs),
     };
     int rc;
 

@@ -76,12 +76,12 @@ MBR_API int mbr_connect(struct mbr_libos *l, int qd, const struct sockaddr *addr
 
 /*
  * As mbr_push(), to `addr`. On a stream the address is checked and not looked at. A datagram gives
- * a socket that is not bound an ephemeral port. A datagram that
- * nobody can take is lost without an error; catloop: one for somebody whose memory is full waits
- * until he pops. -EINVAL, -ENOTSUP the address, as in mbr_bind(); -ENOTCONN a stream that is not
- * connected. FAILED: EMSGSIZE above 65,507 bytes (65,527 with IPv6); others as the network says.
- * mbr_push() on a datagram socket that has no default destination: -EDESTADDRREQ; mbr_pop() on one
- * that is neither bound nor connected: -EDESTADDRREQ; on a stream that is not connected: -ENOTCONN.
+ * a socket that is not bound an ephemeral port. A datagram that nobody can take is lost without an
+ * error; catloop: one for somebody whose memory is full waits until he pops. -EINVAL, -ENOTSUP the
+ * address, as in mbr_bind(); -ENOTCONN a stream that is not connected. FAILED: EMSGSIZE above
+ * 65,507 bytes (65,527 with IPv6); others as the network says. mbr_push() on a datagram socket that
+ * has no default destination: -EDESTADDRREQ; mbr_pop() on one that is neither bound nor connected:
+ * -EDESTADDRREQ; on a stream that is not connected: -ENOTCONN.
  */
 MBR_API int mbr_pushto(struct mbr_libos *l, int qd, const demi_sgarray_t *sga,
                        const struct sockaddr *addr, socklen_t size, demi_qtoken_t *qt);

@@ -383,12 +383,16 @@ void mbr__mailbox_shed(struct mbr__mailbox *m, int *spare,
             i++;
         }
     }
-    for (int tries = 0; tries < TAKE_TRIES && conn >= 0; tries++) {
+    /* One that is kept costs a descriptor: the next call goes on behind it. */
+    bool kept = m->silent[MBR__POST_SILENT - 1] >= 0;
+
+    for (int tries = 0; tries < TAKE_TRIES && conn >= 0 && !kept; tries++) {
         conn = accept_instead(m, spare);
-        if (conn >= 0 && to_be_refused(conn, refuse))
-            close(conn);
-        else if (conn >= 0)
+        kept = conn >= 0 && !to_be_refused(conn, refuse);
+        if (kept)
             (void)keep(m, conn);
+        else if (conn >= 0)
+            close(conn);
     }
     if (*spare < 0)
         *spare = fcntl(m->listen, F_DUPFD_CLOEXEC, 0);

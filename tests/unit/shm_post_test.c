@@ -748,6 +748,47 @@ static void loses_nothing_without_descriptors(void **state)
     mbr__note_close(&got);
 }
 
+static bool is_unwanted(const void *data, size_t len)
+{
+    return len == strlen("unwanted") && memcmp(data, "unwanted", len) == 0;
+}
+
+/* Who may be refused sees the end of his connection; the others' notes stay where they are. */
+static void says_no_without_descriptors(void **state)
+{
+    static const char *const texts[] = {"unwanted", "wanted", "unwanted"};
+    int conns[3];
+    int spare = fcntl(names.dir, F_DUPFD_CLOEXEC, 0);
+    struct mbr__note got;
+
+    for (int i = 0; i < 3; i++) {
+        struct mbr__note note = text_note(texts[i]);
+
+        assert_int_equal(mbr__post_send(&names, box.inst, &note, &conns[i]), 0);
+    }
+    int first = fcntl(names.dir, F_DUPFD_CLOEXEC, 0);
+
+    close(first);
+    rlim_t old = limit_fds((rlim_t)first);
+
+    assert_int_equal(mbr__mailbox_take(&box, &got, NULL), -EMFILE);
+    mbr__mailbox_shed(&box, &spare, is_unwanted);
+    assert_int_equal(mbr__conn_recv(conns[0], &got), -ECONNRESET);
+    assert_int_equal(mbr__conn_recv(conns[1], &got), -EAGAIN);
+    assert_int_equal(mbr__conn_recv(conns[2], &got), -EAGAIN);
+    assert_int_equal(spare, -1); /* the one that is kept has its place */
+    limit_fds(old);
+    mbr__mailbox_shed(&box, &spare, is_unwanted);
+    assert_int_equal(mbr__conn_recv(conns[1], &got), -EAGAIN);
+    assert_int_equal(mbr__conn_recv(conns[2], &got), -ECONNRESET);
+    assert_true(spare >= 0);
+    assert_int_equal(mbr__mailbox_take(&box, &got, NULL), 0);
+    assert_text(&got, "wanted");
+    for (int i = 0; i < 3; i++)
+        close(conns[i]);
+    close(spare);
+}
+
 static int try_open(void)
 {
     struct mbr__mailbox m;
@@ -857,6 +898,7 @@ int main(void)
         TEST(copes_with_long_paths),
         TEST(child_closes_only_its_copies),
         TEST(loses_nothing_without_descriptors),
+        TEST(says_no_without_descriptors),
         TEST(survives_failures),
         TEST(survives_failures_of_take),
     };

@@ -339,7 +339,7 @@ static void put_aside(struct mbr__pipe *p, struct mbr__note *note)
 /* A note that says OPEN. The note's descriptors are closed unless taken. */
 static void opened(struct mbr__pipe *p, const struct mbr__hello *h, struct mbr__note *note)
 {
-    struct mbr__record rec;
+    struct mbr__record rec = {0};
 
     if (p->attached && !p->ended)
         (void)mbr__pipe_peek(p, &rec); /* its predecessor has left, or it could not have opened */

@@ -102,6 +102,22 @@ int store_path(const char *typed, char path[STORE_PATH_SIZE])
     return TOOL_EXIT_OK;
 }
 
+int store_removable(const char *path)
+{
+    if (strcmp(path, "/") != 0)
+        return TOOL_EXIT_OK;
+    return tool_error(TOOL_EXIT_USAGE, "membrane store ls, then what is in it",
+                      "/: the root stays");
+}
+
+int store_perm(const char *typed, struct mbr_store_perm *perm)
+{
+    if (mbr_store_perm_parse(typed, perm) == 0)
+        return TOOL_EXIT_OK;
+    return tool_error(TOOL_EXIT_USAGE, "n0 r5: owner and the others, then domain 5",
+                      "'%.40s': not a letter of n r w b and a domain", typed);
+}
+
 int store_join(const char *directory, const char *name, char path[STORE_PATH_SIZE])
 {
     const char *between = "/";

@@ -26,9 +26,15 @@ int store_open(const struct tool_args *args, struct mbr_store **out);
 int store_error(int error, const char *what);
 
 /* A path as it was typed, less the slashes at its end; "/" if it is NULL. Exit code and message if
- * it is too long. */
+ * it is empty or too long. */
 #define STORE_PATH_SIZE (MBR_STORE_PATH_MAX + 1)
 int store_path(const char *typed, char path[STORE_PATH_SIZE]);
+
+/* A path that may be removed: not the root. Exit code and message if it is. */
+int store_removable(const char *path);
+
+/* A permission as it was typed. Exit code and message if it is none. */
+int store_perm(const char *typed, struct mbr_store_perm *perm);
 
 /* `directory` and `name` as one path. -ENAMETOOLONG. */
 int store_join(const char *directory, const char *name, char path[STORE_PATH_SIZE]);

@@ -231,8 +231,14 @@ static int rm_all(struct mbr_store *s, uint64_t tx, void *arg)
 int store_rm(const struct tool_args *args)
 {
     struct job job = {.args = args};
-    int code = check_paths(args, 1);
+    char path[STORE_PATH_SIZE];
+    int code = TOOL_EXIT_OK;
 
+    for (int i = 0; i < args->words && code == TOOL_EXIT_OK; i++) {
+        code = store_path(args->all[i], path);
+        if (code == TOOL_EXIT_OK)
+            code = store_removable(path);
+    }
     return code == TOOL_EXIT_OK ? run(&job, rm_all, false) : code;
 }
 
@@ -296,11 +302,8 @@ int store_chmod(const struct tool_args *args)
     job.perms = calloc((size_t)args->words, sizeof(*job.perms));
     if (job.perms == NULL)
         code = store_error(-ENOMEM, args->word[0]);
-    for (int i = 1; i < args->words && code == TOOL_EXIT_OK; i++) {
-        if (mbr_store_perm_parse(args->all[i], &job.perms[i - 1]) < 0)
-            code = tool_error(TOOL_EXIT_USAGE, "n0 r5: owner and the others, then domain 5",
-                              "%.40s: not a letter of n r w b and a domain", args->all[i]);
-    }
+    for (int i = 1; i < args->words && code == TOOL_EXIT_OK; i++)
+        code = store_perm(args->all[i], &job.perms[i - 1]);
     if (code == TOOL_EXIT_OK)
         code = run(&job, chmod_all, !tool_given(args, OPT_RECURSIVE));
     free(job.perms);

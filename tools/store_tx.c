@@ -141,20 +141,39 @@ static int do_exists(struct mbr_store *s, uint64_t tx, const struct operation *o
     return rc > 0 ? 0 : rc == 0 ? -ENOENT : rc;
 }
 
+/* The permissions of a chmod. 0, or an exit code after an error message. */
+static int take_perms(const struct operation *op, struct mbr_store_perm perms[WORDS_MAX],
+                      size_t *count)
+{
+    char text[MBR_STORE_PERM_TEXT * WORDS_MAX];
+    bool fits = strlen(op->rest) < sizeof(text);
+    char *rest = text;
+    char *perm;
+    int code = TOOL_EXIT_OK;
+
+    (void)snprintf(text, sizeof(text), "%s", op->rest);
+    *count = 0;
+    while (fits && code == TOOL_EXIT_OK && (perm = word(&rest)) != NULL) {
+        fits = *count < WORDS_MAX;
+        if (fits)
+            code = store_perm(perm, &perms[(*count)++]);
+    }
+    if (!fits)
+        return tool_error(TOOL_EXIT_USAGE, "membrane store chmod",
+                          "chmod %.60s: more than %d permissions", op->path, WORDS_MAX);
+    if (code == TOOL_EXIT_OK && *count == 0)
+        return tool_error(TOOL_EXIT_USAGE, "membrane help store tx",
+                          "chmod %.60s: a permission is missing", op->path);
+    return code;
+}
+
 static int do_chmod(struct mbr_store *s, uint64_t tx, const struct operation *op)
 {
     struct mbr_store_perm perms[WORDS_MAX];
-    char text[MBR_STORE_PERM_TEXT * WORDS_MAX];
-    char *rest = text;
-    size_t count = 0;
-    char *perm;
+    size_t count;
+    int code = take_perms(op, perms, &count);
 
-    (void)snprintf(text, sizeof(text), "%s", op->rest);
-    while ((perm = word(&rest)) != NULL) {
-        if (count == WORDS_MAX || mbr_store_perm_parse(perm, &perms[count++]) < 0)
-            return -EINVAL;
-    }
-    return mbr_store_set_perms(s, tx, op->path, perms, count);
+    return code != TOOL_EXIT_OK ? -EINVAL : mbr_store_set_perms(s, tx, op->path, perms, count);
 }
 
 static int carry_out(struct transaction *t, struct mbr_store *s, uint64_t tx,
@@ -211,6 +230,17 @@ static int attempt(struct mbr_store *s, uint64_t tx, void *arg)
     return rc;
 }
 
+/* What can be known before anything is done. 0, or an exit code after an error message. */
+static int check_operation(const struct operation *op)
+{
+    struct mbr_store_perm perms[WORDS_MAX];
+    size_t count;
+
+    if (strcmp(op->name, "rm") == 0)
+        return store_removable(op->path);
+    return strcmp(op->name, "chmod") == 0 ? take_perms(op, perms, &count) : TOOL_EXIT_OK;
+}
+
 static int check_lines(const struct transaction *t)
 {
     int code = TOOL_EXIT_OK;
@@ -220,6 +250,8 @@ static int check_lines(const struct transaction *t)
         char *line = strdup(t->lines[i]);
 
         code = line == NULL ? store_error(-ENOMEM, "operations") : take_apart(line, &op);
+        if (code == TOOL_EXIT_OK)
+            code = check_operation(&op);
         free(line);
     }
     return code;
@@ -251,9 +283,14 @@ static int read_lines(struct transaction *t)
     while (code == TOOL_EXIT_OK && (length = getline(&line, &size, stdin)) >= 0) {
         if (length > 0 && line[length - 1] == '\n')
             line[--length] = '\0';
-        if (line[strspn(line, " \t")] != '\0' && line[0] != '#')
+        if (strlen(line) != (size_t)length)
+            code = tool_error(TOOL_EXIT_USAGE, "membrane store write with standard input",
+                              "%.60s: a NUL byte", line);
+        else if (line[strspn(line, " \t")] != '\0' && line[0] != '#')
             code = add_line(t, line);
     }
+    if (code == TOOL_EXIT_OK && ferror(stdin))
+        code = tool_error_system(errno, "standard input");
     free(line);
     return code;
 }

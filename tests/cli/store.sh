@@ -67,7 +67,7 @@ run 0 ms chmod -R /t/d r0
 run 0 ms ls -l /t/d
 out_has "$(printf 'r0\t0\te\t""')"
 run 2 ms chmod /t/a x5
-err_has 'x5: not a letter of n r w b and a domain'
+err_has "'x5': not a letter of n r w b and a domain"
 
 # Transactions.
 prints 'one' tx 'read /t/a' 'write /t/c a value with blanks' 'check /t/b two'
@@ -109,6 +109,29 @@ for verb in ls tree read write rm mkdir exists watch dump; do
     run 2 ms "$verb" ''
     err_has "'': not a path: it is empty"
 done
+
+# What can be known to be wrong is said before anything is done.
+# in_tx TEXT INPUT: refused as wrong usage.
+in_tx() {
+    status=0
+    # shellcheck disable=SC2059 # the input has escapes
+    printf "$2" | ms tx >"$work/out" 2>"$work/err" || status=$?
+    [ "$status" -eq 2 ] || fail "exit code $status, not 2: tx of $2"
+    err_has "$1"
+    run 1 ms exists /half
+}
+in_tx "'q9': not a letter of n r w b and a domain" 'write /half x\nchmod /half q9\n'
+in_tx 'chmod /half: a permission is missing' 'write /half x\nchmod /half\n'
+in_tx 'chmod /half: more than 32' "write /half x\\nchmod /half$(printf ' n%d' $(seq 33))\\n"
+in_tx '/: the root stays' 'write /half x\nrm /\n'
+in_tx 'write /half x: a NUL byte' 'write /half x\0y\n'
+run 2 ms rm /
+err_has '/: the root stays'
+run 2 ms chmod /t q9
+err_has "'q9': not a letter of n r w b and a domain"
+status=0
+ms tx <"$work" 2>"$work/err" || status=$?
+[ "$status" -eq 1 ] || fail "operations from a directory: $status"
 
 # Watching.
 start watch "$membrane" store watch --values -n 3 /t/a

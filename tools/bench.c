@@ -77,13 +77,15 @@ static int run(const struct bench_quick_options *options, FILE *out, json_t *obj
 static int run_json(const struct bench_quick_options *options)
 {
     json_t *object = json_pack("{s:s}", "version", MBR_VERSION_STRING);
-    FILE *nowhere = fopen("/dev/null", "we");
-    int code = TOOL_EXIT_LIMIT;
+    FILE *nowhere = object != NULL ? fopen("/dev/null", "we") : NULL;
+    int code;
     json_t *error;
 
-    if (object == NULL || nowhere == NULL) {
+    if (nowhere == NULL) {
+        code = object == NULL ? tool_error_system(ENOMEM, "--json")
+                              : tool_error_system(errno, "/dev/null");
         json_decref(object);
-        return tool_error_system(ENOMEM, "--json");
+        return code;
     }
     code = run(options, nowhere, object);
     (void)fclose(nowhere);

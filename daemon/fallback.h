@@ -5,6 +5,11 @@
  * same, so that neither clients nor a service manager see more than a pause. That happens when the
  * new program gives up, ends by a fault of its own, or takes too long (SIGALRM).
  *
+ * Who ends the new program by SIGKILL ends the process. For that a child of the old program waits
+ * for its end, with all descriptors, and becomes the old program then: clients see a pause, too,
+ * but the number of the process is another, for which a service manager would start it anew. A new
+ * program is guarded so if it has said on trial that it will tell when it serves.
+ *
  * The old program leaves a descriptor of itself and what to take out of the arguments in the
  * environment; a new program that knows nothing of it just has no way back.
  *
@@ -15,9 +20,12 @@
 
 #include <stdbool.h>
 
-/* The old program, before it becomes the new one, which gets EXTRA arguments more before the last
- * two: prepares the way back. Best effort. */
-void fallback_prepare(int extra);
+/* The old program, before it becomes the new one with ARGV, of which EXTRA arguments before the
+ * last two are not its own: prepares the way back, GUARDED as above. Best effort. */
+void fallback_prepare(char **argv, int extra, bool guarded);
+
+/* What a new program says on trial that will tell when it serves. */
+#define FALLBACK_TELLS "membraned tells when it serves\n"
 
 /* Undoes that: the old program goes on. */
 void fallback_forget(void);

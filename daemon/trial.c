@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "fallback.h"
 
 /* Of the state, its end: that the rest was read too is what the end is found by. */
 #define TAIL 4096u
@@ -86,7 +87,7 @@ int trial_start(struct trial *trial, const char *binary, char **argv, const char
 }
 
 /* Whether the program has said the word, and what it has said, the first line of it, into WHY. */
-static bool hear(const struct trial *trial, char *why, size_t size)
+static bool hear(struct trial *trial, char *why, size_t size)
 {
     char text[8192];
     ssize_t n = read(trial->said, text, sizeof(text) - 1);
@@ -94,6 +95,7 @@ static bool hear(const struct trial *trial, char *why, size_t size)
 
     text[n > 0 ? n : 0] = '\0';
     right = strstr(text, trial->expected) != NULL;
+    trial->tells = strstr(text, FALLBACK_TELLS) != NULL;
     text[strcspn(text, "\n")] = '\0';
     if (why != NULL)
         (void)snprintf(why, size, "%.*s", (int)(size - 1), text);

@@ -21,6 +21,7 @@ struct trial {
     int pidfd; /* readable when it has ended */
     int said;  /* what it writes to its standard output and error comes here */
     char expected[TRIAL_WORD_MAX];
+    bool tells; /* it has said that it will tell when it serves (fallback.h) */
 };
 
 /* The word for a state of SIZE bytes at DATA. */

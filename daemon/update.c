@@ -227,7 +227,7 @@ static int become(struct server *server, const char *binary, char **argv, int ex
 
     notify_send("RELOADING=1");
     update_state_each_fd(server, keep_open, &flags);
-    fallback_prepare(extra);
+    fallback_prepare(argv, extra, server->update->trial.tells);
     set_alarm(settings_number(server->settings, SETTING_UPDATE_SECONDS));
     (void)execv(binary, argv);
     rc = -errno;
@@ -474,5 +474,6 @@ int update_try(const struct settings *settings, int fd)
         return tool_error_system(rc, "live update: the state");
     trial_word(whole.at, whole.left, word);
     (void)fputs(word, stdout);
+    (void)fputs(FALLBACK_TELLS, stdout);
     return TOOL_EXIT_OK;
 }

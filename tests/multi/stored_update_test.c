@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -356,6 +357,92 @@ static void fell_back(const struct stored *daemon, int fd)
     CHECK(stored_said(daemon, "going on"));
 }
 
+/* Whether PID is a child of ours that runs membraned on PATH. */
+static bool serves(pid_t pid, const char *path)
+{
+    char place[64];
+    char text[8192];
+    size_t length;
+    int parent;
+    FILE *file;
+
+    (void)snprintf(place, sizeof(place), "/proc/%d/stat", (int)pid);
+    file = fopen(place, "re");
+    if (file == NULL || fscanf(file, "%*d %*s %*c %d", &parent) != 1)
+        parent = -1;
+    if (file != NULL)
+        (void)fclose(file);
+    (void)snprintf(place, sizeof(place), "/proc/%d/cmdline", (int)pid);
+    file = parent == (int)getpid() ? fopen(place, "re") : NULL;
+    if (file == NULL)
+        return false;
+    length = fread(text, 1, sizeof(text) - 1, file);
+    (void)fclose(file);
+    return memmem(text, length, path, strlen(path) + 1) != NULL;
+}
+
+/* The daemon's process has ended by SIGNAL; its guard, which is our child then (a subreaper's), is
+ * the daemon. */
+static void take_guard(struct stored *daemon, int signal)
+{
+    DIR *dir = opendir("/proc");
+    struct dirent *entry;
+    int status;
+
+    CHECK_INT(waitpid(daemon->pid, &status, 0), daemon->pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == signal);
+    CHECK(dir != NULL);
+    daemon->pid = 0;
+    while (daemon->pid == 0 && (entry = readdir(dir)) != NULL) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+        if (pid > 0 && serves(pid, daemon->path))
+            daemon->pid = pid;
+    }
+    (void)closedir(dir);
+    CHECK(daemon->pid != 0);
+}
+
+/* SIGKILL, which no program sees, before the new one serves: the old one goes on, again and again,
+ * until it is let. */
+static void test_killed_after_trial(void **state)
+{
+    struct stored daemon;
+    struct stored_reply reply;
+    char fifo[600];
+    int fd, watcher, end;
+
+    if (SIGNALS_WAIT)
+        skip();
+    CHECK_INT(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+    start_limited(&daemon, "killed", 60);
+    fd = stored_connect(daemon.path);
+    watcher = stored_connect(daemon.path);
+    CHECK_INT(stored_write(fd, 0, "/killed", "kept"), 0);
+    CHECK_INT(stored_ask(watcher, MBR__XS_WATCH, 0, &reply, "/killed", "t", NULL), 0);
+    CHECK(stored_next(watcher, &reply));
+    (void)snprintf(fifo, sizeof(fifo), "%s/killed.fifo", stage_dir());
+    for (int i = 0; i < 3; i++) {
+        end = stop_in_start(&daemon, fd, fifo);
+        CHECK_INT(kill(daemon.pid, SIGKILL), 0);
+        fell_back(&daemon, fd);
+        take_guard(&daemon, SIGKILL);
+        stored_expect(fd, "/killed", "kept");
+        CHECK_INT(stored_write(fd, 0, "/killed", "kept"), 0);
+        CHECK(stored_next(watcher, &reply));
+        CHECK_INT(reply.header.type, MBR__XS_WATCH_EVENT);
+        (void)close(end);
+        (void)unlink(fifo);
+    }
+    CHECK_INT(stored_ask(fd, MBR__XS_CONTROL, 0, &reply, "live-update", "-a", NULL), 0);
+    update_says(fd, "OK");
+    stored_expect(fd, "/killed", "kept");
+    (void)close(fd);
+    (void)close(watcher);
+    stored_stop(&daemon);
+    CHECK_INT(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
+}
+
 /* A fault before the new program serves: the old one is back. */
 static void test_fault_after_trial(void **state)
 {
@@ -382,18 +469,18 @@ static void test_fault_after_trial(void **state)
 }
 
 /* One that passes the trial and then hangs: a membraned becomes the old one again; anything else is
- * ended, for who supervises the daemon. */
+ * ended, and its guard becomes it. */
 static void test_hangs_after_trial(void **state)
 {
     struct stored patient, fooled;
     char fifo[600];
     char text[1400];
     char program[600];
-    int status;
     int end, first, second;
 
     if (SIGNALS_WAIT)
         skip();
+    CHECK_INT(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
     start_limited(&patient, "patient", 5);
     start_limited(&fooled, "fooled", 5);
     first = stored_connect(patient.path);
@@ -410,12 +497,15 @@ static void test_hangs_after_trial(void **state)
     end = stop_in_start(&patient, first, fifo);
     fell_back(&patient, first);
     stored_expect(first, "/hung", "kept");
-    CHECK_INT(waitpid(fooled.pid, &status, 0), fooled.pid);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+    fell_back(&fooled, second);
+    take_guard(&fooled, SIGALRM);
+    CHECK_INT(stored_write(second, 0, "/fooled", "served"), 0);
     (void)close(end);
     (void)close(first);
     (void)close(second);
     stored_stop(&patient);
+    stored_stop(&fooled);
+    CHECK_INT(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
 }
 
 /* Writes and reads one counter after the other, in transactions too, and hears each event. */
@@ -611,7 +701,7 @@ static int run(int argc, char **argv)
         cmocka_unit_test(test_with_state),         cmocka_unit_test(test_switched_off),
         cmocka_unit_test(test_hangs_on_trial),     cmocka_unit_test(test_fault_after_trial),
         cmocka_unit_test(test_hangs_after_trial),  cmocka_unit_test(test_stopped_under_load),
-        cmocka_unit_test(test_older_programs),
+        cmocka_unit_test(test_older_programs),     cmocka_unit_test(test_killed_after_trial),
     };
     int rc;
 

@@ -108,6 +108,13 @@ static enum mbr__type_state judge_choice(struct judge *j, const struct mbr_type_
                          tag.size, true, depth);
 }
 
+/* An enumeration or BOOLEAN, which has names for its values although it is predefined. */
+static bool has_values(const struct extent *extent)
+{
+    return extent->kind == MBR_TYPE_ENUM ||
+           (extent->kind == MBR_TYPE_PREDEFINED && extent->members != NULL);
+}
+
 static enum mbr__type_state judge_based(struct judge *j, const struct mbr_type_record *r, int depth)
 {
     struct extent base;
@@ -116,7 +123,7 @@ static enum mbr__type_state judge_based(struct judge *j, const struct mbr_type_r
     if (state != MBR__TYPE_SOUND)
         return state;
     if (r->kind == MBR_TYPE_SET)
-        return base.kind == MBR_TYPE_ENUM && base.count <= 64 ? state : MBR__TYPE_BAD;
+        return has_values(&base) && base.count <= 64 ? state : MBR__TYPE_BAD;
     if (r->kind == MBR_TYPE_ALIAS)
         return base.size == r->size && base.align == r->align ? state : MBR__TYPE_BAD;
     return (uint64_t)base.size * r->count == r->size && base.align == r->align ? state

@@ -156,6 +156,9 @@ static const struct predefined predefined[MBR_CODE_LAST_PREDEFINED] = {
     PREDEFINED("ADDRESS", void *),        PREDEFINED("WORD", uintptr_t),
 };
 
+/* The values of BOOLEAN have names, as those of an enumeration have: a SET may be made of them. */
+static const struct mbr_member_record booleans[] = {{"false", 0, 0, 0}, {"true", 0, 0, 1}};
+
 static int add_predefined(struct mbr_types *types)
 {
     struct mbr__intf *iref = &types->iref;
@@ -186,6 +189,8 @@ static int add_predefined(struct mbr_types *types)
                                    .state = MBR__TYPE_SOUND};
         (void)mbr__bytes_map_put(&types->by_name, type);
     }
+    records[MBR_CODE_BOOLEAN].count = sizeof(booleans) / sizeof(booleans[0]);
+    records[MBR_CODE_BOOLEAN].members = booleans;
     return 0;
 }
 

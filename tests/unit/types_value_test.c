@@ -522,19 +522,71 @@ static void any_text_is_survived(void **state)
     prop_run("a text is survived", survives, 20000);
 }
 
+/* BOOLEAN is no enumeration, and yet a set may be made of it. */
+static void sets_of_booleans(void **state)
+{
+    const uint64_t code = UINT64_C(0xb001ea5000000000), alias = code | 1, set = code | 2;
+    const struct mbr_type_record records[] = {
+        {alias, "Truth", MBR_TYPE_ALIAS, 0, 1, 1, MBR_CODE_BOOLEAN, 0, 0, NULL},
+        {set, "Truths", MBR_TYPE_SET, 0, 8, 8, alias, 0, 0, NULL}};
+    const struct mbr_intf_record record = {MBR_INTF_MAGIC,
+                                           MBR_INTF_VERSION,
+                                           0,
+                                           code,
+                                           "Logic",
+                                           {NULL, 0},
+                                           NULL,
+                                           records,
+                                           NULL,
+                                           NULL,
+                                           0,
+                                           2,
+                                           2,
+                                           0,
+                                           0,
+                                           0};
+    struct mbr_type_record numbers[] = {records[0], records[1]};
+    struct mbr_intf_record wrong = record;
+    struct mbr_types *empty;
+    char *text;
+
+    assert_int_equal(mbr_types_register(types, &record), 0);
+    BOTH(set, uint64_t, 0, "<>", "[]");
+    BOTH(set, uint64_t, 2, "<true>", "[\"true\"]");
+    BOTH(set, uint64_t, 3, "<false, true>", "[\"false\", \"true\"]");
+    assert_int_equal(mbr_value_print(types, set, &(uint64_t){4}, MBR_VALUE_TEXT, &text, NULL),
+                     -EINVAL);
+    assert_int_equal(mbr_value_parse(types, set, "<maybe>", 7, &(uint64_t){0}, NULL), -EBADMSG);
+
+    numbers[0].base = MBR_CODE_OCTET; /* nor of anything else */
+    wrong.types = numbers;
+    assert_int_equal(mbr_types_new(&empty), 0);
+    assert_int_equal(mbr_types_register(empty, &wrong), -EBADMSG);
+    mbr_types_free(empty);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(predefined_values),     TEST(reals_come_back_exactly),
-        TEST(text_in_strings),       TEST(strings_that_json_cannot_hold),
-        TEST(escapes_of_json),       TEST(composed_values),
-        TEST(values_that_are_none),  TEST(texts_that_are_none),
-        TEST(members_in_any_order),  TEST(everything_at_once),
-        TEST(without_memory),        TEST(no_depth_without_end),
-        TEST(no_memory_without_end), TEST(numbers_whatever_the_locale),
-        TEST(any_value_comes_back),  TEST(any_text_is_survived),
+        TEST(predefined_values),
+        TEST(reals_come_back_exactly),
+        TEST(text_in_strings),
+        TEST(strings_that_json_cannot_hold),
+        TEST(escapes_of_json),
+        TEST(composed_values),
+        TEST(values_that_are_none),
+        TEST(texts_that_are_none),
+        TEST(members_in_any_order),
+        TEST(sets_of_booleans),
+        TEST(everything_at_once),
+        TEST(without_memory),
+        TEST(no_depth_without_end),
+        TEST(no_memory_without_end),
+        TEST(numbers_whatever_the_locale),
+        TEST(any_value_comes_back),
+        TEST(any_text_is_survived),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,7 +141,7 @@ static int unicode(struct parser *p, char *to, size_t *length)
 {
     uint32_t c, low;
 
-    if (hex_digits(p, 4, &c) < 0 || c == 0 || (c >= 0xdc00 && c < 0xe000))
+    if (hex_digits(p, 4, &c) < 0 || (c >= 0xdc00 && c < 0xe000))
         return -EBADMSG;
     if (c >= 0xd800 && c < 0xdc00) {
         if (p->end - p->at < 2 || p->at[0] != '\\' || p->at[1] != 'u')
@@ -170,7 +170,7 @@ static int escape(struct parser *p, char *to, size_t *length)
     if (c == 'u')
         return unicode(p, to, length);
     if (c == 'x') {
-        if (hex_digits(p, 2, &byte) < 0 || byte == 0)
+        if (hex_digits(p, 2, &byte) < 0)
             return -EBADMSG;
         *to = (char)byte;
         return 0;
@@ -182,8 +182,9 @@ static int escape(struct parser *p, char *to, size_t *length)
     return 0;
 }
 
-/* The text up to QUOTE, of at most SIZE bytes, to TO. A NUL cannot be in a C string. */
-static int quoted(struct parser *p, char quote, char *to, size_t size, size_t *length)
+/* The text up to QUOTE, of at most SIZE bytes, to TO. A NUL can be written with a backslash only,
+ * and not at all in a C string, which ENDS at one. */
+static int quoted(struct parser *p, char quote, bool ends, char *to, size_t size, size_t *length)
 {
     *length = 0;
     while (p->at < p->end && *p->at != quote) {
@@ -193,7 +194,7 @@ static int quoted(struct parser *p, char quote, char *to, size_t size, size_t *l
         bytes[0] = *p->at++;
         if (bytes[0] == '\0')
             return -EBADMSG;
-        if (bytes[0] == '\\' && escape(p, bytes, &add) < 0)
+        if (bytes[0] == '\\' && (escape(p, bytes, &add) < 0 || (ends && bytes[0] == '\0')))
             return -EBADMSG;
         if (add > size - *length)
             return -EBADMSG;
@@ -238,7 +239,7 @@ static int parse_string(struct parser *p, unsigned char *to)
     if (!text)
         return result;
     memcpy(to, &text, sizeof(text));
-    return quoted(p, '"', text, most, &length);
+    return quoted(p, '"', true, text, most, &length);
 }
 
 static int parse_char(struct parser *p, unsigned char *to)
@@ -249,7 +250,7 @@ static int parse_char(struct parser *p, unsigned char *to)
 
     if (quote == '"' && !take(p, '"'))
         return -EBADMSG;
-    if (quoted(p, quote, bytes, sizeof(bytes), &length) < 0)
+    if (quoted(p, quote, false, bytes, sizeof(bytes), &length) < 0)
         return -EBADMSG;
     if (length == 2 && quote == '"' && ((unsigned char)bytes[0] & 0xfc) == 0xc0)
         *to = (unsigned char)((unsigned char)bytes[0] << 6 | ((unsigned char)bytes[1] & 0x3f));

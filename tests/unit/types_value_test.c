@@ -86,6 +86,7 @@ static void predefined_values(void **state)
     BOTH(MBR_CODE_INTEGER, int32_t, INT32_MIN, "-2147483648", "-2147483648");
     BOTH(MBR_CODE_LONG_INTEGER, int64_t, INT64_MIN, "-9223372036854775808", "-9223372036854775808");
     BOTH(MBR_CODE_CHAR, char, 'a', "'a'", "\"a\"");
+    BOTH(MBR_CODE_CHAR, char, '\0', "'\\x00'", "\"\\u0000\"");
     BOTH(MBR_CODE_CHAR, char, '\'', "'\\''", "\"'\"");
     BOTH(MBR_CODE_CHAR, char, '\n', "'\\n'", "\"\\n\"");
     BOTH(MBR_CODE_CHAR, char, '\1', "'\\x01'", "\"\\u0001\"");

@@ -78,7 +78,7 @@ static int lock_kin(struct shim_conn *c, struct shim_lock *l, struct shim_kin *k
 }
 
 /* A signal handler has jumped out of the call that took the lock, and what that call has got from
- * the kernel, or given to it, may not have been counted. Its lock and its reference are ours. */
+ * the kernel, or given to it, may not have been counted. Its lock is ours. */
 static void adopt(struct shim_conn *c, struct shim_lock *l)
 {
     bool in_ring = l == &c->rx ? shim_rx_in_ring(c) : shim_tx_in_ring(c);
@@ -87,7 +87,7 @@ static void adopt(struct shim_conn *c, struct shim_lock *l)
     l->jumps = shim_jumps;
     if (!in_ring && !shim_conn_pin(c))
         mbr_store_release(&c->mode, (uint32_t)SHIM_LOST);
-    shim_conn_put(c);
+    shim_jumped();
 }
 
 int shim_lock(struct shim_conn *c, struct shim_lock *l, bool wait)

@@ -9,9 +9,42 @@
 
 #include <setjmp.h>
 
+#include "conn.h"
 #include "real.h"
 
 __thread uint32_t shim_jumps __attribute__((tls_model("initial-exec")));
+
+static __thread struct {
+    struct shim_conn *c;
+    uint32_t jumps;
+} blocked __attribute__((tls_model("initial-exec")));
+
+void shim_jumped(void)
+{
+    struct shim_conn *c = blocked.c;
+
+    if (c == NULL || blocked.jumps == shim_jumps)
+        return;
+    blocked.c = NULL;
+    shim_conn_put(c);
+}
+
+bool shim_blocks(struct shim_conn *c)
+{
+    shim_jumped();
+    if (blocked.c != NULL) /* this is a handler that has interrupted it */
+        return false;
+    blocked.jumps = shim_jumps;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    blocked.c = c;
+    return true;
+}
+
+void shim_unblocks(bool noted)
+{
+    if (noted)
+        blocked.c = NULL;
+}
 
 void __longjmp_chk(struct __jmp_buf_tag env[1], int value) __attribute__((noreturn));
 

@@ -15,6 +15,7 @@
 #include "conn.h"
 #include "epoll.h"
 #include "epoll_members.h"
+#include "jumps.h"
 #include "real.h"
 
 #define FEW     32    /* descriptors for which no memory is needed */
@@ -25,6 +26,16 @@ int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t room);
 int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *mask,
                 size_t room);
 
+/* What a thread holds while it polls: where it finds it again if a signal handler jumps out. */
+struct held {
+    struct shim_conn *conn[FEW];
+    nfds_t n;
+    uint32_t jumps; /* of the thread when it began (jumps.h) */
+    bool used;
+    bool parked;
+};
+static __thread struct held ours __attribute__((tls_model("initial-exec")));
+
 struct set {
     struct pollfd *fds; /* the program's */
     nfds_t n;
@@ -32,6 +43,7 @@ struct set {
     struct shim_conn **conn; /* with references; NULL: the kernel's alone */
     uint64_t deadline;
     const sigset_t *mask;
+    struct held *held; /* conn is its array; NULL another one */
     bool parked;
     void *memory; /* of the arrays, or NULL */
 };
@@ -66,12 +78,51 @@ static void gather(struct set *s)
     }
 }
 
+static void put(struct shim_conn **at)
+{
+    struct shim_conn *c = *at;
+
+    *at = NULL; /* a jump may come at any point: once at most */
+    if (c != NULL)
+        shim_conn_put(c);
+}
+
 static void release(struct set *s)
 {
-    for (nfds_t i = 0; i < s->n; i++) {
-        if (s->conn[i] != NULL)
-            shim_conn_put(s->conn[i]);
+    for (nfds_t i = 0; i < s->n; i++)
+        put(&s->conn[i]);
+    if (s->held != NULL)
+        s->held->used = false;
+}
+
+/* What is left of a poll that a handler has jumped out of. */
+static void let_go(struct held *h)
+{
+    for (nfds_t i = 0; i < h->n; i++) {
+        if (h->conn[i] != NULL && h->parked)
+            shim_unpark(h->conn[i]);
+        put(&h->conn[i]);
     }
+    h->used = false;
+}
+
+/* The thread's own array, unless it is large, or this is a handler that has interrupted a poll. */
+static void hold(struct set *s)
+{
+    if (s->n > FEW)
+        return;
+    if (ours.used && ours.jumps != shim_jumps)
+        let_go(&ours);
+    if (ours.used)
+        return;
+    memset(ours.conn, 0, s->n * sizeof(struct shim_conn *));
+    ours.n = s->n;
+    ours.jumps = shim_jumps;
+    ours.parked = false;
+    s->held = &ours;
+    s->conn = ours.conn;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    ours.used = true;
 }
 
 /* ---- readiness ------------------------------------------------------------------------------- */
@@ -174,11 +225,15 @@ static void park(struct set *s)
             shim_park_tx(s->conn[i]);
     }
     s->parked = true;
+    if (s->held != NULL)
+        s->held->parked = true;
 }
 
 static void unpark(struct set *s)
 {
     s->parked = false;
+    if (s->held != NULL)
+        s->held->parked = false;
     for (nfds_t i = 0; i < s->n; i++) {
         if (s->conn[i] != NULL)
             shim_unpark(s->conn[i]);
@@ -305,6 +360,7 @@ static int poll_ours(struct pollfd *fds, nfds_t n, uint64_t ns, const sigset_t *
         s.kernel = s.memory;
         s.conn = (struct shim_conn **)(void *)(s.kernel + n);
     }
+    hold(&s);
     gather(&s);
     r = wait_set(&s);
     errno = r < 0 ? -r : error;

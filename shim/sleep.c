@@ -188,7 +188,7 @@ bool shim_pumped(struct shim_conn *c)
     if (who == 0 || who != shim_latch_me() || mbr_load_relaxed(&c->pump_jumps) == shim_jumps)
         return who != 0;
     mbr_store_release(&c->pump, (uint32_t)0); /* we have jumped out of it */
-    shim_conn_put(c);
+    shim_jumped();
     return false;
 }
 
@@ -264,6 +264,7 @@ static int pump(struct shim_call *call, int fd)
     uint32_t nobody = 0;
     char some[256];
     ssize_t r;
+    bool noted;
     int error;
 
     if (shim_pumped(c) || !mbr_cas(&c->pump, &nobody, shim_latch_me())) {
@@ -272,8 +273,10 @@ static int pump(struct shim_call *call, int fd)
     }
     mbr_store_relaxed(&c->pump_jumps, shim_jumps);
     call->pumping = true;
+    noted = shim_blocks(c);
     r = real.recv(fd, some, sizeof(some), 0);
     error = errno;
+    shim_unblocks(noted);
     call->pumping = false;
     mbr_store_release(&c->pump, (uint32_t)0);
     took_bytes(c);

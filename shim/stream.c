@@ -21,6 +21,7 @@
 #include "conn.h"
 #include "epoll.h"
 #include "hold.h"
+#include "jumps.h"
 #include "real.h"
 
 /* With a peer that never sleeps we never enter the kernel, and would not hear of its death. */
@@ -200,9 +201,11 @@ static ssize_t receive_tcp(struct shim_conn *c, int fd, const struct iovec *iov,
                            bool *again)
 {
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+    bool noted = !(flags & MSG_DONTWAIT) && shim_blocks(c);
     ssize_t r = kernels_recvmsg(fd, &m, flags);
     ssize_t data;
 
+    shim_unblocks(noted);
     if (r <= 0)
         return r == 0 ? 0 : -errno;
     data = sort_out(c, fd, r, flags);
@@ -492,8 +495,10 @@ static ssize_t kernels_sendmsg(int fd, const struct msghdr *m, int flags)
 static ssize_t send_tcp(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
 {
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+    bool noted = !(flags & MSG_DONTWAIT) && shim_blocks(c);
     ssize_t r = kernels_sendmsg(fd, &m, flags);
 
+    shim_unblocks(noted);
     if (r < 0)
         return -errno;
     c->tx_tcp += (uint64_t)r;

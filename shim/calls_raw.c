@@ -16,6 +16,7 @@
 #include "calls.h"
 #include "fork.h"
 #include "real.h"
+#include "sandbox.h"
 
 /* ---- forks ----------------------------------------------------------------------------------- */
 
@@ -184,11 +185,15 @@ __attribute__((no_sanitize("address"))) SHIM_EXPORT long syscall(long number, ..
 
     va_start(ap, number);
     for (int i = 0; i < 6; i++)
-        arg[i] = va_arg(ap, long);
+        arg[i] = va_arg(ap, long); // NOLINT(clang-analyzer-valist.Uninitialized)
     va_end(ap);
     if (ready && number >= 0 && (size_t)number < sizeof(calls) / sizeof(calls[0]) &&
         calls[number] != NULL)
         return uncancelled(calls[number], arg);
+    if (number == SYS_seccomp)
+        shim_filter_set((unsigned long)arg[0], (unsigned long)arg[1], P(2));
+    if (number == SYS_prctl)
+        shim_prctl_made(N(0), (unsigned long)arg[1]);
     if (ready && is_fork(number, arg))
         return fork_by(number, arg);
     return shim_kernel(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);

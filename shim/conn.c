@@ -158,7 +158,7 @@ static struct shim_conn *fresh(void)
 
 struct shim_conn *shim_conn_new(int fd, bool nonblock, enum shim_mode mode, enum shim_role role)
 {
-    struct shim_conn *c = shim_settings.off ? NULL : fresh();
+    struct shim_conn *c = shim_settings.off || mbr_load_relaxed(&shim_confined) ? NULL : fresh();
     struct shim_object *old = NULL;
     bool kept;
 

@@ -196,7 +196,7 @@ void shim_door_closed(const struct shim_door *door)
 {
     int error = errno;
 
-    if (door->names > 0 &&
+    if (door->names > 0 && shim_settings.names &&
         (door->owner == getpid() || (kill(door->owner, 0) < 0 && errno == ESRCH)) && enter()) {
         withdraw(door,
                  door->owner == getpid() && door->forks == mbr_load_relaxed(&shim_door_forks));

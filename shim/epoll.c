@@ -482,7 +482,7 @@ static int created(int fd)
     struct shim_object *old = NULL;
     bool mine;
 
-    if (fd < 0 || shim_settings.off)
+    if (fd < 0 || shim_settings.off || mbr_load_relaxed(&shim_confined))
         return fd;
     e = (struct shim_epoll *)(void *)shim_free_list_take(SHIM_EPOLL);
     if (e == NULL)

@@ -136,19 +136,19 @@ static int in_kernel(const struct wait *w, struct epoll_event *ev, int max, uint
 {
     struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
     uint64_t ms;
+    int wait;
 
-    if (ns != 0 && ns != MBR__NEVER && ns % 1000000 != 0 && real.epoll_pwait2 != NULL) {
+    if (ns != 0 && ns != MBR__NEVER && ns % 1000000 != 0 && real.epoll_pwait2 != NULL &&
+        !mbr_load_relaxed(&shim_confined)) {
         int r = real.epoll_pwait2(w->e->fd, ev, max, &ts, w->mask);
 
         if (r >= 0 || errno != ENOSYS)
             return r;
     }
     ms = ns == MBR__NEVER ? UINT64_MAX : ns / 1000000 + (ns % 1000000 != 0);
-    return real.epoll_pwait(w->e->fd, ev, max,
-                            ns == MBR__NEVER ? -1
-                            : ms > INT_MAX   ? INT_MAX
-                                             : (int)ms,
-                            w->mask);
+    wait = ns == MBR__NEVER ? -1 : ms > INT_MAX ? INT_MAX : (int)ms;
+    return w->mask == NULL ? real.epoll_wait(w->e->fd, ev, max, wait)
+                           : real.epoll_pwait(w->e->fd, ev, max, wait, w->mask);
 }
 
 /* Asks the kernel for as many events as there is place, for at most ns. 0 or a negative errno. The

@@ -18,7 +18,7 @@ static pid_t our_pid;
 
 bool shim_is_vforked(void)
 {
-    return getpid() != our_pid;
+    return !mbr_load_relaxed(&shim_confined) && getpid() != our_pid;
 }
 
 /* From before a fork to after it: one at a time. A signal handler that forks while its thread does

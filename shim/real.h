@@ -83,6 +83,7 @@
     X(void, _longjmp, (struct __jmp_buf_tag *, int))                                         \
     X(void, siglongjmp, (struct __jmp_buf_tag *, int))                                       \
     X(void, __longjmp_chk, (struct __jmp_buf_tag *, int))                                    \
+    X(int, prctl, (int, ...))                                                                \
     X(pid_t, _Fork, (void))                                                                  \
     X(int, clone, (int (*)(void *), void *, int, void *, ...))
 

@@ -28,6 +28,8 @@
 #define SHIM_SPIN_LEAST     64u   /* ... for so many sleeps, twice as many each time, ... */
 #define SHIM_SPIN_MOST      4096u /* ... at most so many */
 
+extern uint32_t shim_confined; /* 1: the program has confined itself (sandbox.c) */
+
 /* All zeroes is a good beginning. Several threads may use one: what they spoil is a guess. */
 struct shim_spin {
     uint32_t silent;   /* 1: the last sleep was long */
@@ -40,7 +42,7 @@ struct shim_spin {
 /* How long to look now, in nanoseconds; 0 not at all. */
 static inline uint64_t shim_spin_budget(const struct shim_spin *s)
 {
-    if (mbr_load_relaxed(&s->penance) > 0)
+    if (mbr_load_relaxed(&s->penance) > 0 || mbr_load_relaxed(&shim_confined))
         return 0;
     return mbr_load_relaxed(&s->silent) ? SHIM_SPIN_SILENT_NS : SHIM_SPIN_TALK_NS;
 }

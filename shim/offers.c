@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 
 #define MOST  512u /* at a time, ... */
-#define SHARE 8u   /* ... and no more than this part of the descriptors the process may have */
+#define SHARE 8ul  /* ... and no more than this part of the descriptors the process may have */
 
 static struct shim_conn *places[MOST];
 static uint32_t next_place;

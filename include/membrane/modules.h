@@ -24,7 +24,7 @@
 MBR_BEGIN_DECLS
 
 /* One factory. All of it is static. */
-struct mbr_module {
+struct mbr_factory {
     const char *name; /* of the interface */
     uint64_t code;    /* its type code */
     void *closure;    /* a NAME_clp */
@@ -41,7 +41,7 @@ MBR_API void *mbr_module(uint64_t code);
 #define MBR_MODULE(name) ((name##_clp)mbr_module(CODE_##name))
 
 /* All of them, in the order of their names; *COUNT is how many. Any thread; never fails. */
-MBR_API const struct mbr_module *mbr_modules(size_t *count);
+MBR_API const struct mbr_factory *mbr_modules(size_t *count);
 
 /*
  * Data that is linked into a program and can be read through RdWrMod.GetBlobRd, to which a pointer

@@ -20,7 +20,7 @@
 #include <middl/WrRedirMod.h>
 
 #define ROW(name) {#name, CODE_##name, &mbr__module_##name},
-static const struct mbr_module modules[] = {MBR__MODULES(ROW)};
+static const struct mbr_factory modules[] = {MBR__MODULES(ROW)};
 
 #define COUNT (sizeof(modules) / sizeof(modules[0]))
 
@@ -32,7 +32,7 @@ void *mbr_module(uint64_t code)
     return NULL;
 }
 
-const struct mbr_module *mbr_modules(size_t *count)
+const struct mbr_factory *mbr_modules(size_t *count)
 {
     *count = COUNT;
     return modules;

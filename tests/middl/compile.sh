@@ -28,12 +28,17 @@ END.
 END
 run 0 "$middlc" --header --types --skeleton -d "$work/names" "$work/Names.if"
 
-# try COMPILER LANGUAGE STANDARD FILE: one compilation.
+# try COMPILER LANGUAGE STANDARD FILE [OPTION...]: one compilation.
 try() {
+    compiler=$1
+    language=$2
+    standard=$3
+    shift 3
     # shellcheck disable=SC2086
-    "$1" -x "$2" "-std=$3" $warnings -I "$root/include" "$4" >"$work/log" 2>&1 && return
+    "$compiler" -x "$language" "-std=$standard" $warnings -I "$root/include" "$@" \
+        >"$work/log" 2>&1 && return
     head -n 5 "$work/log"
-    fail "$1 -std=$3 $4"
+    fail "$compiler -std=$standard $1"
 }
 
 for dir in std gold names; do
@@ -74,3 +79,13 @@ done
 # shellcheck disable=SC2086
 g++ -std=c++17 $warnings -I "$root/include" -x c++ "$work"/gold/*.impl.c "$work"/gold/alone-*.h \
     "$work"/names/*.impl.c >"$work/log" 2>&1 || { head -n 5 "$work/log" && fail 'golden as C++'; }
+
+# The headers that programs with interfaces include, too: in C++ a struct and a function of one name
+# are a warning.
+ln -s std "$work/middl"
+printf '#include <membrane/%s>\n' \
+    apply.h exn.h heap.h middl.h middlc.h modules.h pervasives.h types.h typesystem.h >"$work/own"
+for compiler in g++ clang++; do
+    command -v "$compiler" >/dev/null || continue
+    try "$compiler" c++ c++17 "$work/own" -I "$work"
+done

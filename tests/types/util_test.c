@@ -28,7 +28,7 @@
 static void modules_are_found_by_code(void **state)
 {
     size_t count;
-    const struct mbr_module *modules = mbr_modules(&count);
+    const struct mbr_factory *modules = mbr_modules(&count);
 
     assert_true(count >= 13);
     for (size_t i = 0; i < count; i++) {

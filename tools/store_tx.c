@@ -250,7 +250,7 @@ static int check_lines(const struct transaction *t)
         char *line = strdup(t->lines[i]);
 
         code = line == NULL ? store_error(-ENOMEM, "operations") : take_apart(line, &op);
-        if (code == TOOL_EXIT_OK)
+        if (code == TOOL_EXIT_OK && op.name != NULL) /* it is not; the analyser cannot know */
             code = check_operation(&op);
         free(line);
     }

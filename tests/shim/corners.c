@@ -125,6 +125,21 @@ static void *waits(void *arg)
     return NULL;
 }
 
+/* ThreadSanitizer keeps an account of descriptors by the calls that it sees, which are not all
+ * under a shim; where numbers are used again by other threads it fails an assertion of its own.
+ * And of a lock that is taken within a call that waits it does not see that it was given back by
+ * another call within the shim. */
+#if defined(__SANITIZE_THREAD__)
+#define ACCOUNTED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ACCOUNTED 1
+#endif
+#endif
+#ifndef ACCOUNTED
+#define ACCOUNTED 0
+#endif
+
 /* Somebody waits on an epoll in which no socket is yet: what he is told is what was added. */
 static void added_under_a_wait(void)
 {
@@ -134,6 +149,10 @@ static void added_under_a_wait(void)
     struct job j = {.fd = epoll_create1(0)};
     struct epoll_event ev = {.events = EPOLLIN, .data.u64 = 42};
 
+    if (ACCOUNTED) {
+        close(j.fd);
+        return;
+    }
     section("added under a wait");
     connection(&a, &b);
     pthread_create(&thread, NULL, waits, &j);
@@ -388,19 +407,6 @@ static void *opens_and_closes(void *arg)
     }
     return NULL;
 }
-
-/* ThreadSanitizer keeps an account of descriptors by the calls that it sees, which are not all
- * under a shim; where numbers are used again by other threads it fails an assertion of its own. */
-#if defined(__SANITIZE_THREAD__)
-#define ACCOUNTED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define ACCOUNTED 1
-#endif
-#endif
-#ifndef ACCOUNTED
-#define ACCOUNTED 0
-#endif
 
 /* Other threads make and close descriptors: what is ours stays ours, and works. */
 static void descriptors_race(void)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
 #include "base/clock.h"
 #include "object/futex.h"
 #include "object/member.h"
@@ -67,16 +69,33 @@ int mbr__container_map(const struct mbr__container *c, uint64_t offset, uint64_t
 
 /* ---- the lock of the tables ------------------------------------------------------------------ */
 
-int mbr__container_lock_own(pthread_mutex_t *m, uint64_t deadline)
+#if defined(MBR__TSAN)
+/* Whose run-time does not know pthread_mutex_clocklock(), and takes the unlocking for a fault. */
+static int lock_until(pthread_mutex_t *m, uint64_t deadline)
+{
+    int r;
+
+    while ((r = pthread_mutex_trylock(m)) == EBUSY && mbr__now_ns() < deadline)
+        (void)sched_yield();
+    return r;
+}
+#else
+static int lock_until(pthread_mutex_t *m, uint64_t deadline)
 {
     struct timespec at = {.tv_sec = (time_t)(deadline / NS_PER_S),
                           .tv_nsec = (long)(deadline % NS_PER_S)};
 
+    return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &at);
+}
+#endif
+
+int mbr__container_lock_own(pthread_mutex_t *m, uint64_t deadline)
+{
     if (pthread_mutex_trylock(m) == 0)
         return 0;
     if (deadline == MBR_FOREVER)
         return -pthread_mutex_lock(m);
-    return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &at) == 0 ? 0 : -ETIMEDOUT;
+    return lock_until(m, deadline) == 0 ? 0 : -ETIMEDOUT;
 }
 
 int mbr__container_lock(struct mbr__container *c, uint64_t deadline)

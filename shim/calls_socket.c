@@ -463,14 +463,20 @@ SHIM_EXPORT int fcntl64(int fd, int cmd, ...)
     return fcntl_done(o, fd, cmd, arg, real.fcntl64(fd, cmd, arg));
 }
 
-/* What is to be read of a stream of which a part is still in the kernel. */
-static bool count_both(struct shim_conn *c, int64_t *n)
+/* What is to be read of a stream of which a part is still in the kernel. False: or on its way
+ * there, so that what is in the ring cannot be read yet. */
+static bool count_both(struct shim_conn *c, int fd, int64_t *n)
 {
     const struct shim_half *peer = mbr_load_acquire(&c->peer);
+    int64_t due;
+    int have = 0;
 
     if (peer == NULL || !mbr_load_acquire(&peer->switched))
         return false;
-    *n = shim_avail(c) + (int64_t)(mbr_load_relaxed(&peer->start) - *shim_rx_tcp(c));
+    due = (int64_t)(mbr_load_relaxed(&peer->start) - *shim_rx_tcp(c));
+    if (real.ioctl(fd, FIONREAD, &have) < 0 || have < due)
+        return false;
+    *n = shim_avail(c) + due;
     return true;
 }
 
@@ -484,7 +490,7 @@ static bool count_bytes(struct shim_conn *c, int fd, unsigned long request, int 
     shim_heat(c, fd);
     if (request == FIONREAD && shim_rx_in_ring(c))
         n = shim_avail(c);
-    else if (request == FIONREAD && count_both(c, &n))
+    else if (request == FIONREAD && count_both(c, fd, &n))
         ;
     else if (request == TIOCOUTQ && shim_tx_in_ring(c))
         n = (int64_t)c->size - shim_room(c);

@@ -51,6 +51,8 @@ __typeof(sendmmsg) shim_sendmmsg;
 __typeof(sendfile) shim_sendfile;
 __typeof(splice) shim_splice;
 __typeof(poll) shim_poll;
+__typeof(execve) shim_execve;
+__typeof(execveat) shim_execveat;
 __typeof(epoll_create) shim_epoll_create;
 __typeof(epoll_create1) shim_epoll_create1;
 __typeof(epoll_ctl) shim_epoll_ctl;

@@ -212,8 +212,8 @@ static int cookie_close(void *cookie)
 }
 
 /* A stream reads and writes inside the C library, and closes there too: the connection stays with
- * the kernel and leaves the table. One that is upgraded gets a stream that calls us; fileno() of it
- * says EBADF. */
+ * the kernel, or goes back to it, and leaves the table. If that cannot be, the stream calls us, and
+ * fileno() of it says EBADF. */
 SHIM_EXPORT FILE *fdopen(int fd, const char *mode)
 {
     static const cookie_io_functions_t calls = {
@@ -226,7 +226,7 @@ SHIM_EXPORT FILE *fdopen(int fd, const char *mode)
     c = shim_conn_get(fd);
     if (c == NULL)
         return real.fdopen(fd, mode);
-    kept = shim_conn_pin(c);
+    kept = shim_conn_pin(c) || shim_return(c, fd, false);
     if (kept && c->epolls == 0) {
         (void)shim_table_set(fd, NULL, &old);
         if (old != NULL)

@@ -275,8 +275,7 @@ SHIM_EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offse
     return finish(c, shim_send(c, fd, iov, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
 }
 
-/* Another process gets a descriptor: what the kernel has of a connection must be all of it. An
- * upgraded one cannot be given away. */
+/* Another process gets a descriptor: what the kernel has of a connection must be all of it. */
 static bool may_pass(const struct msghdr *m)
 {
     struct msghdr *all = (struct msghdr *)(uintptr_t)m;
@@ -293,7 +292,7 @@ static bool may_pass(const struct msghdr *m)
             c = shim_conn_busy(fd);
             if (c == NULL)
                 continue;
-            fine = shim_conn_pin(c);
+            fine = shim_conn_pin(c) || shim_return(c, fd, false);
             shim_conn_put(c);
             if (!fine)
                 return false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Socket options. The kernel's socket has them all; here are those that an upgraded connection must
- * answer for, and those that it could not honour.
+ * answer for, and those that it could not honour, for which it goes back to the kernel.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -62,7 +62,7 @@ SHIM_EXPORT int setsockopt(int fd, int level, int name, const void *value, sockl
             shim_conn_put(c);
         return real.setsockopt(fd, level, name, value, len);
     }
-    if (needs_kernel(level, name) && !shim_conn_pin(c)) {
+    if (needs_kernel(level, name) && !shim_conn_pin(c) && !shim_return(c, fd, false)) {
         shim_conn_put(c);
         errno = ENOPROTOOPT;
         return -1;

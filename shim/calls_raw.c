@@ -131,6 +131,8 @@ static long fork_by(long number, const long arg[6])
     X(sendmmsg, shim_sendmmsg(N(0), P(1), U(2), N(3)))             \
     X(sendfile, shim_sendfile(N(0), N(1), P(2), Z(3)))             \
     X(splice, shim_splice(N(0), P(1), N(2), P(3), Z(4), U(5)))     \
+    X(execve, shim_execve(P(0), P(1), P(2)))                       \
+    X(execveat, shim_execveat(N(0), P(1), P(2), P(3), N(4)))       \
     X(epoll_create1, shim_epoll_create1(N(0)))                     \
     X(epoll_ctl, shim_epoll_ctl(N(0), N(1), N(2), P(3)))           \
     X(epoll_pwait, shim_epoll_pwait(N(0), P(1), N(2), N(3), P(4))) \

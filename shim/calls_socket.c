@@ -196,7 +196,10 @@ static int shut_wr(struct shim_conn *c, int fd)
     shim_shut_more(c, SHIM_SHUT_WR);
     if (!c->tx_ring && !shim_switch_tx(c))
         return real.shutdown(fd, SHUT_WR);
-    shim_send_end(c, fd);
+    if (shim_unsettled(c)) /* which also ends it in the kernel, once all is there */
+        shim_settle_tx(c, fd, false);
+    if (!shim_has_left(c->own))
+        shim_send_end(c, fd);
     return 0;
 }
 
@@ -213,6 +216,8 @@ static int shutdown_ring(struct shim_conn *c, int fd, int how)
     }
     if (how != SHUT_WR)
         shim_shut_more(c, SHIM_SHUT_RD);
+    if (how == SHUT_RD && mbr_load_acquire(&c->own->rx_done))
+        return real.shutdown(fd, how);
     /* Also lets go whoever is blocked in the kernel for us. */
     return how == SHUT_RDWR ? real.shutdown(fd, SHUT_RDWR) : r;
 }
@@ -319,16 +324,40 @@ SHIM_EXPORT void closefrom(int first)
 
 /* ---- duplicates ------------------------------------------------------------------------------ */
 
+/* A child that has a connection from its parent duplicates it: for another program (calls_exec.c).
+ */
+static void note_handed(struct shim_object *o)
+{
+    struct shim_conn *c = (struct shim_conn *)(void *)o;
+
+    if (o != NULL && o->kind == SHIM_CONN && c->kin_late)
+        mbr_store_relaxed(&c->handed, (uint32_t)1);
+}
+
+/* fd is made to be inherited. */
+static void note_inheritable(int fd)
+{
+    struct shim_conn *c = shim_conn_get(fd);
+
+    if (c == NULL)
+        return;
+    mbr_store_relaxed(&c->handed, (uint32_t)1);
+    shim_conn_put(c);
+}
+
 /* After a duplicate was made: `to` means o, which `from` meant before, since another thread may
  * have closed that by now. Takes over the reference. */
 static int duplicated(struct shim_object *o, int from, int to)
 {
     struct shim_object *old = NULL;
 
+    if (to >= 0 && o != NULL && o->kind == SHIM_CONN && shim_is_vforked())
+        (void)shim_conn_pin((struct shim_conn *)(void *)o); /* for the program it will become */
     if (to >= 0 && to != from && (o != NULL || shim_table_peek(to) != NULL) && !shim_is_vforked()) {
         (void)shim_table_set(to, o, &old);
         if (old != NULL)
             shim_unref(old);
+        note_handed(o);
     }
     if (o != NULL)
         shim_unref(o);
@@ -407,7 +436,7 @@ static void note_async(int fd)
 
     if (c == NULL)
         return;
-    (void)shim_conn_pin(c);
+    (void)(shim_conn_pin(c) || shim_return(c, fd, false));
     shim_conn_put(c);
 }
 
@@ -426,6 +455,8 @@ static int fcntl_done(struct shim_object *o, int fd, int cmd, void *arg, int r)
 {
     if (duplicates(cmd))
         return duplicated(o, fd, r);
+    if (r >= 0 && cmd == F_SETFD && !((int)(intptr_t)arg & FD_CLOEXEC))
+        note_inheritable(fd);
     if (r >= 0 && cmd == F_SETFL)
         note_nonblock(fd, ((int)(intptr_t)arg & O_NONBLOCK) != 0);
     return r;
@@ -471,7 +502,8 @@ static bool count_both(struct shim_conn *c, int fd, int64_t *n)
     int64_t due;
     int have = 0;
 
-    if (peer == NULL || !mbr_load_acquire(&peer->switched))
+    if (peer == NULL || c->own == NULL || mbr_load_acquire(&c->own->rx_done) ||
+        mbr_load_relaxed(&c->own->frozen) || !mbr_load_acquire(&peer->switched))
         return false;
     due = (int64_t)(mbr_load_relaxed(&peer->start) - *shim_rx_tcp(c));
     if (real.ioctl(fd, FIONREAD, &have) < 0 || have < due)
@@ -487,9 +519,13 @@ static bool count_bytes(struct shim_conn *c, int fd, unsigned long request, int 
     int64_t n;
 
     shim_conn_phase(c);
+    if (mbr_load_acquire(&c->mode) == SHIM_RING && shim_unsettled(c) && shim_settle(c, fd)) {
+        shim_tidy(c, fd);
+        return false;
+    }
     shim_heat(c, fd);
     if (request == FIONREAD && shim_rx_in_ring(c))
-        n = shim_avail(c);
+        n = mbr_load_relaxed(&c->own->frozen) ? 0 : shim_avail(c);
     else if (request == FIONREAD && count_both(c, fd, &n))
         ;
     else if (request == TIOCOUTQ && shim_tx_in_ring(c))
@@ -522,6 +558,8 @@ SHIM_EXPORT int ioctl(int fd, unsigned long request, ...)
     if (request == FIOASYNC && arg != NULL && *(const int *)arg != 0)
         note_async(fd);
     r = real.ioctl(fd, request, arg);
+    if (r == 0 && request == FIONCLEX)
+        note_inheritable(fd);
     if (r == 0 && request == FIONBIO && arg != NULL)
         note_nonblock(fd, *(const int *)arg != 0);
     return r;

@@ -4,11 +4,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "epoll.h"
 #include "jumps.h"
 #include "real.h"
+
+#define BYE_NS 1000000000u /* for a peer that does not read, where the kernel has no room */
 
 struct shim_settings shim_settings = {.capacity = 65536};
 
@@ -59,6 +63,22 @@ static int kin_lock(pthread_mutex_t *m, bool wait)
     return shim_kin_lock(m, wait);
 }
 
+/* What a process did in a ring is whole at each point. What it took from the kernel may not have
+ * been counted, nor a bell that it sent or took; then the connection cannot go back. */
+static void owner_died(struct shim_conn *c, const struct shim_lock *l)
+{
+    struct shim_half *own = c->own;
+
+    if (l == &c->rx && !c->rx_ring && !own->rx_done)
+        mbr_store_release(&c->mode, (uint32_t)SHIM_LOST);
+    if (l == &c->tx && (own->tx_doubt & SHIM_DOUBT_MOVE))
+        mbr_store_release(&c->mode, (uint32_t)SHIM_LOST);
+    if (l == &c->tx && (own->tx_doubt & SHIM_DOUBT_BELL))
+        own->tx_doubt |= SHIM_DOUBT_EVER;
+    if (l == &c->rx && (own->rx_doubt & SHIM_DOUBT_BELL))
+        own->rx_doubt |= SHIM_DOUBT_EVER;
+}
+
 /* The same in the other processes. */
 static int lock_kin(struct shim_conn *c, struct shim_lock *l, struct shim_kin *k, bool wait)
 {
@@ -70,10 +90,8 @@ static int lock_kin(struct shim_conn *c, struct shim_lock *l, struct shim_kin *k
     if (c->kin_late && !mbr_load_relaxed(&k->joined))
         mbr_store_release(&k->joined, (uint32_t)1);
     l->kin = m;
-    /* What a process did in a ring is whole at each point. What it took from the kernel may not
-     * have been counted. */
-    if (err == -EOWNERDEAD && l == &c->rx && !c->rx_ring)
-        mbr_store_release(&c->mode, (uint32_t)SHIM_LOST);
+    if (err == -EOWNERDEAD)
+        owner_died(c, l);
     return 0;
 }
 
@@ -84,7 +102,7 @@ static void adopt(struct shim_conn *c, struct shim_lock *l)
     bool in_ring = l == &c->rx ? shim_rx_in_ring(c) : shim_tx_in_ring(c);
 
     shim_hold();
-    l->jumps = shim_jumps;
+    mbr_store_relaxed(&l->jumps, shim_jumps);
     if (!in_ring && !shim_conn_pin(c))
         mbr_store_release(&c->mode, (uint32_t)SHIM_LOST);
     shim_jumped();
@@ -95,13 +113,13 @@ int shim_lock(struct shim_conn *c, struct shim_lock *l, bool wait)
     int err = shim_latch(&l->here, wait);
     struct shim_kin *k;
 
-    if (err == -EDEADLK && l->jumps != shim_jumps) {
+    if (err == -EDEADLK && mbr_load_relaxed(&l->jumps) != shim_jumps) {
         adopt(c, l);
         return 0;
     }
     if (err < 0)
         return err;
-    l->jumps = shim_jumps;
+    mbr_store_relaxed(&l->jumps, shim_jumps);
     k = shim_kin(c);
     if (!shim_kin_others(k))
         return 0;
@@ -139,13 +157,26 @@ void shim_call_end(struct shim_call *call)
 
 /* ---- making and finding ---------------------------------------------------------------------- */
 
+static struct shim_conn *made(void)
+{
+    static struct shim_conn *all;
+    struct shim_conn *c = calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        return NULL;
+    c->made = mbr_load_relaxed(&all);
+    while (!mbr_cas(&all, &c->made, c))
+        ;
+    return c;
+}
+
 static struct shim_conn *fresh(void)
 {
     struct shim_object *o = shim_free_list_take(SHIM_CONN);
     struct shim_conn *c = (struct shim_conn *)(void *)o;
 
     if (c == NULL)
-        c = calloc(1, sizeof(*c));
+        c = made();
     else
         memset(&c->mode, 0, sizeof(*c) - offsetof(struct shim_conn, mode));
     if (c == NULL)
@@ -215,6 +246,7 @@ struct shim_conn *shim_conn_busy(int fd)
 void shim_conn_dead(struct shim_conn *c)
 {
     shim_conn_wet(c);
+    shim_untidy_no_more(c);
     shim_upgrade_drop(c);
     shim_free_list_put(&c->object);
 }
@@ -223,7 +255,45 @@ static void reset_on_close(int fd)
 {
     struct linger l = {.l_onoff = 1, .l_linger = 0};
 
-    (void)real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+    if (!mbr_load_relaxed(&shim_confined)) /* then a reset in memory must do */
+        (void)real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
+/* On the way back to the kernel: what we have sent must be there before it can send it. What it
+ * does not take because nobody reads is lost, and the peer is told so. */
+static void last_steps(struct shim_conn *c, int fd)
+{
+    uint64_t deadline = mbr__deadline_ns(BYE_NS);
+
+    if (mbr_load_relaxed(&c->own->strangers))
+        (void)shim_return(c, fd, true);
+    while (!shim_settle(c, fd) && shim_tx_in_ring(c) && shim_unsettled(c) &&
+           mbr__now_ns() < deadline) {
+        struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+        (void)shim_quiet_poll(&p, 10000000);
+    }
+    if (mbr_load_acquire(&c->mode) == SHIM_RING && shim_resending(c))
+        reset_on_close(fd);
+}
+
+/* Who closes with bytes in his ring that the peer has not read lets the kernel have them as well,
+ * since the peer may hand the socket on; if the kernel has room, or else the peer can only read
+ * them himself. */
+static void leave_behind(struct shim_conn *c, int fd)
+{
+    uint64_t unread = c->own->tail - mbr_load_acquire(&c->peer->head);
+    int room = 0;
+    int used = 0;
+    socklen_t len = sizeof(room);
+
+    if (unread == 0 || mbr_load_relaxed(&shim_confined) ||
+        real.getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &len) < 0 ||
+        real.ioctl(fd, TIOCOUTQ, &used) < 0 || unread + (uint64_t)used >= (uint64_t)room / 2 ||
+        shim_lock(c, &c->tx, false) < 0)
+        return;
+    shim_settle_tx(c, fd, true);
+    shim_unlock(&c->tx);
 }
 
 /* What the kernel would do with bytes nobody has read: tell the peer by a reset. And a wake-up byte
@@ -231,18 +301,22 @@ static void reset_on_close(int fd)
 static void ring_bye(struct shim_conn *c, int fd)
 {
     char some[256];
-    bool unread = shim_avail(c) > 0;
+    bool back = shim_has_left(c->peer) || mbr_load_acquire(&c->own->rx_done);
+    bool unread = !back && shim_avail(c) > 0;
+
+    if (!unread && !c->linger_reset)
+        leave_behind(c, fd);
 
     mbr_store_relaxed(&c->own->closed,
                       (uint32_t)(unread || c->linger_reset ? SHIM_CLOSED_RESET : SHIM_CLOSED_WELL));
     mbr_store_relaxed(&c->own->rx_parked, (uint32_t)0);
     mbr_store_relaxed(&c->own->tx_parked, (uint32_t)0);
-    if (!unread)
+    if (!unread && !shim_has_left(c->own))
         mbr_store_release(&c->own->fin, (uint32_t)1);
     mbr_fence_full();
-    while (shim_quiet_recv(fd, some, sizeof(some), 0) > 0)
+    while (!back && shim_quiet_recv(fd, some, sizeof(some), 0) > 0)
         unread |= !c->rx_ring;
-    if (unread)
+    if (unread || (back && c->rx_ring && shim_avail(c) > 0))
         reset_on_close(fd);
 }
 
@@ -256,7 +330,12 @@ void shim_conn_bye(struct shim_conn *c, int fd)
     if (mbr_load_relaxed(&c->named))
         shim_upgrade_withdraw(c);
     if (mbr_load_acquire(&c->mode) == SHIM_RING && c->own != NULL && c->peer != NULL &&
-        (shim_kin(c) == NULL || shim_kin_leave(shim_kin(c)) == 0))
-        ring_bye(c, fd);
+        (shim_kin(c) == NULL || shim_kin_leave(shim_kin(c)))) {
+        if (shim_unsettled(c) || mbr_load_relaxed(&c->own->strangers))
+            last_steps(c, fd);
+        if (mbr_load_acquire(&c->mode) == SHIM_RING)
+            ring_bye(c, fd);
+    }
+    shim_tidy(c, fd);
     errno = error;
 }

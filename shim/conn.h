@@ -7,7 +7,8 @@
  * catloop a connection between two processes of one user is *eligible*: its bytes are counted, and
  * after the second exchange its ends try to find each other's memory (upgrade.c). Once both have,
  * bytes go through rings in shared memory (stream.c), and the kernel's socket carries only a byte
- * to wake a sleeper, and the news of the peer's death.
+ * to wake a sleeper, and the news of the peer's death. When somebody needs the socket as it was the
+ * connection goes back to it, for good (leave.c).
  *
  * Locks, in this order: rx, tx, up, park. Once a direction is in its ring its lock is not held
  * while a call sleeps. Before that it is: the kernel's bytes must be counted in the order in which
@@ -35,7 +36,7 @@
 enum shim_mode {
     SHIM_PLAIN = 0,    /* the kernel's alone; calls pass through */
     SHIM_ELIGIBLE = 1, /* the kernel's, counted, may be upgraded */
-    SHIM_RING = 2,     /* upgraded */
+    SHIM_RING = 2,     /* upgraded; or on its way back, which ends with PLAIN */
     SHIM_LOST = 3,     /* upgraded before a fork, seen from the child: every call ECONNRESET */
 };
 
@@ -58,7 +59,8 @@ struct shim_lock {
 
 struct shim_conn {
     struct shim_object object;
-    uint32_t mode; /* enum shim_mode; only ever goes up, or from ELIGIBLE back to PLAIN */
+    struct shim_conn *made; /* of all that ever were: their memory is kept */
+    uint32_t mode;          /* enum shim_mode; goes up, or to PLAIN */
     uint32_t role;
     uint32_t nonblock;     /* O_NONBLOCK as far as this process set it */
     uint32_t shut;         /* SHIM_SHUT_* that this process asked for */
@@ -73,7 +75,8 @@ struct shim_conn {
     /* Receiving; under rx. */
     struct shim_lock rx;
     uint64_t rx_tcp;    /* bytes received through the kernel (without kin) */
-    uint32_t rx_ring;   /* 1: what the peer sent through the kernel has been read */
+    uint32_t rx_ring;   /* 1: what the peer sent through the kernel has been read; 0 again when
+                           the rest comes through the kernel */
     uint32_t rx_end;    /* 1: the kernel says that the peer is gone */
     int rx_error;       /* an errno to be reported once, or 0 */
     uint32_t heat;      /* 1: wake-up bytes were taken that an epoll may wait for */
@@ -83,7 +86,7 @@ struct shim_conn {
     /* Sending; under tx. */
     struct shim_lock tx;
     uint64_t tx_tcp;
-    uint32_t tx_ring;   /* 1: switched */
+    uint32_t tx_ring;   /* 1: switched; 0 again when the ring has been emptied into the kernel */
     uint32_t rung_data; /* the peer's rx_parked we have answered */
     uint32_t tx_gone;   /* 1: the kernel says that the peer is gone */
     uint32_t tx_broken; /* an errno that every send gets, or 0 */
@@ -96,9 +99,10 @@ struct shim_conn {
     uint32_t park;     /* a latch */
     uint32_t sleepers; /* who must be woken through the kernel when bytes come */
     uint32_t epoch;
-    uint32_t pump; /* a thread (latch.h) is blocked in the kernel and takes the wake-up bytes */
+    uint32_t pump; /* a thread (latch.h) is blocked in the kernel until a wake-up byte comes */
     uint32_t pump_jumps; /* its jumps then */
-    uint32_t bell;       /* futex: changes when that thread has taken some */
+    uint32_t bell;       /* futex: changes when that thread has come back */
+    uint32_t followers;  /* threads that wait for it */
     struct shim_spin spin;
 
     /* The upgrade; under up. */
@@ -113,9 +117,13 @@ struct shim_conn {
     const struct shim_half *peer; /* in theirs, or NULL; release after theirs is whole */
     uint64_t size;                /* bytes of our ring */
     uint64_t peer_size;           /* of theirs, from the region's size */
+    uint64_t inode;               /* of the socket */
+    uint32_t handed;              /* 1: a descriptor was made to be inherited */
+    uint32_t untidy;              /* 1: has gone back, and its epolls do not know */
     struct shim_kin *kin;         /* in mine, after a fork; else NULL */
     uint32_t kin_late;            /* 1: this process got the connection from its parent */
-    uint32_t named;               /* a link is in the directory: */
+    uint32_t departed; /* 1: left it in order to become another program; 2: as the last */
+    uint32_t named;    /* a link is in the directory: */
     char name[120];
     uint32_t offer; /* its place in offers.c */
 
@@ -130,6 +138,13 @@ enum { SHIM_SHUT_RD = 1, SHIM_SHUT_WR = 2 };
 static inline struct shim_kin *shim_kin(const struct shim_conn *c)
 {
     return mbr_load_acquire(&c->kin);
+}
+
+/* Our region once the peer may have it, from when on it stays; before, another thread may be making
+ * it, or taking it back. Else NULL. */
+static inline struct shim_half *shim_own(const struct shim_conn *c)
+{
+    return mbr_load_acquire(&c->peer) != NULL ? mbr_load_acquire(&c->own) : NULL;
 }
 
 /* What has been shut down, by whatever process. */
@@ -197,6 +212,7 @@ struct shim_call {
     struct shim_lock *lock; /* held */
     bool parked;
     bool pumping;
+    uint64_t until; /* when the socket's timeout is over; 0 not asked yet */
 };
 void shim_call_end(struct shim_call *call);
 #define SHIM_CALL(name, conn) \
@@ -228,6 +244,9 @@ ssize_t shim_broken_pipe(int flags);
 
 /* ---- sleep.c: when both sides have to wait ---- */
 
+/* The kernel's end of the connection has come, with r and errno as recv gives them. Under rx. */
+void shim_kernel_end(struct shim_conn *c, ssize_t r, int error);
+
 /* Takes what wake-up bytes the kernel has for c, and learns from it whether the peer is gone. Under
  * rx, once rx_ring. Never blocks. */
 void shim_drain(struct shim_conn *c, int fd);
@@ -250,6 +269,13 @@ void shim_park_tx(struct shim_conn *c);
 int shim_wait_rx(struct shim_call *call, int fd);
 int shim_wait_tx(struct shim_call *call, int fd);
 
+/* The call's lock is let go while it waits, and taken again; what the latter returns is r. */
+void shim_let_go(struct shim_call *call, struct shim_lock **l);
+int shim_take_again(struct shim_call *call, struct shim_lock *l, int r);
+
+/* On the way back to the kernel: blocks until the kernel says one of `events`, or for a moment. */
+int shim_wait_back(struct shim_call *call, int fd, short events);
+
 /* What poll would say of a connection whose receiving side (and, as far as tx_ring, its sending
  * side) has left the kernel: EPOLL* bits. Any thread, no lock. */
 uint32_t shim_conn_ready(struct shim_conn *c);
@@ -264,6 +290,8 @@ bool shim_conn_any_dry(void);
 void shim_conn_phase(struct shim_conn *c);
 /* The same under rx. */
 void shim_phase_locked(struct shim_conn *c);
+/* Tells the peer how much has been taken of what it has sent through the kernel. Under rx. */
+void shim_publish_taken(struct shim_conn *c);
 
 /* Whether the receiving side has left the kernel; the sending side. */
 static inline bool shim_rx_in_ring(struct shim_conn *c)
@@ -276,12 +304,33 @@ static inline bool shim_tx_in_ring(struct shim_conn *c)
     return mbr_load_acquire(&c->tx_ring) != 0;
 }
 
+/* Whether this end has left its ring. */
+static inline bool shim_has_left(const struct shim_half *h)
+{
+    return mbr_load_acquire(&h->left) == SHIM_LEFT_RING;
+}
+
+/* Whether there is something to settle (leave.c): an end has left, or is about to. c has both
+ * regions. */
+static inline bool shim_unsettled(const struct shim_conn *c)
+{
+    return (mbr_load_relaxed(&c->own->left) | mbr_load_relaxed(&c->peer->left)) != 0;
+}
+
+/* Whether the ring has been left and the kernel has not taken all of it. */
+static inline bool shim_resending(struct shim_conn *c)
+{
+    return shim_tx_in_ring(c) && mbr_load_relaxed(&c->own->left) == SHIM_LEFT_RING;
+}
+
 /* Whether somebody else may take the byte that is to wake a sleeper: then sleep for no longer than
  * SHIM_KIN_SLICE_NS at a time. */
 static inline bool shim_crowded(struct shim_conn *c)
 {
     return shim_kin_others(shim_kin(c)) || mbr_load_relaxed(&c->pump) ||
-           (shim_tx_in_ring(c) && !shim_rx_in_ring(c)); /* the peer may be unable to ring */
+           (shim_tx_in_ring(c) && !shim_rx_in_ring(c)) || /* the peer may be unable to ring */
+           (mbr_load_acquire(&c->mode) == SHIM_RING && mbr_load_acquire(&c->peer) != NULL &&
+            shim_own(c) != NULL && shim_unsettled(c));
 }
 
 /* Bytes to be read; -ECONNRESET the peer's index is impossible. */
@@ -300,6 +349,40 @@ static inline int64_t shim_room(struct shim_conn *c)
     return used <= c->size ? (int64_t)(c->size - used) : -ECONNRESET;
 }
 
+/* ---- leave.c: back to the kernel. stream_shm.h has the protocol. ---- */
+
+#define SHIM_RETURN_NS 100000000u /* for others that must do something meanwhile */
+
+/* Whether the peer has taken what came before the ring: a byte then means "look". */
+bool shim_may_ring(const struct shim_conn *c);
+/* Sends such a byte, if it is wanted. 1 or -1 with errno. Under tx, once switched. */
+ssize_t shim_ring(struct shim_conn *c, int fd);
+
+/* Take what steps are due. Never block for long. Under tx, under rx, under neither; `wanted` leaves
+ * also if the peer has not; `wait` waits for whoever is sending. The last: whether all is done. */
+void shim_settle_tx(struct shim_conn *c, int fd, bool wanted);
+void shim_settle_locked(struct shim_conn *c, int fd, bool wait);
+bool shim_settle(struct shim_conn *c, int fd);
+
+/* After any of them, when no lock is held, of an epoll neither: tells the epolls, and takes away
+ * what is not needed any more. */
+void shim_tidy(struct shim_conn *c, int fd);
+/* c is dead: nobody needs to know any more. */
+void shim_untidy_no_more(struct shim_conn *c);
+/* Whether any connection of this process needs that. */
+bool shim_any_untidy(void);
+
+/* Lets our bytes go through the kernel from now on. False: not by the deadline (then later). */
+bool shim_leave(struct shim_conn *c, int fd, uint64_t deadline);
+
+/* Makes the connection the kernel's, so that its socket can be handed to others. True: it is, and
+ * its mode is PLAIN. False: some SHIM_RETURN_NS did not suffice, because the peer, or a thread of
+ * ours, is in the middle of something; it may be so later. With `alone` our other threads do not
+ * matter. No lock is held. */
+bool shim_return(struct shim_conn *c, int fd, bool alone);
+/* The same with a deadline for several. */
+bool shim_return_by(struct shim_conn *c, int fd, bool alone, uint64_t deadline);
+
 /* ---- upgrade.c ---- */
 
 /* After each successful transfer of an eligible connection, which was one of ours or of the peer: a
@@ -309,6 +392,8 @@ void shim_upgrade(struct shim_conn *c, int fd, bool sent);
 bool shim_upgrade_done(struct shim_conn *c);
 /* Releases what an upgrade, finished or not, has. */
 void shim_upgrade_drop(struct shim_conn *c);
+/* It has moved, and has gone back: what served the two ends to find each other goes. */
+void shim_upgrade_tidy(struct shim_conn *c);
 /* Takes its link out of the directory. */
 void shim_upgrade_withdraw(struct shim_conn *c);
 

@@ -120,6 +120,8 @@ static uint32_t wanted(const struct shim_member *m)
     if (m->disabled)
         return EPOLLET;
     mask &= ~(uint32_t)EPOLLONESHOT;
+    if (shim_resending(m->c))
+        return mask | EPOLLOUT; /* whatever the program wants: more can be sent then */
     if (!tx || !(mask & (EPOLLOUT | EPOLLWRNORM)))
         return mask;
     /* What the program does not want to read yet must not wake anybody again and again. */
@@ -431,6 +433,83 @@ void shim_members_purge(struct shim_epoll *e)
         (void)real.epoll_ctl(e->fd, EPOLL_CTL_DEL, e->members[slot].fd, &none);
         drop(e, slot);
     }
+}
+
+static bool unsettled(const struct shim_conn *c)
+{
+    return mbr_load_acquire(&c->mode) == SHIM_RING && shim_own(c) != NULL &&
+           mbr_load_acquire(&c->peer) != NULL && shim_unsettled(c);
+}
+
+bool shim_members_settle(struct shim_epoll *e)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < e->n_hot; i++) {
+        struct shim_member *m = &e->members[e->hot[i]];
+
+        if (unsettled(m->c) && !shim_settle(m->c, m->fd))
+            any = true;
+    }
+    return any;
+}
+
+#define SOME 16
+void shim_members_tidy(struct shim_epoll *e)
+{
+    struct shim_conn *some[SOME];
+    int fds[SOME];
+    int n = 0;
+
+    if (!shim_epoll_lock(e))
+        return;
+    for (uint32_t i = 0; i < e->n_members && n < SOME; i++) {
+        struct shim_conn *c = e->members[i].fd >= 0 ? e->members[i].c : NULL;
+
+        if (c == NULL || !mbr_load_relaxed(&c->untidy))
+            continue;
+        mbr_fetch_add(&c->object.refs, 1);
+        fds[n] = e->members[i].fd;
+        some[n++] = c;
+    }
+    shim_epoll_unlock(e);
+    for (int i = 0; i < n; i++) {
+        shim_tidy(some[i], fds[i]);
+        shim_conn_put(some[i]);
+    }
+}
+
+/* The kernel is asked for what the program wants, and says at once what there is. */
+static void home(struct shim_epoll *e, uint32_t slot)
+{
+    struct shim_member *m = &e->members[slot];
+    struct epoll_event none = {0};
+
+    if (m->removed) {
+        (void)real.epoll_ctl(e->fd, EPOLL_CTL_DEL, m->fd, &none);
+        drop(e, slot);
+        return;
+    }
+    shim_member_cool(e, slot);
+    (void)tell_kernel(e, EPOLL_CTL_MOD, slot, m->disabled ? EPOLLET : m->events);
+}
+
+void shim_epoll_home(struct shim_conn *c)
+{
+    bool mine = list_lock();
+    int error = errno;
+
+    for (struct shim_epoll *e = all; e != NULL; e = e->next) {
+        if (!shim_epoll_lock(e))
+            continue;
+        for (uint32_t i = 0; i < e->n_members; i++) {
+            if (e->members[i].fd >= 0 && e->members[i].c == c)
+                home(e, i);
+        }
+        shim_epoll_unlock(e);
+    }
+    list_unlock(mine);
+    errno = error;
 }
 
 void shim_epoll_settle(struct shim_epoll *e)

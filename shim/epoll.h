@@ -83,6 +83,9 @@ void shim_epoll_forget(struct shim_conn *c, int fd);
 /* Wake-up bytes for c were taken by a reader: its members are to be looked at. */
 void shim_epoll_heat(struct shim_conn *c, int fd);
 
+/* c has gone back to the kernel: its members are the kernel's again. No lock is held. */
+void shim_epoll_home(struct shim_conn *c);
+
 /* Somebody is about to wait for the epoll descriptor: from now on, whenever no wait of ours is
  * under way, the kernel knows whether something is ready. */
 void shim_epoll_watched(struct shim_epoll *e);

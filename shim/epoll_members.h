@@ -33,6 +33,12 @@ void shim_member_update(struct shim_epoll *e, uint32_t slot);
  * it closes out of the epoll that its child has inherited. */
 void shim_member_renew(struct shim_epoll *e, uint32_t slot);
 
+/* Takes hot members on their way back to the kernel as far as it goes. Whether any is not there
+ * yet: the wait is to look again soon. */
+bool shim_members_settle(struct shim_epoll *e);
+/* What is left to do for those that have arrived. e is not locked. */
+void shim_members_tidy(struct shim_epoll *e);
+
 /* Makes the kernel's epoll readable if something is ready, and else lets it become so. */
 void shim_epoll_settle(struct shim_epoll *e);
 

@@ -94,6 +94,10 @@ static void member_news(struct wait *w, uint32_t slot, uint32_t kernel)
         uint32_t out = EPOLLOUT | EPOLLWRNORM;
 
         shim_conn_phase(m->c);
+        if (mbr_load_acquire(&m->c->mode) == SHIM_RING && shim_unsettled(m->c))
+            (void)shim_settle(m->c, m->fd);
+        if (mbr_load_acquire(&m->c->mode) == SHIM_PLAIN) /* it may have been asked for more */
+            events &= m->events | EPOLLERR | EPOLLHUP;
         if (shim_tx_in_ring(m->c)) {
             events = (events & ~out) | (shim_conn_ready(m->c) & out);
             events &= m->events | EPOLLERR | EPOLLHUP;
@@ -321,6 +325,8 @@ static int sleep_once(struct wait *w)
         ns = SHIM_KIN_SLICE_NS;
     if (shim_conn_any_dry() && heat_dry(e) && ns > SHIM_KIN_SLICE_NS)
         ns = SHIM_KIN_SLICE_NS;
+    if (shim_members_settle(e) && ns > SHIM_KIN_SLICE_NS)
+        ns = SHIM_KIN_SLICE_NS;
     cold = all_cold(e);
     if (cold) {
         mbr_fetch_add(&e->waiting, 1);
@@ -340,8 +346,11 @@ static void from_memory(struct wait *w)
 {
     if (!shim_epoll_lock(w->e))
         return;
+    (void)shim_members_settle(w->e);
     collect(w);
     shim_epoll_unlock(w->e);
+    if (shim_any_untidy())
+        shim_members_tidy(w->e);
 }
 
 /* What memory has is reported at once, and now and then what the kernel has, too. */

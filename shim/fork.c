@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "conn.h"
 #include "directory.h"
 #include "epoll.h"
@@ -67,6 +68,34 @@ static void unlock_all(struct shim_conn *c)
     shim_unlock(&c->rx);
 }
 
+static bool prepare(struct shim_conn *c)
+{
+    if (!lock_all(c))
+        return false;
+    if (shim_kin_prepare(c))
+        return true;
+    unlock_all(c);
+    return false;
+}
+
+/* First, when nothing is locked yet: what cannot be shared as it is goes back to the kernel, which
+ * can share it. */
+static void give_up(int fd, struct shim_object *o, void *arg)
+{
+    struct shim_conn *c = (struct shim_conn *)(void *)o;
+
+    if (o->kind != SHIM_CONN || shim_conn_pin(c) || mbr_load_acquire(&c->mode) != SHIM_RING)
+        return;
+    if (lock_all(c)) {
+        bool room = shim_kin(c) == NULL || shim_kin_room(shim_kin(c));
+
+        unlock_all(c);
+        if (room)
+            return;
+    }
+    (void)shim_return_by(c, fd, false, *(uint64_t *)arg);
+}
+
 static void share(int fd, struct shim_object *o, void *arg)
 {
     struct shim_conn *c = (struct shim_conn *)(void *)o;
@@ -75,12 +104,8 @@ static void share(int fd, struct shim_object *o, void *arg)
     (void)arg;
     if (o->kind != SHIM_CONN || c->forking || shim_conn_pin(c) || !fork_locked)
         return;
-    if (mbr_load_acquire(&c->mode) != SHIM_RING || !lock_all(c))
+    if (mbr_load_acquire(&c->mode) != SHIM_RING || !prepare(c))
         return;
-    if (!shim_kin_prepare(c)) {
-        unlock_all(c);
-        return;
-    }
     mbr_fetch_add(&c->object.refs, 1);
     c->forking = 1;
     c->next_forked = forked;
@@ -93,9 +118,12 @@ static void before_fork(void)
 
     if (shim_settings.rings) {
         bool mine = pthread_mutex_lock(&fork_lock) == 0;
+        uint64_t deadline = mbr__deadline_ns(SHIM_RETURN_NS);
 
         if (mine)
             fork_locked = true;
+        if (mine)
+            shim_table_each(0, INT_MAX, give_up, &deadline);
         shim_table_each(0, INT_MAX, share, NULL);
     }
     errno = error;

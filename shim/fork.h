@@ -5,9 +5,9 @@
  * Listening sockets, and connections that are not upgraded, are the kernel's and belong to both
  * processes: servers that fork before or after accept() work. So that it stays so, fork leaves
  * connections that could still be upgraded with the kernel for good. An upgraded connection belongs
- * to both as well (kin.h), unless another thread is in the middle of a call on it, or waits in the
- * kernel for its first bytes: then in the child every call on it gives ECONNRESET, and closing it
- * there harms nobody.
+ * to both as well (kin.h); if another thread is in the middle of a call on it, or there is no place
+ * for one more process, it goes back to the kernel before (leave.c). Where even that cannot be,
+ * every call on it gives ECONNRESET in the child, and closing it there harms nobody.
  */
 #ifndef MBR_SHIM_FORK_H
 #define MBR_SHIM_FORK_H

@@ -54,16 +54,25 @@ uint32_t shim_kin_count_others(struct shim_kin *k)
     return n;
 }
 
-uint32_t shim_kin_leave(struct shim_kin *k)
+bool shim_kin_room(struct shim_kin *k)
+{
+    if (mbr_load_relaxed(&k->count) < SHIM_KIN_MAX)
+        return true;
+    (void)shim_kin_count_others(k);
+    return mbr_load_relaxed(&k->count) < SHIM_KIN_MAX;
+}
+
+bool shim_kin_leave(struct shim_kin *k)
 {
     int32_t self = getpid();
+    uint32_t nobody = 0;
 
     for (int i = 0; i < SHIM_KIN_MAX; i++) {
         if (mbr_load_relaxed(&k->pids[i]) == self)
             strike(k, i, self);
     }
-    mbr_fence_full(); /* of two that leave at once, one sees the other gone */
-    return shim_kin_count_others(k);
+    mbr_fence_full(); /* of two that leave at once, one at least sees the other gone */
+    return shim_kin_count_others(k) == 0 && mbr_cas(&k->last, &nobody, (uint32_t)1);
 }
 
 static bool claim(struct shim_kin *k, int32_t pid)
@@ -77,6 +86,13 @@ static bool claim(struct shim_kin *k, int32_t pid)
         return true;
     }
     return false;
+}
+
+void shim_kin_rejoin(struct shim_kin *k, bool last)
+{
+    if (last)
+        mbr_store_release(&k->last, (uint32_t)0);
+    (void)claim(k, getpid());
 }
 
 /* ---- locks ----------------------------------------------------------------------------------- */
@@ -135,7 +151,7 @@ static bool found(struct shim_conn *c)
 bool shim_kin_prepare(struct shim_conn *c)
 {
     /* What has been sent through the kernel is counted here alone; from now on nothing is. */
-    if (!c->tx_ring && !shim_switch_tx(c))
+    if (!c->tx_ring && !shim_switch_tx(c) && c->own->left == SHIM_LEFT_NO)
         return false;
     if (!found(c))
         return false;

@@ -25,7 +25,7 @@
 #include "base/atomic.h"
 
 #define SHIM_KIN_AT       1024u /* its place in the region */
-#define SHIM_KIN_MAX      32    /* processes with one end; a child beyond them gets ECONNRESET */
+#define SHIM_KIN_MAX      32    /* processes with one end; one more: back to the kernel */
 #define SHIM_KIN_SLICE_NS 10000000u
 
 struct shim_conn;
@@ -38,6 +38,7 @@ struct shim_kin {
     uint32_t joined;            /* 1: not only the process that made it has used it since */
     uint32_t epoch;             /* as in struct shim_conn, for all of them */
     uint32_t shut;              /* as in struct shim_conn, of all of them */
+    uint32_t last;              /* 1: somebody has left as the last one */
     uint64_t rx_tcp;            /* as in struct shim_conn; under rx */
     int32_t pids[SHIM_KIN_MAX]; /* 0 free; negative: a child of -pid that has not begun yet */
 };
@@ -60,8 +61,15 @@ bool shim_kin_any(void);
 /* Forgets processes that are dead, and returns how many others are left. */
 uint32_t shim_kin_count_others(struct shim_kin *k);
 
-/* This process has closed its last descriptor. Returns how many others are left. */
-uint32_t shim_kin_leave(struct shim_kin *k);
+/* Whether one more process has a place. */
+bool shim_kin_room(struct shim_kin *k);
+
+/* This process has closed its last descriptor, or becomes another program. Whether it is the last
+ * one: of several that leave at once exactly one is told so. */
+bool shim_kin_leave(struct shim_kin *k);
+
+/* It has not become another program after all; `last` is what it was told. */
+void shim_kin_rejoin(struct shim_kin *k, bool last);
 
 /* Locks one of the two. 0; -EAGAIN `wait` is false and somebody has it; -EOWNERDEAD its owner died:
  * we have it now; another negative errno: not locked. */

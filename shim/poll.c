@@ -127,9 +127,20 @@ static void hold(struct set *s)
 
 /* ---- readiness ------------------------------------------------------------------------------- */
 
+/* Back to the kernel, as far as it goes now. */
+static void settle(struct shim_conn *c, int fd)
+{
+    if (mbr_load_acquire(&c->mode) != SHIM_RING || shim_own(c) == NULL ||
+        mbr_load_acquire(&c->peer) == NULL || !shim_unsettled(c))
+        return;
+    (void)shim_settle(c, fd);
+    shim_tidy(c, fd);
+}
+
 static short from_memory(struct shim_conn *c, int fd, short events)
 {
     shim_conn_phase(c);
+    settle(c, fd);
     shim_heat(c, fd);
     if (!shim_rx_in_ring(c) && !shim_tx_in_ring(c))
         return 0;
@@ -161,6 +172,8 @@ static void prepare(struct set *s)
         if (s->kernel[i].events & (POLLOUT | POLLWRNORM))
             s->kernel[i].events |= POLLIN;
         s->kernel[i].events &= (short)~(POLLOUT | POLLWRNORM);
+        if (shim_resending(s->conn[i]))
+            s->kernel[i].events = (short)((s->fds[i].events & POLLIN) | POLLOUT);
     }
 }
 
@@ -168,8 +181,12 @@ static short from_kernel(struct shim_conn *c, const struct pollfd *asked, short 
 {
     short out = POLLOUT | POLLWRNORM;
     short got = asked->revents;
+    bool was = shim_tx_in_ring(c);
 
     shim_conn_phase(c);
+    settle(c, asked->fd);
+    if (was) /* it was not asked about the program's bytes */
+        got = (short)(got & ~out);
     if (shim_rx_in_ring(c)) {
         if (got & ~out)
             shim_drain_free(c, asked->fd);

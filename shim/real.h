@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -78,6 +79,21 @@
     X(sighandler_t, bsd_signal, (int, sighandler_t))                                         \
     X(sighandler_t, sysv_signal, (int, sighandler_t))                                        \
     X(sighandler_t, __sysv_signal, (int, sighandler_t))                                      \
+    X(int, execve, (const char *, char *const *, char *const *))                             \
+    X(int, execv, (const char *, char *const *))                                             \
+    X(int, execvp, (const char *, char *const *))                                            \
+    X(int, execvpe, (const char *, char *const *, char *const *))                            \
+    X(int, fexecve, (int, char *const *, char *const *))                                     \
+    X(int, execveat, (int, const char *, char *const *, char *const *, int))                 \
+    X(int, posix_spawn,                                                                      \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, \
+       char *const *, char *const *))                                                        \
+    X(int, posix_spawnp,                                                                     \
+      (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, \
+       char *const *, char *const *))                                                        \
+    X(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *, int, int))       \
+    X(int, system, (const char *))                                                           \
+    X(FILE *, popen, (const char *, const char *))                                           \
     X(sighandler_t, sigset, (int, sighandler_t))                                             \
     X(void, longjmp, (struct __jmp_buf_tag *, int))                                          \
     X(void, _longjmp, (struct __jmp_buf_tag *, int))                                         \
@@ -118,6 +134,13 @@ static inline ssize_t shim_quiet_recv(int fd, void *buf, size_t n, int flags)
 static inline ssize_t shim_quiet_send(int fd, const void *buf, size_t n)
 {
     return shim_kernel(SYS_sendto, fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+}
+
+static inline int shim_quiet_poll(struct pollfd *p, long ns)
+{
+    struct timespec ts = {.tv_nsec = ns};
+
+    return (int)shim_kernel(SYS_ppoll, p, 1, &ts, NULL, 0);
 }
 
 static inline int shim_quiet_nap(long ns)

@@ -3,7 +3,7 @@
  * Programs that confine themselves: after a filter for system calls is installed (seccomp(2)) the
  * shim makes none that the program would not make without it. Connections that have not moved stay
  * with the kernel, new ones are not looked at, nobody spins. Those that have moved go on, and need
- * sendto, recvfrom, poll and futex.
+ * sendto, recvfrom, poll, ppoll and futex; and epoll_ctl, if the peer takes them back.
  *
  * A filter from before the program began (of a container, or a service) is nobody's business here.
  */

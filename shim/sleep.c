@@ -85,8 +85,11 @@ void shim_phase_locked(struct shim_conn *c)
     const struct shim_half *peer = mbr_load_acquire(&c->peer);
     bool mine;
 
-    if (c->rx_ring || peer == NULL || !mbr_load_acquire(&peer->switched) ||
-        mbr_load_relaxed(&peer->start) != *shim_rx_tcp(c))
+    if (c->rx_ring || peer == NULL || shim_own(c) == NULL ||
+        mbr_load_acquire(&c->mode) == SHIM_PLAIN || mbr_load_acquire(&c->own->rx_done))
+        return;
+    shim_publish_taken(c);
+    if (!mbr_load_acquire(&peer->switched) || mbr_load_relaxed(&peer->start) != *shim_rx_tcp(c))
         return;
     (void)shim_upgrade_done(c);
     mine = park_lock(c);
@@ -110,10 +113,10 @@ void shim_conn_phase(struct shim_conn *c)
 
 /* ---- the kernel's news ----------------------------------------------------------------------- */
 
-/* The kernel's end of the connection has come, with r as recv gives it. A wake-up byte that nobody
- * had read when the peer closed makes the kernel say "reset" where a stream would have ended well;
- * it was a reset if the peer meant it, or died, and left something of ours unread. */
-static void kernel_end(struct shim_conn *c, ssize_t r, int error)
+/* A wake-up byte that nobody had read when the peer closed makes the kernel say "reset" where a
+ * stream would have ended well; it was a reset if the peer meant it, or died, and left something of
+ * ours unread. */
+void shim_kernel_end(struct shim_conn *c, ssize_t r, int error)
 {
     bool all_read = mbr_load_acquire(&c->peer->head) == mbr_load_relaxed(&c->own->tail);
     uint32_t closed = mbr_load_relaxed(&c->peer->closed);
@@ -130,6 +133,14 @@ static void kernel_end(struct shim_conn *c, ssize_t r, int error)
     mbr_store_release(&c->rx_end, (uint32_t)1);
 }
 
+static void wake_followers(struct shim_conn *c)
+{
+    mbr_fetch_add(&c->bell, 1);
+    mbr_fence_full(); /* who begins to follow now sees that the bell has changed */
+    if (mbr_load_relaxed(&c->followers) > 0)
+        (void)shim_kernel(SYS_futex, &c->bell, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
 static void took_bytes(struct shim_conn *c)
 {
     bool mine = park_lock(c);
@@ -140,8 +151,7 @@ static void took_bytes(struct shim_conn *c)
     park_unlock(c, mine);
     if (mbr_load_relaxed(&c->epolls) > 0)
         mbr_store_relaxed(&c->heat, (uint32_t)1);
-    mbr_fetch_add(&c->bell, 1);
-    (void)shim_kernel(SYS_futex, &c->bell, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    wake_followers(c);
 }
 
 void shim_heat(struct shim_conn *c, int fd)
@@ -153,21 +163,46 @@ void shim_heat(struct shim_conn *c, int fd)
         shim_epoll_heat(c, fd);
 }
 
-void shim_drain(struct shim_conn *c, int fd)
+/* Takes wake-up bytes: what recv says. As many as the peer has counted, since stream may follow; if
+ * it has counted none by now one at least will come before that. */
+static ssize_t take_bells(struct shim_conn *c, int fd)
 {
+    struct shim_half *own = c->own;
+    uint64_t had = mbr_load_relaxed(&own->skipped);
+    uint32_t doubt = mbr_load_relaxed(&own->rx_doubt);
+    int64_t n = (int64_t)(mbr_load_acquire(&c->peer->bells) - had);
     char some[256];
     ssize_t r;
 
-    if (c->rx_end || shim_pumped(c))
+    mbr_store_relaxed(&own->rx_doubt, doubt | SHIM_DOUBT_BELL);
+    r = shim_quiet_recv(fd, some,
+                        n <= 0                      ? 1
+                        : n < (int64_t)sizeof(some) ? (size_t)n
+                                                    : sizeof(some),
+                        0);
+    if (r > 0)
+        mbr_store_relaxed(&own->skipped, had + (uint64_t)r);
+    mbr_store_relaxed(&own->rx_doubt, doubt);
+    return r;
+}
+
+void shim_drain(struct shim_conn *c, int fd)
+{
+    ssize_t r;
+
+    /* Who is blocked there would not see that something has come, and gone. */
+    if (mbr_load_relaxed(&c->rx_end) || shim_pumped(c))
         return;
-    c->looked = mbr__ticks();
-    do {
-        r = shim_quiet_recv(fd, some, sizeof(some), 0);
-    } while (r == (ssize_t)sizeof(some));
+    if (mbr_load_acquire(&c->peer->left) != SHIM_LEFT_NO || mbr_load_relaxed(&c->own->frozen)) {
+        shim_settle_locked(c, fd, false);
+        return;
+    }
+    mbr_store_relaxed(&c->looked, mbr__ticks());
+    r = take_bells(c, fd);
     if (r > 0)
         took_bytes(c);
     else if (r == 0 || (errno != EAGAIN && errno != EINTR))
-        kernel_end(c, r, errno);
+        shim_kernel_end(c, r, errno);
 }
 
 void shim_drain_free(struct shim_conn *c, int fd)
@@ -196,18 +231,22 @@ static void wait_bell(struct shim_conn *c, uint32_t seen)
 {
     struct timespec ts = {.tv_nsec = BELL_NS};
 
+    mbr_fetch_add(&c->followers, 1);
+    mbr_fence_full();
     (void)shim_kernel(SYS_futex, &c->bell, FUTEX_WAIT_PRIVATE, seen, &ts, NULL, 0);
+    mbr_fetch_add(&c->followers, UINT32_MAX);
 }
 
 static bool rx_news(struct shim_conn *c)
 {
     return shim_avail(c) != 0 || c->rx_end || c->rx_error != 0 || (shim_shut(c) & SHIM_SHUT_RD) ||
-           mbr_load_acquire(&c->peer->fin);
+           mbr_load_acquire(&c->peer->fin) || mbr_load_relaxed(&c->peer->left) ||
+           mbr_load_relaxed(&c->own->frozen);
 }
 
 static bool tx_news(struct shim_conn *c)
 {
-    return shim_room(c) != 0 || (shim_shut(c) & SHIM_SHUT_WR);
+    return shim_room(c) != 0 || (shim_shut(c) & SHIM_SHUT_WR) || shim_unsettled(c);
 }
 
 /* How long the socket lets a call wait, in milliseconds; -1 for ever. */
@@ -252,19 +291,20 @@ static void heard(struct shim_conn *c, ssize_t r, int error)
 {
     if (shim_lock(c, &c->rx, true) < 0)
         return;
-    kernel_end(c, r, error);
+    if (shim_rx_in_ring(c) && !mbr_load_relaxed(&c->peer->left))
+        shim_kernel_end(c, r, error);
     shim_unlock(&c->rx);
 }
 
-/* Blocks in the kernel for a wake-up byte or the end. */
-static int pump(struct shim_call *call, int fd)
+/* Blocks in the kernel for a wake-up byte or the end. It takes none: when it wakes the stream may
+ * have come back there. */
+static int pump(struct shim_call *call, int fd, bool (*news)(struct shim_conn *c))
 {
     struct shim_conn *c = call->c;
     uint32_t seen = mbr_load_acquire(&c->bell);
     uint32_t nobody = 0;
-    char some[256];
+    char one;
     ssize_t r;
-    bool noted;
     int error;
 
     if (shim_pumped(c) || !mbr_cas(&c->pump, &nobody, shim_latch_me())) {
@@ -273,13 +313,18 @@ static int pump(struct shim_call *call, int fd)
     }
     mbr_store_relaxed(&c->pump_jumps, shim_jumps);
     call->pumping = true;
-    noted = shim_blocks(c);
-    r = real.recv(fd, some, sizeof(some), 0);
+    if (news(c)) { /* and nobody may leave bytes for us any more */
+        call->pumping = false;
+        mbr_store_release(&c->pump, (uint32_t)0);
+        return 0;
+    }
+    r = real.recv(fd, &one, 1, MSG_PEEK);
     error = errno;
-    shim_unblocks(noted);
     call->pumping = false;
     mbr_store_release(&c->pump, (uint32_t)0);
-    took_bytes(c);
+    if (r > 0)
+        shim_drain_free(c, fd);
+    wake_followers(c);
     if (r > 0)
         return 0;
     if (r < 0 && (error == EINTR || error == EAGAIN))
@@ -309,15 +354,14 @@ static bool look(struct shim_conn *c, bool (*news)(struct shim_conn *c))
     return news(c);
 }
 
-/* The call's lock is let go while it waits, and taken again. */
-static void let_go(struct shim_call *call, struct shim_lock **l)
+void shim_let_go(struct shim_call *call, struct shim_lock **l)
 {
     *l = call->lock;
     call->lock = NULL;
     shim_unlock(*l);
 }
 
-static int take_again(struct shim_call *call, struct shim_lock *l, int r)
+int shim_take_again(struct shim_call *call, struct shim_lock *l, int r)
 {
     int err = shim_lock(call->c, l, true);
 
@@ -336,7 +380,8 @@ static int sleep_rx(struct shim_call *call, int fd)
     shim_park(c);
     call->parked = true;
     if (!rx_news(c))
-        r = shim_kin_others(shim_kin(c)) ? doze(c, fd, rx_news, SO_RCVTIMEO) : pump(call, fd);
+        r = shim_kin_others(shim_kin(c)) ? doze(c, fd, rx_news, SO_RCVTIMEO)
+                                         : pump(call, fd, rx_news);
     call->parked = false;
     shim_unpark(c);
     shim_spin_slept(&c->spin, mbr__ticks_to_ns(mbr__ticks() - begin));
@@ -348,10 +393,14 @@ int shim_wait_rx(struct shim_call *call, int fd)
     struct shim_lock *l;
     int r = 0;
 
-    let_go(call, &l);
-    if (!look(call->c, rx_news))
+    shim_let_go(call, &l);
+    if (!look(call->c, rx_news)) {
+        bool noted = shim_blocks(call->c);
+
         r = sleep_rx(call, fd);
-    return take_again(call, l, r);
+        shim_unblocks(noted);
+    }
+    return shim_take_again(call, l, r);
 }
 
 /* A peer that is gone takes nothing any more: a byte to its socket makes the kernel say so. */
@@ -397,7 +446,7 @@ static int sleep_tx(struct shim_call *call, int fd)
     /* The timeouts of the socket are the kernel's affair only where recv() itself blocks. */
     if (c->timed || shim_kin_others(shim_kin(c)))
         return doze(c, fd, tx_news, SO_SNDTIMEO);
-    return mbr_load_relaxed(&c->sleepers) > 0 ? nap(c, fd) : pump(call, fd);
+    return mbr_load_relaxed(&c->sleepers) > 0 ? nap(c, fd) : pump(call, fd, tx_news);
 }
 
 int shim_wait_tx(struct shim_call *call, int fd)
@@ -405,13 +454,46 @@ int shim_wait_tx(struct shim_call *call, int fd)
     struct shim_lock *l;
     int r = 0;
 
-    let_go(call, &l);
+    shim_let_go(call, &l);
     if (!look(call->c, tx_news)) {
+        bool noted = shim_blocks(call->c);
+
         mbr_fetch_add(&call->c->starved, 1);
         shim_park_tx(call->c);
         r = sleep_tx(call, fd);
+        shim_unblocks(noted);
     }
-    return take_again(call, l, r);
+    return shim_take_again(call, l, r);
+}
+
+static int nap_back(struct shim_call *call, int fd, short events)
+{
+    struct shim_conn *c = call->c;
+    struct pollfd p = {.fd = fd, .events = events};
+    int ms;
+
+    if (call->until == 0) {
+        ms = patience(c, fd, events & POLLIN ? SO_RCVTIMEO : SO_SNDTIMEO);
+        call->until = ms < 0 ? MBR__NEVER : mbr__deadline_ns((uint64_t)ms * 1000000);
+    }
+    if (shim_resending(c))
+        p.events |= POLLOUT;
+    if (call->until != MBR__NEVER && mbr__now_ns() >= call->until)
+        return -EAGAIN;
+    return real.poll(&p, 1, SHIM_KIN_SLICE_NS / 1000000) < 0 ? -errno : 0;
+}
+
+int shim_wait_back(struct shim_call *call, int fd, short events)
+{
+    struct shim_lock *l = call->lock;
+    bool noted;
+    int r;
+
+    shim_let_go(call, &l);
+    noted = shim_blocks(call->c);
+    r = nap_back(call, fd, events);
+    shim_unblocks(noted);
+    return shim_take_again(call, l, r);
 }
 
 /* ---- room that nobody may announce ----------------------------------------------------------- */
@@ -445,6 +527,8 @@ static uint32_t tx_ready(struct shim_conn *c)
 {
     int64_t room;
 
+    if (mbr_load_relaxed(&c->own->left) == SHIM_LEFT_RING)
+        return 0; /* until the kernel has taken all of the ring */
     if (c->tx_broken || (shim_shut(c) & SHIM_SHUT_WR))
         return EPOLLOUT;
     room = shim_room(c);
@@ -454,7 +538,7 @@ static uint32_t tx_ready(struct shim_conn *c)
 uint32_t shim_conn_ready(struct shim_conn *c)
 {
     bool fin = mbr_load_acquire(&c->peer->fin) || mbr_load_acquire(&c->rx_end);
-    int64_t avail = shim_avail(c);
+    int64_t avail = mbr_load_relaxed(&c->own->frozen) ? 0 : shim_avail(c);
     uint32_t ready = avail != 0 ? EPOLLIN | EPOLLRDNORM : 0;
 
     if (fin || c->rx_error != 0 || (shim_shut(c) & SHIM_SHUT_RD))

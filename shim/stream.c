@@ -58,18 +58,22 @@ static int rest_of(const struct iovec *iov, int n, size_t skip, struct iovec *ou
 /* ---- receiving ------------------------------------------------------------------------------- */
 
 /* A byte through the kernel means "look" only once our own direction is in its ring: before, it
- * would be one of the stream. False: another thread is sending, through the kernel. */
-static bool may_ring(struct shim_conn *c)
+ * would be one of the stream. False: another thread is sending, through the kernel. One that sends
+ * through the ring does not take long. */
+static bool ring_room(struct shim_conn *c, int fd)
 {
-    bool yes;
+    int err = shim_lock(c, &c->tx, false);
 
-    if (shim_tx_in_ring(c))
-        return true;
-    if (shim_lock(c, &c->tx, false) < 0)
+    while (err == -EAGAIN && shim_tx_in_ring(c)) {
+        mbr_cpu_relax();
+        err = shim_lock(c, &c->tx, false);
+    }
+    if (err < 0)
         return false;
-    yes = c->tx_ring || shim_switch_tx(c);
+    if (c->tx_ring || shim_switch_tx(c))
+        (void)shim_ring(c, fd);
     shim_unlock(&c->tx);
-    return yes;
+    return true;
 }
 
 /* Says to the peer that there is room, if it sleeps for it and there is enough to be worth it. */
@@ -80,10 +84,10 @@ static void tell_room(struct shim_conn *c, int fd, uint64_t avail)
     mbr_fence_full(); /* pair B: our head is out before we look whether somebody waits for it */
     asked = mbr_load_relaxed(&c->peer->tx_parked);
     if (asked == 0 || asked == c->rung_room || avail > c->peer_size / 4 * 3 ||
-        mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO || !may_ring(c))
+        mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO)
         return;
-    c->rung_room = asked;
-    (void)shim_quiet_send(fd, "", 1);
+    if (ring_room(c, fd))
+        c->rung_room = asked;
 }
 
 /* Takes up to `avail` bytes out of the peer's ring. Its body is mapped twice over, so they lie in
@@ -121,21 +125,52 @@ static int empty(struct shim_conn *c)
     return (shim_shut(c) & SHIM_SHUT_RD) || c->rx_end || mbr_load_acquire(&c->peer->fin) ? 0 : 1;
 }
 
+/* The ring has nothing for us any more, or nothing at the moment and somebody leaves. 0: the kernel
+ * goes on with the stream; 1: nothing has changed; or an error. */
+static int settle(struct shim_call *call, int fd, bool nonblock)
+{
+    struct shim_conn *c = call->c;
+
+    shim_settle_locked(c, fd, true);
+    if (!c->rx_ring)
+        return 0;
+    if (mbr_load_relaxed(&c->mode) == SHIM_LOST)
+        return -ECONNRESET;
+    if (!mbr_load_relaxed(&c->own->frozen) && mbr_load_acquire(&c->peer->left) == SHIM_LEFT_NO)
+        return 1;
+    if (c->rx_error != 0 || c->rx_end)
+        return 1;
+    return nonblock ? -EAGAIN : shim_wait_back(call, fd, POLLIN);
+}
+
+/* What may still be taken from the ring. */
+static int64_t readable(struct shim_conn *c)
+{
+    return mbr_load_relaxed(&c->own->frozen) ? 0 : shim_avail(c);
+}
+
 static ssize_t receive_ring(struct shim_call *call, int fd, const struct iovec *iov, int n,
-                            int flags, bool nonblock)
+                            int flags, bool nonblock, bool *again)
 {
     struct shim_conn *c = call->c;
 
     for (;;) {
         /* The peer's last bytes were there before it said that they were the last. */
+        bool left = mbr_load_acquire(&c->peer->left) != SHIM_LEFT_NO;
         bool ended = c->rx_end || c->rx_error != 0 || mbr_load_acquire(&c->peer->fin);
-        int64_t avail = shim_avail(c);
+        int64_t avail = readable(c);
         int r;
 
         if (avail < 0)
             return avail;
         if (avail > 0)
             return take(c, fd, iov, n, flags, (uint64_t)avail);
+        if (left || mbr_load_relaxed(&c->own->left) || mbr_load_relaxed(&c->own->frozen)) {
+            r = settle(call, fd, nonblock);
+            *again = r == 0;
+            if (r <= 0)
+                return r;
+        }
         if (ended || (shim_shut(c) & SHIM_SHUT_RD))
             return empty(c);
         if (!nonblock) {
@@ -144,71 +179,146 @@ static ssize_t receive_ring(struct shim_call *call, int fd, const struct iovec *
                 return r;
             continue;
         }
-        if (mbr__ticks_to_ns(mbr__ticks() - c->looked) < 20000)
+        if (mbr__ticks_to_ns(mbr__ticks() - mbr_load_relaxed(&c->looked)) < 20000)
             return -EAGAIN;
         shim_drain(c, fd);
-        if (shim_avail(c) == 0 && !c->rx_end && c->rx_error == 0)
+        if (readable(c) == 0 && !c->rx_end && c->rx_error == 0)
             return -EAGAIN;
     }
 }
 
-/* Throws away `n` bytes that the kernel has for us. */
-static void discard(int fd, size_t n)
+static void skipped_more(struct shim_conn *c, uint64_t n)
 {
-    char some[256];
+    mbr_store_relaxed(&c->own->skipped, mbr_load_relaxed(&c->own->skipped) + n);
+}
 
+/* Throws away `n` bytes that the kernel has for us. */
+static void discard(struct shim_conn *c, int fd, size_t n)
+{
     while (n > 0) {
-        ssize_t r = shim_quiet_recv(fd, some, n < sizeof(some) ? n : sizeof(some), 0);
+        ssize_t r = shim_quiet_recv(fd, NULL, n, MSG_TRUNC);
 
         if (r <= 0)
             return;
+        skipped_more(c, (uint64_t)r);
         n -= (size_t)r;
     }
 }
 
+/* Takes the first n of r bytes out of iov. */
+static void cut_front(const struct iovec *iov, int count, size_t n, size_t r)
+{
+    int to = 0;
+    size_t to_at = 0;
+    size_t at = 0;
+
+    for (int i = 0; i < count && at < r; i++) {
+        for (size_t j = 0; j < iov[i].iov_len && at < r; j++, at++) {
+            if (at < n)
+                continue;
+            while (to_at == iov[to].iov_len) {
+                to++;
+                to_at = 0;
+            }
+            ((char *)iov[to].iov_base)[to_at++] = ((const char *)iov[i].iov_base)[j];
+        }
+    }
+}
+
+/* We have never been in the peer's ring, and it has left it already. Of r bytes `due` came before
+ * it, then perhaps bells (not behind bytes that were still to be read), then the copy of all that
+ * is in the ring. */
+static ssize_t never_enter(struct shim_conn *c, int fd, const struct iovec *iov, int n, ssize_t r,
+                           uint64_t due, int flags)
+{
+    uint64_t bells =
+        due == 0 ? mbr_load_relaxed(&c->peer->bells) - mbr_load_relaxed(&c->own->skipped) : 0;
+
+    if (bells > (uint64_t)r)
+        bells = (uint64_t)r;
+    if (flags & MSG_PEEK) {
+        if (bells > 0)
+            discard(c, fd, bells);
+        return bells > 0 ? 0 : r;
+    }
+    skipped_more(c, bells);
+    mbr_store_relaxed(shim_rx_tcp(c), *shim_rx_tcp(c) + due);
+    if ((uint64_t)r > due + bells)
+        mbr_store_release(&c->own->rx_done, (uint32_t)1);
+    if (bells > 0 && !(flags & MSG_TRUNC))
+        cut_front(iov, n, bells, (size_t)r);
+    return r - (ssize_t)bells;
+}
+
 /* Of r bytes that came through the kernel: how many are the stream's. */
-static ssize_t sort_out(struct shim_conn *c, int fd, ssize_t r, int flags)
+static ssize_t sort_out(struct shim_conn *c, int fd, const struct iovec *iov, int n, ssize_t r,
+                        int flags)
 {
     const struct shim_half *peer = mbr_load_acquire(&c->peer);
     uint64_t *count = shim_rx_tcp(c);
-    uint64_t start;
 
-    if (peer != NULL && mbr_load_acquire(&peer->switched)) {
-        start = mbr_load_relaxed(&peer->start);
-        if (start - *count < (uint64_t)r) { /* a start below the count is a lie: all are counted */
-            size_t extra = (size_t)r - (size_t)(start - *count);
+    if (peer != NULL && shim_own(c) != NULL && mbr_load_acquire(&peer->switched)) {
+        uint64_t due = mbr_load_relaxed(&peer->start) - *count;
 
-            r -= (ssize_t)extra;
-            if (flags & MSG_PEEK && r == 0)
-                discard(fd, extra);
+        if (due < (uint64_t)r) { /* a start below the count is a lie: all are counted */
+            if (shim_has_left(peer))
+                return never_enter(c, fd, iov, n, r, due, flags);
+            if (!(flags & MSG_PEEK))
+                skipped_more(c, (uint64_t)r - due);
+            else if (due == 0)
+                discard(c, fd, (size_t)r);
+            r = (ssize_t)due;
         }
     }
     if (!(flags & MSG_PEEK))
-        *count += (uint64_t)r;
+        mbr_store_relaxed(count, *count + (uint64_t)r);
+    mbr_fence_full(); /* who makes our region meanwhile sees the count, or we see the region */
+    shim_publish_taken(c);
     return r;
 }
 
+void shim_publish_taken(struct shim_conn *c)
+{
+    uint64_t count = *shim_rx_tcp(c);
+    struct shim_half *own = shim_own(c);
+
+    if (own == NULL || mbr_load_relaxed(&own->taken) == count)
+        return;
+    mbr_store_release(&own->taken, count);
+    mbr_fence_full(); /* pair B: then we look whether the peer has switched */
+}
+
+/* What the kernel alone has to do with. One piece by the lesser call, which is cheaper, and which a
+ * program that confines itself may allow alone. */
+static ssize_t receive_kernel(int fd, const struct iovec *iov, int n, int flags)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+    ssize_t r = n == 1 ? real.recvfrom(fd, iov[0].iov_base, iov[0].iov_len, flags, NULL, NULL)
+                       : real.recvmsg(fd, &m, flags);
+
+    return r < 0 ? -errno : r;
+}
+
 /* Blocks with rx, where handlers may come. */
-static ssize_t kernels_recvmsg(int fd, struct msghdr *m, int flags)
+static ssize_t receive_allowed(int fd, const struct iovec *iov, int n, int flags)
 {
     SHIM_ALLOWED;
 
-    return real.recvmsg(fd, m, flags);
+    return receive_kernel(fd, iov, n, flags);
 }
 
 /* Through the kernel. 0 with *again: the stream goes on in the ring. */
 static ssize_t receive_tcp(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
                            bool *again)
 {
-    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
     bool noted = !(flags & MSG_DONTWAIT) && shim_blocks(c);
-    ssize_t r = kernels_recvmsg(fd, &m, flags);
+    ssize_t r = receive_allowed(fd, iov, n, flags);
     ssize_t data;
 
     shim_unblocks(noted);
     if (r <= 0)
-        return r == 0 ? 0 : -errno;
-    data = sort_out(c, fd, r, flags);
+        return r;
+    data = sort_out(c, fd, iov, n, r, flags);
     if (data == 0) {
         shim_phase_locked(c);
         *again = true;
@@ -226,10 +336,46 @@ static ssize_t and_ring(struct shim_conn *c, int fd, const struct iovec *iov, in
     int64_t avail;
 
     shim_phase_locked(c);
-    if (!c->rx_ring || m == 0 || (flags & MSG_PEEK))
+    if (!c->rx_ring || m == 0 || (flags & MSG_PEEK) || mbr_load_relaxed(&c->own->frozen))
         return r;
     avail = shim_avail(c);
     return avail > 0 ? r + take(c, fd, rest, m, flags, (uint64_t)avail) : r;
+}
+
+/* The stream has come back to the kernel. rx need not be held any more, and there is something to
+ * do beside reading as long as the kernel has not taken all that we had sent. */
+static ssize_t receive_back(struct shim_call *call, int fd, const struct iovec *iov, int n,
+                            int flags, bool nonblock)
+{
+    struct shim_conn *c = call->c;
+    struct shim_lock *l;
+    bool noted;
+    ssize_t r;
+
+    shim_settle_locked(c, fd, true);
+    while (!nonblock && shim_resending(c)) {
+        r = receive_kernel(fd, iov, n, flags | MSG_DONTWAIT);
+        if (r != -EAGAIN)
+            return r;
+        r = shim_wait_back(call, fd, POLLIN);
+        if (r < 0)
+            return r;
+        shim_settle_locked(c, fd, true);
+    }
+    if (nonblock)
+        return receive_kernel(fd, iov, n, flags | MSG_DONTWAIT);
+    shim_let_go(call, &l);
+    noted = shim_blocks(c);
+    r = receive_kernel(fd, iov, n, flags);
+    shim_unblocks(noted);
+    (void)shim_take_again(call, l, 0);
+    return r;
+}
+
+static bool is_back(struct shim_conn *c)
+{
+    return mbr_load_acquire(&c->mode) == SHIM_PLAIN ||
+           (shim_own(c) != NULL && mbr_load_acquire(&c->own->rx_done));
 }
 
 static ssize_t receive_once(struct shim_call *call, int fd, const struct iovec *iov, int n,
@@ -237,15 +383,23 @@ static ssize_t receive_once(struct shim_call *call, int fd, const struct iovec *
 {
     struct shim_conn *c = call->c;
 
-    shim_phase_locked(c);
-    while (!c->rx_ring) {
+    for (;;) {
         bool again = false;
-        ssize_t r = receive_tcp(c, fd, iov, n, flags | (nonblock ? MSG_DONTWAIT : 0), &again);
+        ssize_t r;
 
+        shim_phase_locked(c);
+        if (c->rx_ring) {
+            r = receive_ring(call, fd, iov, n, flags, nonblock, &again);
+            if (!again)
+                return r;
+            continue;
+        }
+        if (is_back(c))
+            return receive_back(call, fd, iov, n, flags, nonblock);
+        r = receive_tcp(c, fd, iov, n, flags | (nonblock ? MSG_DONTWAIT : 0), &again);
         if (!again)
-            return r > 0 ? and_ring(c, fd, iov, n, flags, r) : r;
+            return r > 0 && !is_back(c) ? and_ring(c, fd, iov, n, flags, r) : r;
     }
-    return receive_ring(call, fd, iov, n, flags, nonblock);
 }
 
 /* MSG_WAITALL is our own doing, since the bytes may come from two places. */
@@ -315,15 +469,6 @@ static ssize_t receive(struct shim_conn *c, int fd, const struct iovec *iov, int
     return r;
 }
 
-/* Urgent bytes and the error queue are the kernel's. */
-static ssize_t receive_kernel(int fd, const struct iovec *iov, int n, int flags)
-{
-    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
-    ssize_t r = real.recvmsg(fd, &m, flags);
-
-    return r < 0 ? -errno : r;
-}
-
 ssize_t shim_receive(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
 {
     int error = errno;
@@ -335,6 +480,7 @@ ssize_t shim_receive(struct shim_conn *c, int fd, const struct iovec *iov, int n
         return receive_kernel(fd, iov, n, flags);
     r = receive(c, fd, iov, n, flags);
     shim_heat(c, fd);
+    shim_tidy(c, fd);
     if (r > 0 && (mbr_load_relaxed(&c->named) || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
         shim_upgrade(c, fd, false);
     errno = error;
@@ -350,12 +496,24 @@ ssize_t shim_broken_pipe(int flags)
     return -EPIPE;
 }
 
+/* Whether the peer reads no more, as far as we have heard. */
+static bool gone(struct shim_conn *c)
+{
+    return c->tx_gone || mbr_load_relaxed(&c->rx_end) ||
+           mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO;
+}
+
 /* One byte through the kernel. The first to a socket that is closed by now succeeds and makes the
  * kernel say so; the next fails: as with the bytes of a stream. But if the kernel says "reset" only
  * because of a wake-up byte that the peer had not read, the first fails, and is excused. */
 static void ring_bell(struct shim_conn *c, int fd)
 {
-    if (shim_quiet_send(fd, "", 1) == 1 || errno == EAGAIN || errno == EINTR)
+    /* Who is gone does not count any more, unless its end is that of what it had left its ring for.
+     */
+    bool last = gone(c) && mbr_load_relaxed(&c->peer->left) == SHIM_LEFT_NO;
+    ssize_t r = last ? shim_quiet_send(fd, "", 1) : shim_ring(c, fd);
+
+    if (r == 1 || errno == EAGAIN || errno == EINTR)
         return;
     if (mbr_load_relaxed(&c->excuse))
         mbr_store_relaxed(&c->excuse, (uint32_t)0);
@@ -371,7 +529,7 @@ static void tell_data(struct shim_conn *c, int fd)
 
     mbr_fence_full(); /* pair B: the bytes are out before we look whether somebody sleeps */
     asked = mbr_load_relaxed(&c->peer->rx_parked);
-    if (asked != 0 && asked != c->rung_data) {
+    if (asked != 0 && asked != c->rung_data && shim_may_ring(c)) {
         c->rung_data = asked;
         ring_bell(c, fd);
         return;
@@ -385,13 +543,6 @@ static void tell_data(struct shim_conn *c, int fd)
         if (shim_quiet_recv(fd, &one, 1, MSG_PEEK) == 0)
             c->tx_gone = 1;
     }
-}
-
-/* Whether the peer reads no more, as far as we have heard. */
-static bool gone(struct shim_conn *c)
-{
-    return c->tx_gone || mbr_load_relaxed(&c->rx_end) ||
-           mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO;
 }
 
 /* Puts as much as there is room for into the ring. */
@@ -426,6 +577,69 @@ static bool starve(struct shim_conn *c)
     return shim_room(c) != 0;
 }
 
+static ssize_t send_allowed(int fd, const struct iovec *iov, int n, int flags)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+    SHIM_ALLOWED;
+
+    return n == 1 ? real.sendto(fd, iov[0].iov_base, iov[0].iov_len, flags, NULL, 0)
+                  : real.sendmsg(fd, &m, flags);
+}
+
+static ssize_t send_tcp(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
+{
+    bool noted = !(flags & MSG_DONTWAIT) && shim_blocks(c);
+    ssize_t r = send_allowed(fd, iov, n, flags);
+
+    shim_unblocks(noted);
+    if (r < 0)
+        return -errno;
+    c->tx_tcp += (uint64_t)r;
+    return r;
+}
+
+/* Through the kernel what is left after `done` bytes have gone through the ring. */
+static ssize_t send_rest(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags,
+                         size_t done)
+{
+    size_t want = total(iov, n);
+
+    do {
+        struct iovec rest[IOV_SOME];
+        int m = rest_of(iov, n, done, rest);
+        ssize_t r = send_tcp(c, fd, rest, m, flags);
+
+        if (r <= 0)
+            return done > 0 ? (ssize_t)done : r;
+        done += (size_t)r;
+        if ((size_t)r < total(rest, m))
+            break;
+    } while (done < want);
+    return (ssize_t)done;
+}
+
+/* An end leaves its ring. 0: ours has left and is empty; 1: look again; 2: go on as before; or an
+ * error. */
+static int settle_send(struct shim_call *call, int fd, bool nonblock)
+{
+    struct shim_conn *c = call->c;
+    int r;
+
+    shim_settle_tx(c, fd, false);
+    if (mbr_load_relaxed(&c->mode) == SHIM_LOST)
+        return -ECONNRESET;
+    if (!c->tx_ring)
+        return 0;
+    if (!shim_has_left(c->own))
+        return 2;
+    if (nonblock) {
+        mbr_fetch_add(&c->starved, 1);
+        return -EAGAIN;
+    }
+    r = shim_wait_back(call, fd, POLLOUT);
+    return r < 0 ? r : 1;
+}
+
 static ssize_t send_ring(struct shim_call *call, int fd, const struct iovec *iov, int n, int flags,
                          bool nonblock)
 {
@@ -437,6 +651,15 @@ static ssize_t send_ring(struct shim_call *call, int fd, const struct iovec *iov
         int64_t room = shim_room(c);
         int r;
 
+        if (shim_unsettled(c)) {
+            r = settle_send(call, fd, nonblock);
+            if (r == 0)
+                return send_rest(c, fd, iov, n, flags, done);
+            if (r < 0)
+                return done > 0 ? (ssize_t)done : r;
+            if (r == 1)
+                continue;
+        }
         if (c->tx_broken || (shim_shut(c) & SHIM_SHUT_WR) || room < 0) {
             if (done > 0)
                 break;
@@ -473,6 +696,8 @@ bool shim_switch_tx(struct shim_conn *c)
 {
     if (mbr_load_acquire(&c->mode) != SHIM_RING && !shim_upgrade_done(c))
         return false;
+    if (mbr_load_relaxed(&c->own->left) != SHIM_LEFT_NO)
+        return false;
     mbr_store_relaxed(&c->own->start, c->tx_tcp);
     mbr_store_release(&c->own->switched, (uint32_t)1);
     mbr_store_release(&c->tx_ring, (uint32_t)1);
@@ -485,37 +710,21 @@ void shim_send_end(struct shim_conn *c, int fd)
     tell_data(c, fd);
 }
 
-static ssize_t kernels_sendmsg(int fd, const struct msghdr *m, int flags)
-{
-    SHIM_ALLOWED;
-
-    return real.sendmsg(fd, m, flags);
-}
-
-static ssize_t send_tcp(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
-{
-    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
-    bool noted = !(flags & MSG_DONTWAIT) && shim_blocks(c);
-    ssize_t r = kernels_sendmsg(fd, &m, flags);
-
-    shim_unblocks(noted);
-    if (r < 0)
-        return -errno;
-    c->tx_tcp += (uint64_t)r;
-    return r;
-}
-
 static ssize_t transmit(struct shim_conn *c, int fd, const struct iovec *iov, int n, int flags)
 {
     bool nonblock = never_waits(c, fd, flags);
     SHIM_CALL(call, c);
     ssize_t r = begin(&call, &c->tx, nonblock, shim_tx_in_ring(c));
+    bool kernels;
 
     if (r < 0)
         return r;
-    if (!c->tx_ring && !shim_switch_tx(c))
+    kernels = !c->tx_ring && !shim_switch_tx(c);
+    if (!kernels && (flags & MSG_OOB)) /* which the kernel alone can send */
+        shim_settle_tx(c, fd, true);
+    if (kernels)
         r = send_tcp(c, fd, iov, n, flags);
-    else if (flags & MSG_OOB)
+    else if ((flags & MSG_OOB) && !shim_has_left(c->own))
         r = -EOPNOTSUPP;
     else
         r = send_ring(&call, fd, iov, n, flags, nonblock);
@@ -531,6 +740,7 @@ ssize_t shim_send(struct shim_conn *c, int fd, const struct iovec *iov, int n, i
     if (mbr_load_acquire(&c->mode) == SHIM_LOST)
         return -ECONNRESET;
     r = transmit(c, fd, iov, n, flags);
+    shim_tidy(c, fd);
     if (r > 0 && (mbr_load_relaxed(&c->named) || mbr_load_relaxed(&c->mode) == SHIM_ELIGIBLE))
         shim_upgrade(c, fd, true);
     errno = error;

@@ -164,6 +164,18 @@ static void withdraw(struct shim_conn *c)
 
 /* ---- the regions ----------------------------------------------------------------------------- */
 
+/* Who reads meanwhile may not have seen that there is a region to say it in, and a peer. */
+static void catch_up(struct shim_conn *c)
+{
+    uint64_t taken = mbr_load_relaxed(&c->own->taken);
+    uint64_t count;
+
+    mbr_fence_full();
+    count = mbr_load_relaxed(&c->rx_tcp);
+    while (taken < count && !mbr_cas(&c->own->taken, &taken, count))
+        ;
+}
+
 static int make_region(struct shim_conn *c, const uint64_t peer_id[2])
 {
     int err = mbr__region_create("membrane-shim", SHIM_HALF_HEAD, shim_settings.capacity, &c->mine);
@@ -178,12 +190,14 @@ static int make_region(struct shim_conn *c, const uint64_t peer_id[2])
     half->peer_id[1] = peer_id[1];
     half->capacity = shim_settings.capacity;
     half->rx_parked = 1; /* reads from the kernel: the first byte of the ring is announced there */
+    half->taken = mbr_load_relaxed(&c->rx_tcp);
     half->magic = SHIM_HALF_MAGIC;
     c->size = shim_settings.capacity;
     (void)shim_latch(&c->park, true);
     c->epoch = 1;
-    c->own = half;
+    mbr_store_release(&c->own, half);
     shim_unlatch(&c->park);
+    catch_up(c);
     return 0;
 }
 
@@ -200,7 +214,7 @@ static void take_back(struct shim_conn *c)
     }
     mbr_store_release(&c->own->attached, (uint32_t)SHIM_ATTACH_REFUSED);
     (void)shim_latch(&c->park, true);
-    c->own = NULL;
+    mbr_store_relaxed(&c->own, (struct shim_half *)NULL);
     shim_unlatch(&c->park);
     mbr__region_release(&c->mine);
 }
@@ -231,6 +245,7 @@ static void make_place(struct shim_conn *c)
 static int offer(struct shim_conn *c, int fd, const char *name, const uint64_t peer_id[2])
 {
     struct mbr__link l = {.wake = -1, .state = 't'};
+    struct stat st;
     int err = make_region(c, peer_id);
     int one = 1;
     int had = 0;
@@ -245,6 +260,7 @@ static int offer(struct shim_conn *c, int fd, const char *name, const uint64_t p
     (void)real.setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     /* It must stay where the peer looks for it. */
     c->mine.fd = shim_move_up(c->mine.fd);
+    c->inode = fstat(fd, &st) == 0 ? st.st_ino : 0;
     err = mbr__proc_self(&l.owner);
     l.fd = c->mine.fd;
     l.id[0] = c->own->id[0];
@@ -280,6 +296,8 @@ static int attach(struct shim_conn *c, const struct mbr__link *l, const uint64_t
     }
     c->peer_size = c->theirs.body;
     mbr_store_release(&c->peer, half);
+    if (c->own != NULL)
+        catch_up(c);
     return 0;
 }
 
@@ -434,7 +452,7 @@ static void settle(struct shim_conn *c)
 {
     int cancel;
 
-    if (c->own == NULL || shim_latch(&c->up, false) < 0)
+    if (mbr_load_relaxed(&c->own) == NULL || shim_latch(&c->up, false) < 0)
         return;
     if (shim_latch(&shim_names_latch, false) == 0) {
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
@@ -450,7 +468,7 @@ bool shim_conn_pin(struct shim_conn *c)
     uint32_t mode = SHIM_ELIGIBLE;
     bool plain;
 
-    if (c->role == SHIM_SERVER && c->own != NULL) {
+    if (c->role == SHIM_SERVER && mbr_load_acquire(&c->own) != NULL) {
         mbr_store_relaxed(&c->own->refuse, (uint32_t)1);
         mbr_fence_full();
         /* Between asking and being told a client takes some instructions: it may see neither. */
@@ -480,12 +498,26 @@ void shim_upgrade_withdraw(struct shim_conn *c)
         shim_unlatch(&c->up);
 }
 
+void shim_upgrade_tidy(struct shim_conn *c)
+{
+    bool up = shim_latch(&c->up, true) == 0;
+    bool mine = shim_latch(&shim_names_latch, true) == 0;
+
+    finish(c);
+    if (mine)
+        shim_unlatch(&shim_names_latch);
+    if (up)
+        shim_unlatch(&c->up);
+}
+
 void shim_upgrade_drop(struct shim_conn *c)
 {
     shim_kin_drop(c);
     shim_offers_remove(c);
     c->peer = NULL;
     c->own = NULL;
+    if (mbr_load_relaxed(&shim_confined)) /* the memory is kept until the program ends */
+        return;
     mbr__region_release(&c->mine);
     mbr__region_release(&c->theirs);
 }

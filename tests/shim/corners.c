@@ -689,25 +689,28 @@ static int passed(int through)
     return fd;
 }
 
-/* A connection that has not moved goes through a unix socket, works there, and never moves. One
- * that has moved is refused. */
+/* A connection goes through a unix socket, works there, and does not move any more; what was on its
+ * way goes along. */
 static void passing(void)
 {
     int a;
     int b;
     int s[2];
     int got;
-    bool was = warm;
-    char buf[8];
+    char buf[16];
 
     section("passing a descriptor");
     must(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0, "socketpair");
-    warm = false;
     for (int mmsg = 0; mmsg < 2; mmsg++) {
         connection(&a, &b);
+        must(write(a, "before", 6) == 6 && write(b, "early", 5) == 5, "write");
         T(pass(s[0], b, mmsg));
         got = passed(s[1]);
         T(close(b));
+        T(recv(got, buf, 6, MSG_WAITALL));
+        printf("%.6s\n", buf);
+        T(recv(a, buf, 5, MSG_WAITALL));
+        printf("%.5s\n", buf);
         for (int i = 0; i < 8; i++) {
             must(write(a, "question", 8) == 8 && recv(got, buf, 8, MSG_WAITALL) == 8, "question");
             must(write(got, "answer", 6) == 6 && recv(a, buf, 6, MSG_WAITALL) == 6, "answer");
@@ -715,14 +718,6 @@ static void passing(void)
         T(close(got));
         T(read(a, buf, 8));
         close(a);
-    }
-    warm = was;
-    if (warm) {
-        connection(&a, &b);
-        must(count_regions() == 0 || (pass(s[0], b, 0) < 0 && pass(s[0], b, 1) < 0), "refused");
-        T(write(a, "still", 5));
-        T(read(b, buf, 8));
-        done(a, b);
     }
     close(s[0]);
     close(s[1]);
@@ -752,23 +747,66 @@ static void dissolved(void)
     done(a, b);
 }
 
-/* Urgent bytes stay with the kernel as long as the connection does. */
+/* Only the kernel can send them; those before and behind keep their order. */
 static void urgent(void)
 {
     int a;
     int b;
-    char buf[8];
-    bool was = warm;
+    char buf[16];
 
     section("urgent bytes");
-    warm = false;
     connection(&a, &b);
-    warm = was;
+    T(send(a, "before", 6, 0));
     T(send(a, "u", 1, MSG_OOB));
+    T(send(a, "behind", 6, 0));
     while (recv(b, buf, 1, MSG_OOB) < 0)
         sched_yield();
     printf("%c\n", buf[0]);
+    T(recv(b, buf, 6, MSG_WAITALL));
+    printf("%.6s\n", buf);
+    T(recv(b, buf, 6, MSG_WAITALL));
+    printf("%.6s\n", buf);
+    T(write(b, "answer", 6));
+    T(recv(a, buf, 6, MSG_WAITALL));
+    T(shutdown(a, SHUT_WR));
+    T(read(b, buf, 8));
     done(a, b);
+}
+
+/* What asks for the kernel gets it, also late. */
+static void late_options(void)
+{
+    static const int names[] = {SO_RCVLOWAT, SO_PEEK_OFF, SO_ZEROCOPY};
+    int a;
+    int b;
+    int one = 1;
+    char buf[8];
+    FILE *f;
+
+    section("late options");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        connection(&a, &b);
+        must(write(a, "on", 2) == 2, "write");
+        T(setsockopt(b, SOL_SOCKET, names[i], &one, sizeof(one)));
+        T(recv(b, buf, 2, MSG_WAITALL));
+        T(write(b, "answer", 6));
+        T(recv(a, buf, 6, MSG_WAITALL));
+        T(shutdown(b, SHUT_WR));
+        T(read(a, buf, 8));
+        done(a, b);
+    }
+    section("fdopen");
+    connection(&a, &b);
+    must(write(a, "a line\n", 7) == 7, "write");
+    f = fdopen(b, "r+");
+    must(f != NULL && fileno(f) == b, "fileno");
+    must(fgets(buf, sizeof(buf), f) != NULL, "fgets");
+    printf("%s", buf);
+    must(fputs("answer", f) >= 0 && fflush(f) == 0, "fputs");
+    T(recv(a, buf, 6, MSG_WAITALL));
+    T(fclose(f));
+    T(read(a, buf, 8));
+    close(a);
 }
 
 /* No descriptor is left when the connection would move: it stays with the kernel and works. */
@@ -826,6 +864,7 @@ int main(int argc, char **argv)
     passing();
     dissolved();
     urgent();
+    late_options();
     no_descriptors();
     end();
     return 0;

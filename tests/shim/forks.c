@@ -4,6 +4,7 @@
  * use it, one of them dies. The client's end is in this process too, or in the child.
  */
 #include <pthread.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/wait.h>
@@ -54,6 +55,16 @@ static void ask(int fd, int times)
         must(send(fd, "question", 8, MSG_NOSIGNAL) == 8, "send");
         T(recv(fd, buf, 8, MSG_WAITALL));
     }
+}
+
+static void ask_by_hand(int a, int b)
+{
+    char buf[16];
+
+    T(write(a, "question", 8));
+    T(recv(b, buf, 8, MSG_WAITALL));
+    T(write(b, "answer", 6));
+    T(recv(a, buf, 6, MSG_WAITALL));
 }
 
 /* Until that process sleeps. */
@@ -514,12 +525,227 @@ static void waits(int how, bool both)
 
 /* ---- threads --------------------------------------------------------------------------------- */
 
+static int reader_id;
+
 static void *reader(void *arg)
 {
     char buf[8];
 
+    __atomic_store_n(&reader_id, gettid(), __ATOMIC_RELEASE);
     T(read(*(int *)arg, buf, 8));
     return NULL;
+}
+
+/* A thread is blocked in a connection while another forks, and the child uses it as well: each byte
+ * goes to one of them. */
+static void a_child_has_it_too(void)
+{
+    int a;
+    int b;
+    char buf[8];
+    int sync[2];
+    pthread_t thread;
+    pid_t child;
+
+    section("a thread is in it, and a child");
+    connection(&a, &b);
+    must(pipe(sync) == 0, "pipe");
+    reader_id = 0;
+    pthread_create(&thread, NULL, reader, &b);
+    while (__atomic_load_n(&reader_id, __ATOMIC_ACQUIRE) == 0)
+        sched_yield();
+    until_asleep(reader_id);
+    child = forked();
+    if (child == 0) {
+        must(write(b, "child", 5) == 5, "write");
+        must(read(sync[0], buf, 1) == 1, "read");
+        _exit(recv(b, buf, 4, MSG_WAITALL) == 4 && write(b, buf, 4) == 4 ? 0 : 8);
+    }
+    T(recv(a, buf, 5, MSG_WAITALL));
+    must(write(a, "wake", 4) == 4, "write");
+    pthread_join(thread, NULL);
+    must(write(sync[1], "", 1) == 1 && write(a, "more", 4) == 4, "write");
+    T(recv(a, buf, 4, MSG_WAITALL));
+    ended(child);
+    T(write(b, "on", 2));
+    T(read(a, buf, 8));
+    close(sync[0]);
+    close(sync[1]);
+    done(a, b);
+}
+
+/* ---- another program ------------------------------------------------------------------------- */
+
+extern char **environ;
+
+static const char *const ways[] = {"execl",    "execvp",      "execle",  "vfork",
+                                   "a number", "a duplicate", "spawned", "spawned by name"};
+enum { EXECL, EXECVP, EXECLE, VFORK, NUMBER, DUPLICATE, SPAWN, SPAWNP, WAYS };
+
+static void onto_stdio(int fd)
+{
+    must(dup2(fd, 0) == 0 && dup2(fd, 1) == 1 && dup2(fd, 2) == 2, "dup2");
+}
+
+static void become(int fd, int how)
+{
+    char *const args[] = {(char *)(uintptr_t) "cat", NULL};
+    char shell[64];
+
+    if (how == DUPLICATE)
+        fd = dup(fd);
+    if (how == NUMBER || how == DUPLICATE) {
+        snprintf(shell, sizeof(shell), "exec cat <&%d >&%d", fd, fd);
+        execl("/bin/sh", "sh", "-c", shell, (char *)NULL);
+        _exit(9);
+    }
+    onto_stdio(fd);
+    if (how == EXECL)
+        execl("/bin/cat", "cat", (char *)NULL);
+    if (how == EXECLE)
+        execle("/bin/cat", "cat", (char *)NULL, environ);
+    execvp("cat", args);
+    _exit(9);
+}
+
+static pid_t spawned(int fd, int how)
+{
+    char *const args[] = {(char *)(uintptr_t) "cat", NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t child = -1;
+
+    must(posix_spawn_file_actions_init(&actions) == 0 &&
+             posix_spawn_file_actions_adddup2(&actions, fd, 0) == 0 &&
+             posix_spawn_file_actions_adddup2(&actions, fd, 1) == 0,
+         "actions");
+    if (how == SPAWN)
+        must(posix_spawn(&child, "/bin/cat", &actions, NULL, args, environ) == 0, "posix_spawn");
+    else
+        must(posix_spawnp(&child, "cat", &actions, NULL, args, environ) == 0, "posix_spawnp");
+    posix_spawn_file_actions_destroy(&actions);
+    return child;
+}
+
+/* Who vforks may do nothing else that matters in the child. */
+static pid_t vforked(int fd)
+{
+    char *const args[] = {(char *)(uintptr_t) "cat", NULL};
+    pid_t child = vfork();
+
+    if (child != 0)
+        return child;
+    (void)dup2(fd, 0);
+    (void)dup2(fd, 1);
+    execvp("cat", args);
+    _exit(9);
+}
+
+/* What the server has read it has read; all the rest is the new program's, also what the client has
+ * sent before. */
+static void another_serves(int how, bool keeps)
+{
+    int a;
+    int b;
+    char buf[16];
+    pid_t child;
+
+    section("another program serves");
+    printf("%s, %s\n", ways[how], keeps ? "the parent keeps it" : "the parent closes it");
+    connection(&a, &b);
+    must(fcntl(a, F_SETFD, FD_CLOEXEC) == 0 && fcntl(listener, F_SETFD, FD_CLOEXEC) == 0, "fcntl");
+    must(write(a, "head", 4) == 4 && recv(b, buf, 4, MSG_WAITALL) == 4, "head");
+    must(write(b, "hello", 5) == 5 && write(a, "early", 5) == 5, "write");
+    if (how == SPAWN || how == SPAWNP)
+        child = spawned(b, how);
+    else if (how == VFORK)
+        child = vforked(b);
+    else
+        child = forked();
+    if (child == 0)
+        become(b, how);
+    if (!keeps)
+        close(b);
+    T(recv(a, buf, 10, MSG_WAITALL));
+    printf("%.10s\n", buf);
+    ask(a, 3);
+    T(shutdown(a, SHUT_WR));
+    ended(child);
+    if (keeps) {
+        T(read(b, buf, 8));
+        T(write(b, "last", 4));
+        close(b);
+        T(recv(a, buf, 4, MSG_WAITALL));
+    }
+    T(read(a, buf, 8));
+    close(a);
+}
+
+/* A shell command has it as its standard input; a connection that it merely inherits, because
+ * nobody has closed it, stays as it was. */
+static void commands(void)
+{
+    int a;
+    int b;
+    int before;
+    char buf[8];
+    FILE *f;
+
+    section("commands");
+    connection(&a, &b);
+    before = fcntl(0, F_DUPFD_CLOEXEC, 10);
+    T(system("exit 3"));
+    ask_by_hand(a, b);
+    must(write(a, "one\ntwo\nsix\n", 12) == 12, "write");
+    must(dup2(b, 0) == 0, "dup2");
+    must(fflush(stdout) == 0, "fflush");
+    T(system("read x; echo got $x"));
+    f = popen("read x; echo got $x", "r");
+    must(f != NULL && fgets(buf, sizeof(buf), f) != NULL && pclose(f) == 0, "popen");
+    printf("%s", buf);
+    must(dup2(before, 0) == 0 && close(before) == 0, "dup2");
+    T(recv(b, buf, 4, MSG_WAITALL));
+    ask_by_hand(a, b);
+    done(a, b);
+}
+
+/* Both ends become other programs, at the same time. */
+static void both_become(void)
+{
+    int a;
+    int b;
+    int out[2];
+    char buf[4096];
+    size_t got = 0;
+    ssize_t n;
+    pid_t server;
+    pid_t client;
+
+    section("both become another program");
+    connection(&a, &b);
+    must(pipe(out) == 0, "pipe");
+    must(write(a, "early\n", 6) == 6 && write(b, "hello\n", 6) == 6, "write");
+    server = forked();
+    if (server == 0) {
+        close(a);
+        become(b, EXECVP);
+    }
+    client = forked();
+    if (client == 0) {
+        close(b);
+        must(dup2(a, 0) == 0 && dup2(out[1], 1) == 1 && close(out[0]) == 0 && close(out[1]) == 0,
+             "dup2");
+        must(a < 3 || close(a) == 0, "close");
+        execl("/bin/sh", "sh", "-c", "exec 3<&0; seq 1 20000 >&3 & head -c 108906", (char *)NULL);
+        _exit(9);
+    }
+    done(a, b);
+    close(out[1]);
+    while ((n = read(out[0], buf, sizeof(buf))) > 0)
+        got += (size_t)n;
+    printf("%zu bytes\n", got);
+    close(out[0]);
+    ended(client);
+    ended(server);
 }
 
 /* A thread is blocked in the connection while another forks, and another is free. */
@@ -553,7 +779,7 @@ static void a_thread_is_in_it(void)
     done(a, b);
 }
 
-/* More than can be kin of one connection at a time. */
+/* More than can be kin of one connection at a time: each has it, also the last one. */
 static void many_children(void)
 {
     int a;
@@ -565,15 +791,22 @@ static void many_children(void)
     section("many children");
     connection(&a, &b);
     must(pipe(sync) == 0, "pipe");
+    must(write(a, "early", 5) == 5, "write");
     for (int i = 0; i < 50; i++) {
         children[i] = forked();
         if (children[i] == 0) {
             close(sync[1]);
+            must(i < 48 || recv(b, buf, 5, MSG_WAITALL) == 5, "recv");
+            must(i < 48 || write(b, "child", 5) == 5, "write");
             must(read(sync[0], buf, 1) == 0, "read");
             _exit(0);
         }
+        if (i < 48)
+            continue;
+        T(recv(a, buf, 5, MSG_WAITALL));
+        must(write(a, "again", 5) == 5, "write");
     }
-    ask(a, 0);
+    T(recv(b, buf, 5, MSG_WAITALL));
     T(write(a, "question", 8));
     T(recv(b, buf, 8, MSG_WAITALL));
     close(sync[1]);
@@ -607,7 +840,16 @@ int main(int argc, char **argv)
         waits(how, true);
     }
     a_thread_is_in_it();
+    a_child_has_it_too();
     many_children();
+    unsetenv("LD_PRELOAD"); /* a sanitizer's shim does not fit into other programs */
+    for (int how = 0; how < WAYS; how++) {
+        another_serves(how, false);
+        if (how != NUMBER)
+            another_serves(how, true);
+    }
+    commands();
+    both_become();
     end();
     return 0;
 }

@@ -148,6 +148,22 @@ static void serve(int fd, int how)
         close(e);
 }
 
+static void serve_back(int fd)
+{
+    static char buf[20000];
+    int rounds = (int)any(12);
+    int one = 1;
+    ssize_t r;
+
+    for (;;) {
+        r = read(fd, buf, sizeof(buf));
+        if (!fine(r) || (r > 0 && !send_all(fd, buf, (size_t)r)))
+            return;
+        if (rounds-- == 0)
+            (void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
+    }
+}
+
 static void victim(void)
 {
     char name[] = "/tmp/membrane-hostile.XXXXXX";
@@ -156,11 +172,16 @@ static void victim(void)
     signal(SIGPIPE, SIG_IGN);
     file = mkstemp(name);
     must(file >= 0 && unlink(name) == 0 && pipe(scratch) == 0, "scratch");
-    for (int how = 0;; how = (how + 1) % 7) {
+    for (int how = 0;; how = (how + 1) % 8) {
         int b = accept(listener, NULL, NULL);
         char first[8];
 
         must(b >= 0 && b < 100, "accept: descriptors");
+        if (how == 7) { /* it goes back to the kernel at some time */
+            serve_back(b);
+            close(b);
+            continue;
+        }
         if (how == 6) { /* the child has it after it has moved */
             pid_t child;
 
@@ -248,7 +269,22 @@ static uint64_t lie(uint64_t truth)
 
 static void scribble(volatile struct shim_half *h)
 {
-    switch (any(12)) {
+    switch (any(17)) {
+    case 12:
+        h->left = any(4);
+        break;
+    case 13:
+        h->bells = lie(h->bells);
+        break;
+    case 14:
+        h->copied = lie(any(2) == 0 ? h->copied : h->tail);
+        break;
+    case 15:
+        h->taken = lie(h->taken);
+        break;
+    case 16:
+        h->frozen = any(3);
+        break;
     case 0:
     case 1:
         h->tail = lie(h->tail);

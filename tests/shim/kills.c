@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Processes under the shim are killed at random moments: while they connect, meet in shared memory,
- * send, receive, fork, close. Whoever is left gets what was sent to him, or the end, or an errno
- * that says that the peer is gone; he does not hang, and keeps nothing of the dead.
+ * go back to the kernel, send, receive, fork, close. Whoever is left gets what was sent to him, or
+ * the end, or an errno that says that the peer is gone; he does not hang, and keeps nothing of the
+ * dead.
  *
  *   shim_kills KILLS
  *
@@ -56,6 +57,16 @@ static bool peer_is_gone(ssize_t r)
     return r == 0 || errno == ECONNRESET || errno == EPIPE;
 }
 
+/* Now and then an end goes back to the kernel: the option is one that only the kernel has. */
+static void sometimes_go_back(int fd)
+{
+    int one = 1;
+
+    if (any(60) == 0 && setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one)) < 0 &&
+        errno != ENOPROTOOPT)
+        fail("setsockopt");
+}
+
 /* ---- servers --------------------------------------------------------------------------------- */
 
 struct served {
@@ -84,6 +95,7 @@ static bool serve(int e, int fd, struct served *s)
                 return false;
             s->begin += (size_t)w;
         }
+        sometimes_go_back(fd);
         ssize_t r = read(fd, s->bytes, sizeof(s->bytes));
 
         if (r < 0 && errno == EAGAIN) {
@@ -148,8 +160,10 @@ static bool echo(int fd, int rounds)
     static char some[8192];
 
     while (rounds-- != 0) {
-        ssize_t r = read(fd, some, sizeof(some));
+        ssize_t r;
 
+        sometimes_go_back(fd);
+        r = read(fd, some, sizeof(some));
         if (r <= 0 && !peer_is_gone(r))
             fail("a child's read");
         if (r <= 0)
@@ -214,7 +228,10 @@ static bool converse(int fd)
 
     for (size_t i = 0; i < n; i++)
         out[i] = (unsigned char)(seed + i * 7);
+    sometimes_go_back(fd);
     r = send(fd, out, n, MSG_NOSIGNAL);
+    if (r == (ssize_t)n && any(4) == 0)
+        sometimes_go_back(fd);
     if (r != (ssize_t)n && r >= 0)
         return true; /* the peer died in between: the next one says so */
     if (r == (ssize_t)n)

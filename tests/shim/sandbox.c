@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sandbox PORT HOW: an echo server that lets itself make no more system calls than it needs, which
- * are few, from when it listens; any other kills it. HOW is "prctl" or "seccomp". Ends when a
- * client sends "quit".
+ * are few, from when it listens; any other kills it. HOW is "prctl" or "seccomp", or "late": then
+ * it serves its first client a while before, so that the connection has moved, and allows what one
+ * in memory needs, too. Ends when a client sends "quit".
  */
 #include <arpa/inet.h>
 #include <linux/filter.h>
@@ -28,10 +29,25 @@
 #define WAIT SYS_epoll_pwait
 #endif
 
+#ifdef SYS_poll
+#define POLL SYS_poll
+#else
+#define POLL SYS_ppoll
+#endif
+
+#define EARLY_TURNS 20
+
 static int confine(const char *how)
 {
+    bool late = strcmp(how, "late") == 0;
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_STMT(BPF_JMP | BPF_JA, late ? 0 : 10),
+        ALLOW(SYS_sendto),
+        ALLOW(SYS_recvfrom),
+        ALLOW(POLL),
+        ALLOW(SYS_ppoll),
+        ALLOW(SYS_futex),
         ALLOW(SYS_read),
         ALLOW(SYS_write),
         ALLOW(SYS_close),
@@ -70,6 +86,20 @@ static void add(int epoll, int fd)
         _exit(3);
 }
 
+static void serve_early(int epoll, int listener)
+{
+    int fd = accept4(listener, NULL, NULL, 0);
+    char buf[4096];
+
+    for (int i = 0; i < EARLY_TURNS; i++) {
+        ssize_t n = read(fd, buf, sizeof(buf));
+
+        if (n <= 0 || write(fd, buf, (size_t)n) != n)
+            _exit(5);
+    }
+    add(epoll, fd);
+}
+
 /* False: the client wants the server to end. */
 static bool serve(int fd)
 {
@@ -94,6 +124,8 @@ int main(int argc, char **argv)
     if (listener < 0 || epoll < 0)
         return 2;
     add(epoll, listener);
+    if (strcmp(argv[2], "late") == 0)
+        serve_early(epoll, listener);
     if (confine(argv[2]) < 0)
         return 4;
     while (epoll_wait(epoll, &ev, 1, -1) == 1) {

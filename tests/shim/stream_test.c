@@ -3,7 +3,8 @@
  * The bytes of a connection against a model, in one process and one thread that never blocks: both
  * ends belong to the shim, which is part of this program. Rings are as small as can be, so that
  * they wrap and fill all the time, and each run begins with the kernel's connection and moves at
- * some point. Also what happens when memory or a region cannot be had on the way.
+ * some point; some go back at another. Also what happens when memory or a region cannot be had on
+ * the way.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,7 @@
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CAPACITY 4096
@@ -58,6 +61,8 @@ int __wrap_mbr__region_create(const char *label, size_t head, size_t body, struc
 struct way {
     int from;
     int to;
+    bool raw_from; /* the end is another program's by now, which is not under the shim */
+    bool raw_to;
     uint64_t sent; /* byte i of the stream is mix(i) */
     uint64_t got;
     bool ended;
@@ -118,7 +123,7 @@ static void send_some(struct way *w)
     ssize_t r;
 
     fill(w->sent, n);
-    switch (any(6)) {
+    switch (w->raw_from ? 6 : any(6)) {
     case 0:
         r = write(w->from, buffer, n);
         break;
@@ -133,6 +138,9 @@ static void send_some(struct way *w)
         break;
     case 4:
         r = n > 0 ? put_file(w->from, n) : 0;
+        break;
+    case 6:
+        r = shim_kernel(SYS_sendto, w->from, buffer, n, MSG_DONTWAIT, NULL, 0);
         break;
     default:
         r = n > 0 ? put_pipe(w->from, n) : 0;
@@ -162,7 +170,7 @@ static void receive_some(struct way *w)
     bool seen = true;
 
     memset(buffer, 0, n);
-    switch (any(7)) {
+    switch (w->raw_to ? 7 : any(7)) {
     case 0:
         r = read(w->to, buffer, n);
         break;
@@ -182,6 +190,9 @@ static void receive_some(struct way *w)
         break;
     case 5:
         r = recv(w->to, buffer, n, MSG_WAITALL | MSG_DONTWAIT);
+        break;
+    case 7:
+        r = shim_kernel(SYS_recvfrom, w->to, buffer, n, MSG_DONTWAIT, NULL, NULL);
         break;
     default:
         r = splice(w->to, NULL, pipes[1], NULL, n, SPLICE_F_NONBLOCK);
@@ -214,8 +225,16 @@ static void ask(struct way *w)
 
 static void drain(struct way *w)
 {
-    for (int i = 0; w->got < w->sent && i < 1000000; i++)
+    for (int idle = 0; w->got < w->sent && idle < 5000;) {
+        /* The sender may have to send what it had written. */
+        struct pollfd p[2] = {{.fd = w->to, .events = POLLIN}, {.fd = w->from, .events = 0}};
+        uint64_t before = w->got;
+
         receive_some(w);
+        if (w->got == before)
+            assert_true(poll(p, 2, 1) >= 0);
+        idle = w->got == before ? idle + 1 : 0;
+    }
     assert_int_equal(w->got, w->sent);
 }
 
@@ -237,23 +256,72 @@ static bool moved(int fd)
     return yes;
 }
 
-/* One connection's life. Whether it has moved. */
-static bool live(uint64_t seed)
+/* One end goes back to the kernel, as a writer or altogether; in the latter case it is handed on.
+ * Whether it was. */
+static bool go_back(int fd, bool *raw)
+{
+    struct shim_conn *c = shim_conn_get(fd);
+    bool was = mbr_load_acquire(&c->mode) == SHIM_RING;
+    bool yes = false;
+
+    if (was && any(3) == 0)
+        (void)shim_leave(c, fd, 0);
+    else if (was)
+        *raw = yes = shim_return(c, fd, any(2) == 0);
+    shim_conn_put(c);
+    return yes;
+}
+
+/* So small that the kernel does not take a ring at once. */
+static void make_small(int fd)
+{
+    int small = 1;
+    int few = 16384;
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few)), 0);
+}
+
+static void prompt(int fd)
+{
+    int yes = 1;
+
+    assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)), 0);
+}
+
+static uint64_t lives = 200; /* of those that go back */
+static int returned;         /* ends that did */
+
+/* One connection's life; with `returns` ends go back to the kernel. Whether it has moved. */
+static bool live(uint64_t seed, bool returns)
 {
     struct way there = {0};
     struct way back = {0};
     int a, b;
-    bool yes;
+    bool yes = false;
     char c;
 
     chance = seed;
     (void)any(2);
     connect_ends(&a, &b);
+    if (returns && any(50) == 0) {
+        make_small(a);
+        make_small(b);
+    }
+    if (returns) { /* lest the kernel wait for its own acknowledgements */
+        prompt(a);
+        prompt(b);
+    }
     there.from = back.to = a;
     there.to = back.from = b;
     for (uint32_t i = 0, n = 100 + any(900); i < n; i++) {
         struct way *w = any(2) ? &there : &back;
 
+        yes |= moved(a);
+        if (returns && any(60) == 0 && go_back(w->from, &w->raw_from)) {
+            *(w == &there ? &back.raw_to : &there.raw_to) = true;
+            returned++;
+        }
         switch (any(5)) {
         case 0:
         case 1:
@@ -267,7 +335,7 @@ static bool live(uint64_t seed)
             ask(w);
         }
     }
-    yes = moved(a);
+    yes |= moved(a);
     drain(&back);
     if (any(2)) {
         assert_int_equal(shutdown(a, SHUT_WR), 0);
@@ -291,8 +359,18 @@ static void model(void **state)
     int n = 0;
 
     for (uint64_t seed = 1; seed <= 300; seed++)
-        n += live(seed);
+        n += live(seed, false);
     assert_true(n > 250);
+}
+
+static void model_returns(void **state)
+{
+    int n = 0;
+
+    returned = 0;
+    for (uint64_t seed = 1; seed <= lives; seed++)
+        n += live(seed, true);
+    assert_true(n > (int)lives / 4 * 3 && returned > (int)lives / 2);
 }
 
 static void pass(int from, int to, size_t n)
@@ -430,11 +508,11 @@ static void no_region(void **state)
     for (int nth = 1; nth <= 2; nth++) {
         for (uint64_t seed = 1; seed <= 20; seed++) {
             refuse = nth;
-            assert_false(live(seed));
+            assert_false(live(seed, false));
             assert_int_equal(refuse, 0);
         }
     }
-    assert_true(live(1));
+    assert_true(live(1, false));
 }
 
 /* Each allocation of socket(), accept(), epoll and poll fails in turn: the program gets ENOMEM, or
@@ -510,13 +588,19 @@ static int tidy(void **state)
     return rmdir(buffer) < 0 || rmdir(*state) < 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(model),        cmocka_unit_test(when_it_moves),
-        cmocka_unit_test(room_one_way), cmocka_unit_test(room_asked_before),
-        cmocka_unit_test(no_region),    cmocka_unit_test(no_memory),
+        cmocka_unit_test(model),
+        cmocka_unit_test(model_returns),
+        cmocka_unit_test(when_it_moves),
+        cmocka_unit_test(room_one_way),
+        cmocka_unit_test(room_asked_before),
+        cmocka_unit_test(no_region),
+        cmocka_unit_test(no_memory),
     };
 
+    if (argc > 1 && strcmp(argv[1], "full") == 0)
+        lives = 5000;
     return cmocka_run_group_tests(tests, prepare, tidy);
 }

@@ -122,11 +122,12 @@ static const char *check_domain(const struct mbr__st_domain *domain, char *text,
     return NULL;
 }
 
-/* Every name that is watched has a reason to be there, and every watch hangs on one. */
-static const char *check_watches(struct mbr__store *store, char *text, size_t size)
+/* Every name that is watched has a reason to be there. WATCHES grows by what hangs on them. */
+static const char *check_names(const struct mbr__st_names *set, uint64_t *watches, char *text,
+                               size_t size)
 {
-    struct mbr__st_name *root = store->watch_names.root;
-    uint64_t names = 0, children = 0, mapped = 0, watches = 0;
+    struct mbr__st_name *root = set->root;
+    uint64_t names = 0, children = 0, mapped = 0;
     struct mbr__list *at;
 
     for (struct mbr__st_name *name = root; name; name = mbr__st_names_next(root, name)) {
@@ -136,13 +137,25 @@ static const char *check_watches(struct mbr__store *store, char *text, size_t si
         if (mbr__list_empty(&name->items) && mbr__list_empty(&name->children))
             return wrong(text, size, "a name that nobody watches", name->len, 0);
         mbr__list_for_each (at, &name->items)
-            watches++;
+            ++*watches;
     }
     if (root && names != children + 1)
         return wrong(text, size, "names that are watched", names, children + 1);
-    if (mapped != store->watch_names.map.hash.count)
-        return wrong(text, size, "names in the index of watches", mapped,
-                     store->watch_names.map.hash.count);
+    if (mapped != set->map.hash.count)
+        return wrong(text, size, "names in the index of watches", mapped, set->map.hash.count);
+    return NULL;
+}
+
+/* Every watch hangs on a name. */
+static const char *check_watches(struct mbr__store *store, char *text, size_t size)
+{
+    uint64_t watches = 0;
+    const char *error = check_names(&store->watch_names, &watches, text, size);
+
+    if (!error)
+        error = check_names(&store->special_names, &watches, text, size);
+    if (error)
+        return error;
     if (watches != store->stats.watches || watches != store->watches.hash.count)
         return wrong(text, size, "watches", store->stats.watches, watches);
     return NULL;

@@ -239,8 +239,8 @@ static void put_watches(struct out *out, struct mbr__store_conn *conn)
         size_t len = mbr__st_names_path(watch->at, conn->store->text);
         const char *text = conn->store->text;
 
-        /* A special name hangs below the root like any other; its '/' is not part of it. */
-        if (text[1] == '@' && watch->at->depth == 1 && watch->special) {
+        /* A special name hangs below a root like any other; its '/' is not part of it. */
+        if (watch->special) {
             text++;
             len--;
         }

@@ -197,6 +197,7 @@ struct mbr__store {
     struct mbr__hash domains; /* by domid + 1 */
     struct mbr__st_domain *dom0;
     struct mbr__st_names watch_names;
+    struct mbr__st_names special_names; /* the watched ones that begin with '@' */
     struct mbr__bytes_map watches;
     uint64_t watch_number;
     struct mbr__list purges;

@@ -38,6 +38,7 @@ static const void *key_of(const void *value, size_t *length)
 void mbr__st_watch_init(struct mbr__store *store)
 {
     mbr__st_names_init(&store->watch_names);
+    mbr__st_names_init(&store->special_names);
     mbr__bytes_map_init(&store->watches, key_of);
 }
 
@@ -45,11 +46,19 @@ void mbr__st_watch_fini(struct mbr__store *store)
 {
     mbr__bytes_map_fini(&store->watches);
     mbr__st_names_fini(&store->watch_names);
+    mbr__st_names_fini(&store->special_names);
 }
 
-static struct mbr__st_watch *find(const struct mbr__store_conn *conn, struct mbr__st_name *at,
-                                  const char *token)
+/* Where watches hang: "@x" and "/@x" are not the same. */
+static struct mbr__st_names *names_for(struct mbr__store *store, bool special)
 {
+    return special ? &store->special_names : &store->watch_names;
+}
+
+static struct mbr__st_watch *find(const struct mbr__store_conn *conn,
+                                  const struct mbr__st_path *path, const char *token)
+{
+    struct mbr__st_name *at = mbr__st_names_find(names_for(conn->store, path->special), path);
     unsigned char key[KEY_HEAD + MBR__STORE_PAYLOAD_MAX + 1];
     size_t len = strlen(token);
 
@@ -89,11 +98,11 @@ static int enter(struct mbr__store_conn *conn, struct mbr__st_watch *watch,
 {
     struct mbr__store *store = conn->store;
 
-    watch->at = mbr__st_names_make(&store->watch_names, path);
+    watch->at = mbr__st_names_make(names_for(store, path->special), path);
     if (!watch->at)
         return -ENOMEM;
     if (mbr__bytes_map_put(&store->watches, watch)) {
-        mbr__st_names_release(&store->watch_names, watch->at);
+        mbr__st_names_release(names_for(store, path->special), watch->at);
         return -ENOMEM;
     }
     watch->number = ++store->watch_number;
@@ -112,7 +121,7 @@ int mbr__st_watch_add(struct mbr__store_conn *conn, const struct mbr__st_path *p
     struct mbr__store *store = conn->store;
     struct mbr__st_watch *watch;
 
-    if (find(conn, mbr__st_names_find(&store->watch_names, path), token))
+    if (find(conn, path, token))
         return -EEXIST;
     if (!conn->privileged && mbr__st_over(store, conn->domain, MBR__STORE_QUOTA_WATCHES, 1))
         return mbr__st_refuse(conn, MBR__STORE_QUOTA_WATCHES, -ENOSPC);
@@ -142,7 +151,7 @@ static void end_watch(struct mbr__st_watch *watch)
     (void)mbr__bytes_map_del(&store->watches, key, length);
     mbr__list_del(&watch->of_name);
     mbr__list_del(&watch->of_conn);
-    mbr__st_names_release(&store->watch_names, watch->at);
+    mbr__st_names_release(names_for(store, watch->special), watch->at);
     conn->watch_count--;
     store->stats.watches--;
     mbr__st_use(store, conn->domain, MBR__STORE_QUOTA_WATCHES, -1);
@@ -153,8 +162,7 @@ static void end_watch(struct mbr__st_watch *watch)
 int mbr__st_watch_del(struct mbr__store_conn *conn, const struct mbr__st_path *path,
                       const char *token)
 {
-    struct mbr__st_watch *watch =
-        find(conn, mbr__st_names_find(&conn->store->watch_names, path), token);
+    struct mbr__st_watch *watch = find(conn, path, token);
 
     if (!watch)
         return -ENOENT;
@@ -325,7 +333,7 @@ void mbr__st_fire_special(struct mbr__store *store, int which, uint32_t domid)
 {
     const char *name = special_names[which];
     struct mbr__st_name *at =
-        mbr__st_names_child(&store->watch_names, store->watch_names.root, name, strlen(name));
+        mbr__st_names_child(&store->special_names, store->special_names.root, name, strlen(name));
     struct mbr__list *item;
     char with_domid[64];
 

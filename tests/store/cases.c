@@ -458,6 +458,13 @@ const struct store_case store_cases[] = {
     CASE("a watch of any other special name never fires",
         "A WATCH @foo|t| = OK|\n" "A < @ @foo|t|\n" "A WRITE /x|v = OK|\n"
         "A INTRODUCE 7|1|1| = OK|\n" "A < -\n" "A UNWATCH @foo|t| = OK|\n"),
+    CASE("a special name is no path",
+        "A WATCH /@releaseDomain|t| = OK|\n" "A < @ /@releaseDomain|t|\n"
+        "A WATCH @releaseDomain|t| = OK|\n" "A < @ @releaseDomain|t|\n"
+        "B WRITE /@releaseDomain/x|v = OK|\n" "A < @ /@releaseDomain/x|t|\n" "A < -\n"
+        "B INTRODUCE 7|1|1| = OK|\n" "B RELEASE 7| = OK|\n" "A < @ @releaseDomain|t|\n"
+        "A < -\n" "A UNWATCH @releaseDomain|t| = OK|\n" "A UNWATCH @releaseDomain|t| ! ENOENT\n"
+        "A UNWATCH /@releaseDomain|t| = OK|\n"),
     CASE("a long token",
         "A WATCH /a|{t*4000}| = OK|\n" "A < @ /a|{t*4000}|\n" "B WRITE /a/{b*2000}|v = OK|\n"
         "A < -\n" "B WRITE /a|v = OK|\n" "A < @ /a|{t*4000}|\n"),

@@ -329,17 +329,15 @@ int mbr__st_special_find(const char *text, size_t len)
     return -1;
 }
 
-void mbr__st_fire_special(struct mbr__store *store, int which, uint32_t domid)
+/* To the watches of the special name NAME; the event's path is WITH_DOMID for those who asked. */
+static void tell(struct mbr__store *store, int which, const char *name, const char *with_domid)
 {
-    const char *name = special_names[which];
     struct mbr__st_name *at =
         mbr__st_names_child(&store->special_names, store->special_names.root, name, strlen(name));
     struct mbr__list *item;
-    char with_domid[64];
 
     if (!at)
         return;
-    snprintf(with_domid, sizeof(with_domid), "%s/%u", name, domid);
     mbr__list_for_each (item, &at->items) {
         struct mbr__st_watch *watch = watch_of(item);
         const char *path = watch->depth > 0 && watch->depth != UINT32_MAX ? with_domid : name;
@@ -347,4 +345,14 @@ void mbr__st_fire_special(struct mbr__store *store, int which, uint32_t domid)
         if (mbr__st_rights(watch->conn, store->special[which].perms) & MBR__ST_READ)
             mbr__st_out_event(watch->conn, watch, path, strlen(path), false);
     }
+}
+
+void mbr__st_fire_special(struct mbr__store *store, int which, uint32_t domid)
+{
+    const char *name = special_names[which];
+    char with_domid[64];
+
+    snprintf(with_domid, sizeof(with_domid), "%s/%u", name, domid);
+    tell(store, which, name, with_domid);
+    tell(store, which, with_domid, with_domid);
 }

@@ -449,6 +449,15 @@ const struct store_case store_cases[] = {
         "A WATCH @releaseDomain|r|1| = OK|\n" "A < @ @releaseDomain|r|\n"
         "B INTRODUCE 7|1|1| = OK|\n" "A < @ @introduceDomain/7|i|\n" "B RELEASE 7| = OK|\n"
         "A < @ @releaseDomain/7|r|\n"),
+    CASE("special watches of one domain",
+        "A WATCH @releaseDomain/7|r| = OK|\n" "A < @ @releaseDomain/7|r|\n"
+        "A WATCH @introduceDomain/7|i|0| = OK|\n" "A < @ @introduceDomain/7|i|\n"
+        "a WATCH @releaseDomain/7|g| = OK|\n" "a < @ @releaseDomain/7|g|\n"
+        "a WATCH @introduceDomain/7|g| = OK|\n" "a < @ @introduceDomain/7|g|\n"
+        "B INTRODUCE 70|1|1| = OK|\n" "B RELEASE 70| = OK|\n" "A < -\n"
+        "B INTRODUCE 7|1|1| = OK|\n" "A < @ @introduceDomain/7|i|\n" "A < -\n"
+        "B RELEASE 7| = OK|\n" "A < @ @releaseDomain/7|r|\n" "A < -\n"
+        "a < @ @releaseDomain/7|g|\n" "a < -\n"),
     CASE("special watches of guests",
         "a WATCH @introduceDomain|i| = OK|\n" "a < @ @introduceDomain|i|\n"
         "a WATCH @releaseDomain|r| = OK|\n" "a < @ @releaseDomain|r|\n"

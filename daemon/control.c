@@ -176,16 +176,15 @@ void control_drop(struct conn *conn)
 /* ---- carrying out ------------------------------------------------------------------------------
  */
 
-/* The domain exists and is introduced when this returns 0. */
+/* The domain exists and is introduced when this returns 0. It may be known before that, by
+ * SET_FEATURE. */
 static int ensure_domain(struct server *server, uint32_t domid)
 {
-    bool known = mbr__store_domain_known(server->store, domid);
-    int rc = 0;
+    int rc;
 
-    if (known && mbr__store_domain_introduced(server->store, domid))
+    if (mbr__store_domain_introduced(server->store, domid))
         return 0;
-    if (!known)
-        rc = guest_add(server, domid);
+    rc = guest_add(server, domid);
     if (rc == 0)
         rc = mbr__store_introduce(server->store, domid);
     if (rc != 0)
@@ -217,7 +216,7 @@ static int give_ring(struct conn *conn, uint32_t domid)
     struct conn *made;
     struct ring *ring;
     int fds[3];
-    int rc = ring_new(conn->server, &ring);
+    int rc = ring_new(conn->server, domid, &ring);
 
     if (rc != 0)
         return rc;

@@ -88,7 +88,7 @@ static struct ring *make(struct server *server)
     return ring;
 }
 
-int ring_new(struct server *server, struct ring **out)
+int ring_new(struct server *server, uint32_t domid, struct ring **out)
 {
     struct ring *ring = make(server);
     int rc;
@@ -110,7 +110,7 @@ int ring_new(struct server *server, struct ring **out)
         ring_free(ring);
         return rc;
     }
-    mbr_store_relaxed(&ring->page.shm->features, MBR__XS_FEATURES);
+    mbr_store_relaxed(&ring->page.shm->features, mbr__store_domain_features(server->store, domid));
     mbr_store_relaxed(&ring->page.shm->client_asleep, 1);
     *out = ring;
     return 0;

@@ -38,8 +38,8 @@ struct ring {
     uint64_t parked; /* when it fell asleep; 0: awake */
 };
 
-/* A new page with its eventfds. 0 or a negative errno. */
-int ring_new(struct server *server, struct ring **out);
+/* A new page with its eventfds, for a domain that is known. 0 or a negative errno. */
+int ring_new(struct server *server, uint32_t domid, struct ring **out);
 
 /* The same from descriptors kept over a live update, which it owns also on failure. */
 int ring_adopt(struct server *server, const int fds[3], struct ring **out);

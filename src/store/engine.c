@@ -393,6 +393,13 @@ bool mbr__store_domain_introduced(const struct mbr__store *store, uint32_t domid
     return domain && domain->introduced;
 }
 
+uint32_t mbr__store_domain_features(const struct mbr__store *store, uint32_t domid)
+{
+    const struct mbr__st_domain *domain = mbr__st_domain_find(store, domid);
+
+    return domain ? domain->features : 0;
+}
+
 uint32_t mbr__store_domain_conns(const struct mbr__store *store, uint32_t domid)
 {
     const struct mbr__st_domain *domain = mbr__st_domain_find(store, domid);

@@ -278,6 +278,9 @@ int mbr__store_domain_dead(struct mbr__store *store, uint32_t domid);
 bool mbr__store_domain_known(const struct mbr__store *store, uint32_t domid);
 bool mbr__store_domain_introduced(const struct mbr__store *store, uint32_t domid);
 
+/* What the store offers DOMID: MBR__XS_FEATURE_*; 0 if it is not known. */
+uint32_t mbr__store_domain_features(const struct mbr__store *store, uint32_t domid);
+
 /* Connections of DOMID, broken ones too; 0 if it is unknown. */
 uint32_t mbr__store_domain_conns(const struct mbr__store *store, uint32_t domid);
 

@@ -19,6 +19,13 @@ static int watch_path(struct mbr__st_req *req, const char *text)
     return mbr__st_req_path(req, text, strlen(text), true);
 }
 
+static int read_depth(const struct mbr__st_domain *domain, const char *text, uint64_t *depth)
+{
+    if (!(domain->features & MBR__XS_FEATURE_WATCH_DEPTH))
+        return -EINVAL;
+    return mbr__st_number(text, UINT32_MAX - 1, depth);
+}
+
 int mbr__st_do_watch(struct mbr__st_req *req)
 {
     const char *args[3];
@@ -28,7 +35,7 @@ int mbr__st_do_watch(struct mbr__st_req *req)
     int error = count == 2 || count == 3 ? watch_path(req, args[0]) : -EINVAL;
 
     if (!error && count == 3)
-        error = mbr__st_number(args[2], UINT32_MAX - 1, &depth);
+        error = read_depth(req->conn->domain, args[2], &depth);
     if (!error)
         error = mbr__st_watch_add(req->conn, &req->store->path, args[1], (uint32_t)depth, &watch);
     if (error)

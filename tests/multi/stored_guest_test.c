@@ -47,6 +47,17 @@ static void expect_introduced(const char *domid, const char *wanted)
     CHECK(strcmp(reply.payload, wanted) == 0);
 }
 
+/* With its last connection the domain goes. The daemon sees the end of one connection in its own
+ * time, so look until it has. */
+static void await_release(const char *domid)
+{
+    struct stored_reply reply;
+
+    do
+        CHECK_INT(stored_ask(control, MBR__XS_IS_DOMAIN_INTRODUCED, 0, &reply, domid, NULL), 0);
+    while (strcmp(reply.payload, "T") == 0);
+}
+
 static void test_socket(void **state)
 {
     struct stored_reply reply;
@@ -64,11 +75,7 @@ static void test_socket(void **state)
     (void)close(fd);
     stored_expect(second, "mine", "yes");
     (void)close(second);
-    /* With its last connection the domain goes, and what it owned. The daemon sees the end of one
-     * connection in its own time, so look until it has. */
-    do
-        CHECK_INT(stored_ask(control, MBR__XS_IS_DOMAIN_INTRODUCED, 0, &reply, "7", NULL), 0);
-    while (strcmp(reply.payload, "T") == 0);
+    await_release("7"); /* and what it owned */
     CHECK_INT(stored_ask(control, MBR__XS_READ, 0, &reply, "/local/domain/7/mine", NULL), -ENOENT);
 }
 
@@ -87,6 +94,28 @@ static void test_introduced_before(void **state)
     expect_introduced("8", "F");
     CHECK(!stored_next(fd, &reply)); /* its connection is closed */
     (void)close(fd);
+}
+
+/* What domain 0 has switched off for a domain is told by its page, and does not keep it alive. */
+static void test_features(void **state)
+{
+    struct stored_ring ring;
+    struct stored_reply reply;
+    int fd;
+
+    CHECK_INT(stored_ask(control, MBR__XS_SET_FEATURE, 0, &reply, "11", "2", NULL), 0);
+    CHECK_INT(stored_control_fds(control, "connect", 11, &fd, 1), 0);
+    expect_introduced("11", "T");
+    stored_ring_open(control, 11, &ring);
+    CHECK_INT(mbr_load_relaxed(&ring.page.shm->features), MBR__XS_FEATURE_ERROR);
+    stored_ring_close(&ring);
+    (void)close(fd);
+
+    CHECK_INT(stored_ask(control, MBR__XS_SET_FEATURE, 0, &reply, "12", "0", NULL), 0);
+    CHECK_INT(stored_control_fds(control, "connect", 12, &fd, 1), 0);
+    CHECK_INT(stored_ask(fd, MBR__XS_WATCH, 0, &reply, "x", "t", "0", NULL), -EINVAL);
+    (void)close(fd);
+    await_release("12");
 }
 
 static void test_wrong_numbers(void **state)
@@ -394,6 +423,7 @@ static int run(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_socket),
         cmocka_unit_test(test_introduced_before),
+        cmocka_unit_test(test_features),
         cmocka_unit_test(test_wrong_numbers),
         cmocka_unit_test(test_descriptors_in_a_row),
         cmocka_unit_test(test_ring),

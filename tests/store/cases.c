@@ -675,6 +675,10 @@ const struct store_case store_cases[] = {
         "A GET_FEATURE = 15|\n" "a GET_FEATURE = 15|\n" "A GET_FEATURE 1| = 15|\n"
         "a GET_FEATURE 2| ! EACCES\n" "A GET_FEATURE 99| ! ENOENT\n"
         "A GET_FEATURE x| ! EINVAL\n" "A GET_FEATURE 1 ! EINVAL\n"),
+    CASE("a depth is for domains that have the feature",
+        "A SET_FEATURE 3|11| = OK|\n" "A INTRODUCE 3|1|1| = OK|\n"
+        "c WATCH x|t|0| ! EINVAL\n" "c WATCH x|t| = OK|\n" "c < @ x|t|\n" "c < -\n"
+        "a WATCH x|t|0| = OK|\n" "a < @ x|t|\n"),
     CASE("SET_FEATURE",
         "A SET_FEATURE 9|4| = OK|\n" "A GET_FEATURE 9| = 4|\n" "A INTRODUCE 9|1|1| = OK|\n"
         "A SET_FEATURE 9|0| ! EBUSY\n" "A SET_FEATURE 1|0| ! EBUSY\n"

@@ -80,7 +80,8 @@ struct mbr_store_options {
 /*
  * Connects to the daemon that listens at `path`; NULL means where mbr_store_path() says. options
  * may be NULL. Blocks while the daemon's queue of new connections is full, for the timeout at most.
- * Errors as above, also: -EINVAL options; -ENAMETOOLONG; -ENOTSOCK; -EAGAIN that queue stayed full.
+ * Errors as above, also: -EINVAL options; -ENAMETOOLONG; -ENOTSOCK it is no stream socket that is
+ * there; -EAGAIN that queue stayed full.
  */
 MBR_API int mbr_store_open(const char *path, const struct mbr_store_options *options,
                            struct mbr_store **out);
@@ -231,7 +232,7 @@ typedef void mbr_store_watch_fn(struct mbr_store *s, const struct mbr_store_even
  * memory, reports its own path instead: look at all of it again.
  *
  * mbr_store_watch() blocks until the store has agreed. The other does not, and reports a refusal as
- * an event with an error. Also -ENOSPC, -E2BIG quota.
+ * an event with an error, also that of a path that cannot be one. Also -ENOSPC, -E2BIG quota.
  */
 MBR_API int mbr_store_watch(struct mbr_store *s, const char *path, uint32_t depth,
                             mbr_store_watch_fn *fn, void *arg, struct mbr_store_watch **out);

@@ -79,6 +79,8 @@ int mbr__client_connect(struct mbr_store *s, uint64_t deadline_ns)
     int fd;
     int rc;
 
+    if (s->path[0] == '\0')
+        return -ENOENT; /* to the kernel it is an abstract name, which anybody may have */
     if (strlen(s->path) >= sizeof(address.sun_path))
         return -ENAMETOOLONG;
     memcpy(address.sun_path, s->path, strlen(s->path) + 1);
@@ -88,7 +90,7 @@ int mbr__client_connect(struct mbr_store *s, uint64_t deadline_ns)
     rc = connect_within(fd, &address, deadline_ns);
     if (rc < 0) {
         (void)close(fd);
-        return rc;
+        return rc == -EPROTOTYPE ? -ENOTSOCK : rc;
     }
     mbr__client_connected(s, fd);
     return 0;

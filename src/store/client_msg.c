@@ -239,8 +239,8 @@ static int fill(struct mbr__client_msg *m, const struct mbr_store_request *r, un
 /* The transaction as the daemon knows it. */
 static int wire_tx(const struct mbr_store *s, uint64_t tx, uint32_t *out)
 {
-    if (tx != 0 && tx >> 32 != s->era)
-        return -ECONNRESET;
+    if (tx != 0 && (tx >> 32 != s->era || (uint32_t)tx == 0))
+        return -ECONNRESET; /* the daemon takes its 0 for none */
     *out = (uint32_t)tx;
     return 0;
 }

@@ -327,7 +327,7 @@ int mbr_store_watch(struct mbr_store *s, const char *path, uint32_t depth, mbr_s
 {
     struct mbr_store_watch *w = NULL;
     uint64_t deadline;
-    int rc = mbr_store_watch_start(s, path, depth, fn, arg, &w);
+    int rc = mbr_store_watch_start(s, path, depth, fn, arg, out != NULL ? &w : NULL);
 
     if (rc < 0)
         return rc;

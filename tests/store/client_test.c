@@ -161,6 +161,7 @@ static void refuses_nonsense(void **state)
     struct mbr_store_request r = {.size = 4};
     struct mbr_store_perm perm = {0, 9};
     struct mbr_store *out = NULL;
+    struct mbr_store_watch *watch = NULL;
     char *value = NULL;
     char **names = NULL;
     size_t count = 0;
@@ -171,6 +172,7 @@ static void refuses_nonsense(void **state)
     assert_int_equal(mbr_store_open_embedded(&flags, &out), -EINVAL);
     assert_int_equal(mbr_store_open("/nowhere", NULL, NULL), -EINVAL);
     assert_int_equal(mbr_store_open("/nowhere/store", NULL, &out), -ENOENT);
+    assert_int_equal(mbr_store_open("", NULL, &out), -ENOENT);
     assert_int_equal(mbr_store_open_fd(-1, NULL, &out), -EBADF);
     assert_int_equal(mbr_store_open_fd(0, NULL, NULL), -EINVAL);
     assert_int_equal(mbr_store_read(NULL, 0, "/", &value, NULL), -EINVAL);
@@ -185,7 +187,10 @@ static void refuses_nonsense(void **state)
     assert_int_equal(mbr_store_begin(s, NULL), -EINVAL);
     assert_int_equal(mbr_store_end(s, 0, 1), -ENOENT);
     assert_int_equal(mbr_store_transact(s, NULL, NULL, 0), -EINVAL);
-    assert_int_equal(mbr_store_watch(s, NULL, 0, NULL, NULL, NULL), -EINVAL);
+    assert_int_equal(mbr_store_read(s, UINT64_C(1) << 32, "/", &value, NULL), -ECONNRESET);
+    assert_int_equal(mbr_store_watch(s, NULL, 0, NULL, NULL, &watch), -EINVAL);
+    assert_int_equal(mbr_store_watch(s, "/t", 0, NULL, NULL, NULL), -EINVAL);
+    assert_int_equal(mbr_store_watch_start(s, "/t", 0, NULL, NULL, NULL), -EINVAL);
     assert_int_equal(mbr_store_next_event(s, 0, NULL), -EINVAL);
     assert_int_equal(mbr_store_control(s, NULL, 0, &value, NULL), -EINVAL);
     assert_int_equal(mbr_store_control(s, NULL, 1, &value, NULL), -EINVAL);
@@ -1088,6 +1093,13 @@ static void knows_where_to_look(void **state)
         assert_int_equal(setenv("XENSTORED_PATH", daemon_of_test.socket, 1), 0);
         assert_int_equal(mbr_store_open(NULL, NULL, &third), 0);
         mbr_store_close(third);
+    }
+    if (!embedded && getenv("STORE_TEST_SOCKET") == NULL) {
+        struct mbr_store *third = NULL;
+
+        /* The daemon's socket for containers is there, and of another kind. */
+        (void)snprintf(path, sizeof(path), "%s.objects", daemon_of_test.socket);
+        assert_int_equal(mbr_store_open(path, NULL, &third), -ENOTSOCK);
     }
     assert_int_equal(unsetenv("XENSTORED_PATH"), 0);
     assert_int_equal(setenv("XDG_RUNTIME_DIR", "/run/user/1", 1), 0);

@@ -64,10 +64,16 @@ MBR_API int mbr_listen(struct mbr_libos *l, int qd, int backlog);
 MBR_API int mbr_accept(struct mbr_libos *l, int qd, demi_qtoken_t *qt);
 
 /*
- * Starts to connect. Completes as DEMI_OPC_CONNECT or FAILED: ECONNREFUSED nobody listens there, or
- * its backlog is full; EADDRNOTAVAIL; ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ... as the network says
+ * Starts to connect. The wildcard address is this machine: by the address that the socket is bound
+ * to, else (catloop) by the configured one, else by loopback; so also in mbr_pushto(). Completes as
+ * DEMI_OPC_CONNECT or FAILED: ECONNREFUSED nobody listens there, or its backlog is full;
+ * EADDRNOTAVAIL there is a connection of these two addresses, or no ephemeral port is left;
+ * EADDRINUSE catloop, to a program under `membrane shim`: the kernel has the address that the
+ * socket is bound to; ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ... as the network says
  * (catnap); EBADF the socket was closed meanwhile. After a failure the socket can only be closed. A
- * socket that is not bound gets an ephemeral port. A datagram socket gets a default destination,
+ * socket that is not bound gets an ephemeral port. A bound stream that connects to its own address
+ * is connected with itself by the kernel (catnap), and refused by catloop, where one end never is
+ * both: nobody listens there. A datagram socket gets a default destination,
  * and receives from there only. -EINVAL NULL or size; -ENOTSUP family; -EINVAL not the socket's
  * family; -EOPNOTSUPP listening; -EINPROGRESS connecting; -EISCONN; -ENOMEM.
  */

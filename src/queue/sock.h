@@ -75,8 +75,9 @@ struct mbr__transport {
     /* Binds; *addr becomes the true address. */
     int (*bind)(struct mbr__sock *s, union mbr__addr *addr);
     int (*listen)(struct mbr__sock *s);
-    /* 0 connected, -EINPROGRESS, or why not. */
-    int (*connect)(struct mbr__sock *s, const union mbr__addr *to);
+    /* 0 connected, -EINPROGRESS, or why not. *to, which is s->remote on a stream, becomes the true
+     * address if it was the wildcard. */
+    int (*connect)(struct mbr__sock *s, union mbr__addr *to);
     /* Goes as far as possible with a connect and everything that is pending. */
     void (*progress)(struct mbr__sock *s);
     /* Takes a connection: 0 and the new socket, -EAGAIN, or why not. */

@@ -244,10 +244,11 @@ static int connect_datagram(struct mbr__sock *s, const union mbr__addr *to)
         if (r < 0)
             return r;
     }
-    int r = s->t->connect(s, to);
+    union mbr__addr true_to = *to;
+    int r = s->t->connect(s, &true_to);
 
     if (r == 0)
-        s->remote = *to;
+        s->remote = true_to;
     return r;
 }
 
@@ -268,7 +269,7 @@ static int start_connect(struct mbr__sock *s, const union mbr__addr *to, bool *f
         return r;
     mbr__sock_commit(&s->state);
     s->remote = *to;
-    r = s->t->connect(s, to);
+    r = s->t->connect(s, &s->remote);
     if (r == -ENOMEM || r == -EMFILE || r == -ENFILE) { /* ours, not the network's */
         mbr__sock_rollback(&s->state);
         s->remote.sa.sa_family = AF_UNSPEC;

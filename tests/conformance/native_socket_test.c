@@ -848,6 +848,171 @@ static void many_send_datagrams_to_one(void **state)
     CHECK_INT(mbr_close(here, one), 0);
 }
 
+/* ---- one's own address, and that of the whole machine ---- */
+
+static struct sockaddr_in peer_of(struct mbr_libos *l, int qd)
+{
+    struct sockaddr_in a;
+    socklen_t size = sizeof(a);
+
+    CHECK_INT(mbr_getpeername(l, qd, (struct sockaddr *)&a, &size), 0);
+    return a;
+}
+
+static bool same(const struct sockaddr_in *a, const struct sockaddr_in *b)
+{
+    return a->sin_addr.s_addr == b->sin_addr.s_addr && a->sin_port == b->sin_port;
+}
+
+/* The wildcard as a destination: the own address of who is bound to one, loopback else. */
+static void datagrams_to_the_wildcard(void **state)
+{
+    struct sockaddr_in at_one, at_two, from;
+    struct sockaddr_in loopback = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    socklen_t size = sizeof(to);
+    int one = datagram_socket(here, &at_one);
+    int two = datagram_socket(there, &at_two);
+    int three = new_socket(there, AF_INET, SOCK_DGRAM);
+    int four = new_socket(here, AF_INET, SOCK_DGRAM);
+    char got[8];
+
+    to.sin_port = at_two.sin_port;
+    send_datagram(here, one, "one", 3, &to);
+    CHECK_INT(receive_datagram(there, two, got, sizeof(got), 0, &from), 3);
+    CHECK(same(&from, &at_one));
+    CHECK_INT(mbr_bind(there, three, (struct sockaddr *)&loopback, size), 0);
+    CHECK_INT(mbr_getsockname(there, three, (struct sockaddr *)&loopback, &size), 0);
+    to.sin_port = loopback.sin_port;
+    send_datagram(here, four, "four", 4, &to);
+    CHECK_INT(receive_datagram(there, three, got, sizeof(got), 0, &from), 4);
+    CHECK_INT(ntohl(from.sin_addr.s_addr), INADDR_LOOPBACK);
+    CHECK_INT(mbr_sock_connect(here, four, (struct sockaddr *)&to, sizeof(to)), 0);
+    to = peer_of(here, four);
+    CHECK(same(&to, &loopback));
+    CHECK_INT(mbr_sock_send(here, four, "back", 4, NULL, 0), 4);
+    CHECK_INT(receive_datagram(there, three, got, sizeof(got), 0, &from), 4);
+    CHECK_INT(mbr_close(here, one), 0);
+    CHECK_INT(mbr_close(there, two), 0);
+    CHECK_INT(mbr_close(there, three), 0);
+    CHECK_INT(mbr_close(here, four), 0);
+}
+
+static demi_qresult_t try_connect(struct mbr_libos *l, int qd, const struct sockaddr *to,
+                                  socklen_t size)
+{
+    demi_qtoken_t connect;
+
+    CHECK_INT(mbr_connect(l, qd, to, size, &connect), 0);
+    return finish(l, connect);
+}
+
+static void connects_to_the_wildcard(void **state)
+{
+    struct sockaddr_in a = host(0);
+    struct sockaddr_in mine = host(0);
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    int listener = listening(here, (struct sockaddr *)&a, sizeof(a));
+    int qd = new_socket(there, AF_INET, SOCK_STREAM);
+
+    to.sin_port = a.sin_port;
+    CHECK_INT(mbr_bind(there, qd, (struct sockaddr *)&mine, sizeof(mine)), 0);
+    demi_qresult_t qr = try_connect(there, qd, (struct sockaddr *)&to, sizeof(to));
+
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_CONNECT);
+    to = peer_of(there, qd);
+    CHECK(same(&to, &a));
+    CHECK_INT(accept_there(here, listener), 1);
+    CHECK_INT(mbr_close(there, qd), 0);
+    CHECK_INT(mbr_close(here, listener), 0);
+}
+
+static void connects_to_the_wildcard_of_ipv6(void **state)
+{
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in6 to = {.sin6_family = AF_INET6};
+    struct sockaddr_in6 peer;
+    socklen_t size = sizeof(peer);
+    int probe = new_socket(here, AF_INET6, SOCK_STREAM);
+    int r = mbr_bind(here, probe, (struct sockaddr *)&a, sizeof(a));
+
+    CHECK_INT(mbr_close(here, probe), 0);
+    if (r == -EADDRNOTAVAIL)
+        return; /* a machine without IPv6 */
+    int listener = listening(here, (struct sockaddr *)&a, sizeof(a));
+    int qd = new_socket(there, AF_INET6, SOCK_STREAM);
+
+    to.sin6_port = a.sin6_port;
+    demi_qresult_t qr = try_connect(there, qd, (struct sockaddr *)&to, sizeof(to));
+
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_CONNECT);
+    CHECK_INT(mbr_getpeername(there, qd, (struct sockaddr *)&peer, &size), 0);
+    CHECK(memcmp(&peer.sin6_addr, &a.sin6_addr, sizeof(a.sin6_addr)) == 0);
+    CHECK_INT(accept_there(here, listener), 1);
+    CHECK_INT(mbr_close(there, qd), 0);
+    CHECK_INT(mbr_close(here, listener), 0);
+}
+
+static void datagrams_to_oneself(void **state)
+{
+    struct sockaddr_in a, from;
+    int qd = datagram_socket(here, &a);
+    char got[8];
+
+    send_datagram(here, qd, "first", 5, &a);
+    CHECK_INT(receive_datagram(here, qd, got, sizeof(got), 0, &from), 5);
+    CHECK(same(&from, &a));
+    CHECK_INT(mbr_sock_connect(here, qd, (struct sockaddr *)&a, sizeof(a)), 0);
+    CHECK_INT(mbr_sock_send(here, qd, "again", 5, NULL, 0), 5);
+    CHECK_INT(receive_datagram(here, qd, got, sizeof(got), 0, &from), 5);
+    CHECK(memcmp(got, "again", 5) == 0 && same(&from, &a));
+    CHECK_INT(mbr_close(here, qd), 0);
+}
+
+/* TCP connects a socket with itself; in shared memory nobody listens there. */
+static void a_connect_to_oneself(void **state)
+{
+    struct sockaddr_in a = host(0);
+    socklen_t size = sizeof(a);
+    int qd = new_socket(here, AF_INET, SOCK_STREAM);
+
+    CHECK_INT(mbr_bind(here, qd, (struct sockaddr *)&a, size), 0);
+    CHECK_INT(mbr_getsockname(here, qd, (struct sockaddr *)&a, &size), 0);
+    demi_qresult_t qr = try_connect(here, qd, (struct sockaddr *)&a, size);
+
+    if (strcmp(kind, "catnap") == 0) {
+        CHECK_INT(qr.qr_opcode, DEMI_OPC_CONNECT);
+    } else {
+        CHECK_INT(qr.qr_opcode, DEMI_OPC_FAILED);
+        CHECK_INT(qr.qr_ret, ECONNREFUSED);
+    }
+    CHECK_INT(mbr_close(here, qd), 0);
+}
+
+static void a_pair_of_addresses_is_one_connection(void **state)
+{
+    struct sockaddr_in a = host(0);
+    struct sockaddr_in mine = host(0);
+    socklen_t size = sizeof(mine);
+    int listener = listening(here, (struct sockaddr *)&a, sizeof(a));
+    int first, second;
+
+    CHECK_INT(try_share(there, &mine, 1, &first), 0);
+    CHECK_INT(mbr_getsockname(there, first, (struct sockaddr *)&mine, &size), 0);
+    CHECK_INT(try_share(there, &mine, 1, &second), 0);
+    demi_qresult_t qr = try_connect(there, first, (struct sockaddr *)&a, sizeof(a));
+
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_CONNECT);
+    qr = try_connect(there, second, (struct sockaddr *)&a, sizeof(a));
+    CHECK_INT(qr.qr_opcode, DEMI_OPC_FAILED);
+    CHECK_INT(qr.qr_ret, EADDRNOTAVAIL);
+    CHECK_INT(accept_there(here, listener), 1);
+    CHECK_INT(mbr_close(there, first), 0);
+    CHECK_INT(mbr_close(there, second), 0);
+    CHECK_INT(mbr_close(here, listener), 0);
+}
+
 static int run(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -870,6 +1035,12 @@ static int run(int argc, char **argv)
         cmocka_unit_test(datagrams_are_cut_and_looked_at),
         cmocka_unit_test(many_send_datagrams_to_one),
         cmocka_unit_test(ports_of_connects_are_nobody_elses),
+        cmocka_unit_test(datagrams_to_the_wildcard),
+        cmocka_unit_test(connects_to_the_wildcard),
+        cmocka_unit_test(connects_to_the_wildcard_of_ipv6),
+        cmocka_unit_test(datagrams_to_oneself),
+        cmocka_unit_test(a_connect_to_oneself),
+        cmocka_unit_test(a_pair_of_addresses_is_one_connection),
     };
 
     CHECK_INT(argc, 2);

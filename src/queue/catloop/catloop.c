@@ -198,11 +198,30 @@ static int try_connect(struct mbr__sock *s, const struct mbr__link *link)
     return r < 0 ? r : -EINPROGRESS;
 }
 
-static int connect_socket(struct mbr__sock *s, const union mbr__addr *to)
+union mbr__addr mbr__catloop_aim(const struct mbr__sock *s, const union mbr__addr *to)
+{
+    union mbr__addr a = *to;
+
+    if (!mbr__addr_is_any(to))
+        return a;
+    if (s->local.sa.sa_family != AF_UNSPEC && !mbr__addr_is_any(&s->local))
+        a = s->local;
+    else if (a.sa.sa_family == AF_INET6)
+        a.v6.sin6_addr = in6addr_loopback;
+    else if (s->l->sockets.local.s_addr != 0)
+        a.v4.sin_addr = s->l->sockets.local;
+    else
+        a.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    mbr__addr_set_port(&a, mbr__addr_port(to));
+    return a;
+}
+
+static int connect_socket(struct mbr__sock *s, union mbr__addr *to)
 {
     struct mbr__catloop *c = s->u.loop;
     struct mbr__link link;
 
+    *to = mbr__catloop_aim(s, to);
     if (s->type == SOCK_DGRAM)
         return 0;
     int r = mbr__catloop_find(s->l, s->type, to, &link);
@@ -264,6 +283,8 @@ void mbr__catloop_answered(struct mbr__pair *pair, int error)
     }
     if (error == -ECONNRESET)
         error = -ECONNREFUSED;
+    else if (error == -EADDRINUSE) /* the address is ours; the pair of both is not to be had */
+        error = -EADDRNOTAVAIL;
     c->error = -error;
     mbr__sock_connected(s, error);
 }

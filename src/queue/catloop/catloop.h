@@ -65,6 +65,10 @@ struct mbr__catloop {
 /* Bytes of a new connection's rings. */
 uint64_t mbr__catloop_capacity(const struct mbr__sock *s);
 
+/* Where an address leads to as a destination. The wildcard is this machine: by the socket's own
+ * address, else the configured one, else loopback. */
+union mbr__addr mbr__catloop_aim(const struct mbr__sock *s, const union mbr__addr *to);
+
 /* The socket that others connect to by this identity, or NULL. */
 struct mbr__sock *mbr__catloop_target(struct mbr_libos *l, const uint64_t id[2]);
 

@@ -15,9 +15,9 @@ static struct mbr__pair *pair_of(struct mbr__list *node)
     return mbr__container_of(node, struct mbr__pair, flow);
 }
 
-static const union mbr__addr *destination(const struct mbr__sock *s, const struct mbr__op *op)
+static union mbr__addr destination(const struct mbr__sock *s, const struct mbr__op *op)
 {
-    return op->has_addr ? &op->addr : &s->remote;
+    return mbr__catloop_aim(s, op->has_addr ? &op->addr : &s->remote);
 }
 
 /* ---- sending ---- */
@@ -115,8 +115,9 @@ static int get_flow(struct mbr__sock *s, const union mbr__addr *to, struct mbr__
 bool mbr__datagram_push(struct mbr__sock *s, struct mbr__op *op)
 {
     size_t max = s->domain == AF_INET6 ? MBR__DATAGRAM6_MAX : MBR__DATAGRAM_MAX;
+    union mbr__addr to = destination(s, op);
     struct mbr__pair *pair = NULL;
-    int r = op->len > max ? -EMSGSIZE : get_flow(s, destination(s, op), &pair);
+    int r = op->len > max ? -EMSGSIZE : get_flow(s, &to, &pair);
 
     if (r == -EAGAIN)
         return false;
@@ -313,8 +314,9 @@ static void lose(struct mbr__sock *s, const union mbr__addr *to)
 
     mbr__list_for_each_safe (node, after, &s->pushes) {
         struct mbr__op *op = mbr__container_of(node, struct mbr__op, node);
+        union mbr__addr its = destination(s, op);
 
-        if (!mbr__addr_equal(destination(s, op), to))
+        if (!mbr__addr_equal(&its, to))
             continue;
         mbr__list_del(node);
         mbr__op_complete(s->l, op, DEMI_OPC_PUSH, 0);
@@ -403,8 +405,9 @@ int64_t mbr__datagram_send(struct mbr__sock *s, const void *data, size_t len,
                            const union mbr__addr *to)
 {
     size_t max = s->domain == AF_INET6 ? MBR__DATAGRAM6_MAX : MBR__DATAGRAM_MAX;
+    union mbr__addr a = mbr__catloop_aim(s, to == NULL ? &s->remote : to);
     struct mbr__pair *pair = NULL;
-    int r = len > max ? -EMSGSIZE : get_flow(s, to == NULL ? &s->remote : to, &pair);
+    int r = len > max ? -EMSGSIZE : get_flow(s, &a, &pair);
 
     if (r == -ECONNREFUSED)
         return (int64_t)len;

@@ -163,7 +163,7 @@ static int bind_own(struct mbr__sock *s, int fd)
     return bind(fd, &own.sa, mbr__addr_size(&own)) < 0 ? -errno : 0;
 }
 
-int mbr__guest_connect(struct mbr__sock *s, const union mbr__addr *to)
+int mbr__guest_connect(struct mbr__sock *s, union mbr__addr *to)
 {
     struct mbr__catloop *c = s->u.loop;
     int fd = socket(s->domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

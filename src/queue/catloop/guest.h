@@ -33,6 +33,6 @@ void mbr__guest_drop(struct mbr__catloop *c);
 /* Client: connects to a listening socket of the kernel. -ENOMEM, -EMFILE, -ENFILE, -EADDRINUSE the
  * socket's own address, which the kernel has in use: nothing has changed. Else the socket is one of
  * catnap's, whose connect has this result. */
-int mbr__guest_connect(struct mbr__sock *s, const union mbr__addr *to);
+int mbr__guest_connect(struct mbr__sock *s, union mbr__addr *to);
 
 #endif

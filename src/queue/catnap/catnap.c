@@ -25,6 +25,16 @@ static void read_name(int fd, union mbr__addr *out)
         *out = a;
 }
 
+/* The kernel connects to itself when it is asked for the wildcard. */
+static void read_peer(int fd, union mbr__addr *out)
+{
+    union mbr__addr a;
+    socklen_t size = sizeof(a);
+
+    if (mbr__addr_is_any(out) && getpeername(fd, &a.sa, &size) == 0)
+        *out = a;
+}
+
 void mbr__catnap_sent(struct mbr__sock *s)
 {
     if (s->type != SOCK_DGRAM || s->state.current != MBR__SOCK_UNBOUND ||
@@ -193,10 +203,12 @@ static int connect_status(struct mbr__sock *s)
     s->u.nap.error = -r;
     if (r == 0)
         read_name(s->u.nap.fd, &s->local);
+    if (r == 0)
+        read_peer(s->u.nap.fd, &s->remote);
     return r;
 }
 
-static int connect_socket(struct mbr__sock *s, const union mbr__addr *to)
+static int connect_socket(struct mbr__sock *s, union mbr__addr *to)
 {
     int r;
 
@@ -209,6 +221,7 @@ static int connect_socket(struct mbr__sock *s, const union mbr__addr *to)
     }
     if (s->type == SOCK_DGRAM || r == 0) {
         read_name(s->u.nap.fd, &s->local);
+        read_peer(s->u.nap.fd, to);
         return 0;
     }
     return connect_status(s); /* on loopback it has mostly ended by now */

@@ -15,6 +15,7 @@
 #include "bench/layouts.h"
 #include "bench/lib/env.h"
 #include "bench/lib/json.h"
+#include "bench/lib/out.h"
 #include "bench/lib/report.h"
 #include "bench/options.h"
 #include "bench/subjects.h"
@@ -189,7 +190,7 @@ static int run(const struct bench_options *options, struct bench_runner *runner,
     return result != 0 || anything_failed(plan) ? BENCH_EXIT_NEGATIVE : EXIT_SUCCESS;
 }
 
-int main(int argc, char **argv)
+static int body(int argc, char **argv)
 {
     static const struct sigaction action = {.sa_handler = on_signal};
     struct bench_options options;
@@ -216,4 +217,9 @@ int main(int argc, char **argv)
     bench_plan_fini(&plan);
     bench_runner_fini(&runner);
     return result;
+}
+
+int main(int argc, char **argv)
+{
+    return bench_out("membrane-bench", body, argc, argv);
 }

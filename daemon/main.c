@@ -4,7 +4,6 @@
  * to stop. What is opened in which order stands here.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "../tools/docs.h"
 #include "../tools/exits.h"
 #include "../tools/help.h"
+#include "../tools/output.h"
 #include "../tools/say.h"
 #include "../tools/units.h"
 #include "containers.h"
@@ -288,16 +288,6 @@ int daemon_run(const struct tool_args *args)
 /* ---- the command line --------------------------------------------------------------------------
  */
 
-/* Descriptors 0 to 2 must not become sockets that messages would go into. */
-static int guard_standard_streams(void)
-{
-    for (int fd = 0; fd <= 2; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) != fd)
-            return -1;
-    }
-    return 0;
-}
-
 static int print_man(void)
 {
     int code = tool_docs_man(stdout);
@@ -330,7 +320,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    if (guard_standard_streams() != 0)
+    if (output_guard() != 0)
         return TOOL_EXIT_LIMIT;
     started.argc = argc;
     started.argv = argv;

@@ -3,33 +3,15 @@
  * membrane: one program with verbs. This file finds the verb and hands over; what there is stands
  * in verbs.c.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "exits.h"
 #include "help.h"
+#include "output.h"
 #include "say.h"
 #include "suggest.h"
 #include "verbs.h"
-
-/*
- * Descriptors 0 to 2 must not be taken by pipes and sockets, or a message would go into one of
- * them. Each closed one is opened in the direction it is not used in, so that its use fails as
- * before.
- */
-static int guard_standard_streams(void)
-{
-    for (int fd = 0; fd <= 2; fd++) {
-        if (fcntl(fd, F_GETFD) >= 0)
-            continue;
-        if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
-            return -1;
-    }
-    return 0;
-}
 
 static int unknown_verb(const struct tool_verb *table, const char *name, const char *help)
 {
@@ -102,7 +84,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    if (guard_standard_streams() != 0)
+    if (output_guard() != 0)
         return TOOL_EXIT_LIMIT;
     return tool_finish_stdout(run(argc, argv));
 }

@@ -449,6 +449,8 @@ int main(int argc, char **argv)
     struct job job = {0};
     int code;
 
+    if (output_guard() != 0)
+        return TOOL_EXIT_LIMIT;
     for (int i = 1; i < argc; i++) {
         code = about(argv[i]);
         if (code >= 0)

@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The end of an output. See output.h.
- */
+/* The beginning and the end of an output. See output.h. */
 #include "output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <unistd.h>
+
+int output_guard(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+            return errno != 0 ? -errno : -EIO;
+    }
+    return 0;
+}
 
 int output_end(FILE *stream)
 {

@@ -20,6 +20,7 @@
 #include "bench/costs/outside.h"
 #include "bench/costs/turns.h"
 #include "bench/lib/json.h"
+#include "bench/lib/out.h"
 #include "bench/lib/table.h"
 #include "bench/membrane/meet.h"
 
@@ -245,7 +246,7 @@ static int usage(FILE *out, int status)
     return status;
 }
 
-int main(int argc, char **argv)
+static int body(int argc, char **argv)
 {
     static const struct option options[] = {
         {"json", required_argument, NULL, 'j'},
@@ -279,4 +280,9 @@ int main(int argc, char **argv)
         return result == -ENOMEM ? EXIT_INTERNAL : EXIT_NEGATIVE;
     }
     return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    return bench_out("membrane-costs", body, argc, argv);
 }

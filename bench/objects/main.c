@@ -17,6 +17,7 @@
 
 #include "bench/costs/outside.h"
 #include "bench/lib/clock.h"
+#include "bench/lib/out.h"
 #include "bench/lib/ratio.h"
 #include "bench/objects/load.h"
 #include "bench/objects/wake.h"
@@ -235,7 +236,7 @@ static int usage(int status)
     return status;
 }
 
-int main(int argc, char **argv)
+static int body(int argc, char **argv)
 {
     static const struct option options[] = {
         {"runs", required_argument, NULL, 'n'},
@@ -249,7 +250,7 @@ int main(int argc, char **argv)
     struct world w = {.runs = 5,
                       .span = 100 * BENCH_MS,
                       .values = 500,
-                      .all = {.program = "membrane-bench-objects", .rows = json_array()}};
+                      .all = {.program = "membrane-bench-objects"}};
     const char *json = NULL;
     int letter, rc = 0;
     bool good;
@@ -272,6 +273,7 @@ int main(int argc, char **argv)
     }
     if (w.runs < 1 || w.runs > BENCH_RATIO_RUNS || w.span == 0 || w.values == 0 || optind < argc)
         return usage(2);
+    w.all.rows = json_array();
     bench_ratio_head();
     counted(&w);
     times(&w);
@@ -284,4 +286,9 @@ int main(int argc, char **argv)
         rc = bench_ratio_json(&w.all, json);
     json_decref(w.all.rows);
     return rc < 0 || !good;
+}
+
+int main(int argc, char **argv)
+{
+    return bench_out("membrane-bench-objects", body, argc, argv);
 }

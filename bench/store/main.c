@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 
 #include "bench/lib/clock.h"
+#include "bench/lib/out.h"
 #include "bench/lib/pin.h"
 #include "bench/lib/ratio.h"
 #include "bench/store/load.h"
@@ -302,16 +303,15 @@ static int usage(int status)
     return status;
 }
 
-int main(int argc, char **argv)
+static int body(int argc, char **argv)
 {
     static const struct option options[] = {
         {"runs", required_argument, NULL, 'n'}, {"time", required_argument, NULL, 't'},
         {"only", required_argument, NULL, 'o'}, {"json", required_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},       {0},
     };
-    struct world w = {.runs = 5,
-                      .span = 200 * BENCH_MS,
-                      .all = {.program = "membrane-bench-store", .rows = json_array()}};
+    struct world w = {
+        .runs = 5, .span = 200 * BENCH_MS, .all = {.program = "membrane-bench-store"}};
     const char *json = NULL;
     int letter, rc;
     bool good;
@@ -332,6 +332,7 @@ int main(int argc, char **argv)
     }
     if (w.runs < 1 || w.runs > BENCH_RATIO_RUNS || w.span == 0 || optind < argc)
         return usage(2);
+    w.all.rows = json_array();
     raise_limits();
     rc = measure(&w);
     peer_end(&w.floor);
@@ -342,4 +343,9 @@ int main(int argc, char **argv)
         rc = bench_ratio_json(&w.all, json);
     json_decref(w.all.rows);
     return rc < 0 || !good;
+}
+
+int main(int argc, char **argv)
+{
+    return bench_out("membrane-bench-store", body, argc, argv);
 }

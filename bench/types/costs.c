@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bench/costs/outside.h"
+#include "bench/lib/out.h"
 #include "bench/lib/table.h"
 
 enum { EXIT_NEGATIVE = 1, EXIT_USAGE = 2 };
@@ -81,7 +82,7 @@ static int find_turns(char *path, size_t size)
     return 0;
 }
 
-int main(int argc, char **argv)
+static int body(int argc, char **argv)
 {
     static const char *const heading[4] = {"instructions of", "found", "goal", "met"};
     struct bench_table table;
@@ -103,4 +104,9 @@ int main(int argc, char **argv)
     }
     bench_table_fini(&table);
     return result == 0 && failures == 0 ? EXIT_SUCCESS : EXIT_NEGATIVE;
+}
+
+int main(int argc, char **argv)
+{
+    return bench_out("membrane-types-costs", body, argc, argv);
 }

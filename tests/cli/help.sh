@@ -84,24 +84,38 @@ case $out in "membrane "[0-9]*.[0-9]*.[0-9]*) ;; *) fail "version: $out" ;; esac
 run 0 "$membrane" version --verbose
 out_has 'memfd seals'
 
-# Lost output is an error, also of help.
+# Lost output is an error, also of help, and of every program.
 # Little of it is seen at the end, much of it before.
-full() {
+lost() {
+    status=0
+    "$@" >&- 2>"$work/err" || status=$?
+    [ "$status" -eq 1 ] || fail "$* with closed standard output: $status"
+    one_line_err
+    err_has 'standard output: Bad file descriptor'
+    [ -c /dev/full ] || return 0
     status=0
     "$@" >/dev/full 2>"$work/err" || status=$?
     [ "$status" -eq 5 ] || fail "$* to a full device: $status"
     one_line_err
     err_has 'standard output: No space left on device'
 }
-if [ -c /dev/full ]; then
-    full "$membrane" help
-    full "$membrane" help --completion bash
-    full "$membrane" version --json
-    middlc=${membrane%/*}/middlc
-    for option in --help --version --completion --grammar=vim; do
-        full "$middlc" $option
-    done
-fi
+lost "$membrane" help
+lost "$membrane" help --completion bash
+lost "$membrane" version --json
+for program in middlc membraned membrane-bench membrane-bench-store membrane-bench-objects; do
+    program=${membrane%/*}/$program
+    if [ -x "$program" ]; then
+        lost "$program" --help
+    fi
+done
+for option in --version --completion --grammar=vim; do
+    lost "${membrane%/*}/middlc" $option
+done
+for option in --version --completion=bash --man-options --dump-config; do
+    if [ -x "${membrane%/*}/membraned" ]; then
+        lost "${membrane%/*}/membraned" $option
+    fi
+done
 
 # The man page has every option, and every exit code.
 "$membrane" help --man-options >"$work/tables"

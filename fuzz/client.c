@@ -27,7 +27,7 @@ static struct {
     int daemon;
     unsigned asked, done;
     bool ended[REQUESTS];
-    struct mbr_store_watch *watch[WATCHES];
+    struct mbr_store_watcher *watch[WATCHES];
 } w;
 
 static void check(bool ok, const char *what)

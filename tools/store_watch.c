@@ -68,7 +68,7 @@ static int begin(struct watching *w)
 
     for (int i = 0; i < w->args->words && code == TOOL_EXIT_OK; i++) {
         char path[STORE_PATH_SIZE];
-        struct mbr_store_watch *watch;
+        struct mbr_store_watcher *watch;
         int rc;
 
         code = store_path(w->args->all[i], path);

@@ -49,7 +49,7 @@ int main(int argc, char **argv)
 {
     struct mbr_store *server;
     struct mbr_store *client;
-    struct mbr_store_watch *watch;
+    struct mbr_store_watcher *watch;
     int found = 0;
 
     if (argc > 1) {

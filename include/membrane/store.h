@@ -33,7 +33,7 @@
 MBR_BEGIN_DECLS
 
 struct mbr_store;
-struct mbr_store_watch;
+struct mbr_store_watcher;
 
 /* Limits of the protocol. */
 #define MBR_STORE_PAYLOAD_MAX  4096 /* bytes of one message; so of path, NUL and value together */
@@ -211,7 +211,7 @@ MBR_API int mbr_store_transact(struct mbr_store *s, mbr_store_transact_fn *fn, v
 #define MBR_STORE_ALL_DEPTHS UINT32_MAX
 
 struct mbr_store_event {
-    struct mbr_store_watch *watch;
+    struct mbr_store_watcher *watch;
     void *arg;        /* as given to mbr_store_watch() */
     const char *path; /* what has changed: the watched path or one below it; written as the watched
                          path is, so relative if that is. Valid until the next call */
@@ -235,13 +235,14 @@ typedef void mbr_store_watch_fn(struct mbr_store *s, const struct mbr_store_even
  * an event with an error, also that of a path that cannot be one. Also -ENOSPC, -E2BIG quota.
  */
 MBR_API int mbr_store_watch(struct mbr_store *s, const char *path, uint32_t depth,
-                            mbr_store_watch_fn *fn, void *arg, struct mbr_store_watch **out);
+                            mbr_store_watch_fn *fn, void *arg, struct mbr_store_watcher **out);
 MBR_API int mbr_store_watch_start(struct mbr_store *s, const char *path, uint32_t depth,
-                                  mbr_store_watch_fn *fn, void *arg, struct mbr_store_watch **out);
+                                  mbr_store_watch_fn *fn, void *arg,
+                                  struct mbr_store_watcher **out);
 
 /* Ends it and frees it: nothing more is reported for it. Does not block, cannot fail. NULL is fine;
  * after mbr_store_close() it must not be called. */
-MBR_API void mbr_store_unwatch(struct mbr_store_watch *w);
+MBR_API void mbr_store_unwatch(struct mbr_store_watcher *w);
 
 /*
  * The next event of the watches without a function; blocks for at most `timeout_ns`. 0; -ETIMEDOUT

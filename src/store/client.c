@@ -164,7 +164,7 @@ int mbr__client_enter(const struct mbr_store *s)
 
 static void hand_event(struct mbr_store *s, struct mbr__client_event *e)
 {
-    struct mbr_store_watch *w = e->watch;
+    struct mbr_store_watcher *w = e->watch;
     const struct mbr_store_event event = {w, w->arg, mbr__client_event_path(e), e->error};
 
     mbr__client_event_take(s, e);

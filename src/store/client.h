@@ -64,9 +64,9 @@ struct mbr__client_msg {
     uint32_t restarts; /* of them */
     mbr_store_done_fn *fn;
     void *arg;
-    struct mbr_store_watch *watch; /* whose WATCH it is; NULL: ended meanwhile */
-    struct mbr__strbuf names;      /* of a list in parts: what has come so far */
-    char generation[24];           /* which this is a list of */
+    struct mbr_store_watcher *watch; /* whose WATCH it is; NULL: ended meanwhile */
+    struct mbr__strbuf names;        /* of a list in parts: what has come so far */
+    char generation[24];             /* which this is a list of */
     int error;
     uint64_t tx;   /* the result of BEGIN */
     char *data;    /* NULL: "" */
@@ -82,7 +82,7 @@ struct mbr__client_msg {
 struct mbr__client_event {
     struct mbr__client_ready ready; /* in ready or polled */
     struct mbr__list of_watch;
-    struct mbr_store_watch *watch;
+    struct mbr_store_watcher *watch;
     int error;
     bool spare; /* the one that its watch keeps for need; never in the map */
     bool queued;
@@ -92,7 +92,7 @@ struct mbr__client_event {
 
 #define MBR__CLIENT_KEY_ID sizeof(uint64_t)
 
-struct mbr_store_watch {
+struct mbr_store_watcher {
     struct mbr_store *store;
     mbr_store_watch_fn *fn;
     void *arg;

@@ -31,10 +31,10 @@ static const void *key_of(const void *value, size_t *length)
 void mbr__client_watches_init(struct mbr_store *s)
 {
     mbr__bytes_map_init(&s->waiting, key_of);
-    (void)mbr__slab_init(&s->watches, sizeof(struct mbr_store_watch), MBR__CLIENT_WATCHES);
+    (void)mbr__slab_init(&s->watches, sizeof(struct mbr_store_watcher), MBR__CLIENT_WATCHES);
 }
 
-static struct mbr__client_event *event_new(struct mbr_store_watch *w, const char *path)
+static struct mbr__client_event *event_new(struct mbr_store_watcher *w, const char *path)
 {
     size_t length = strlen(path) + 1;
     struct mbr__client_event *e = calloc(1, sizeof(*e) + MBR__CLIENT_KEY_ID + length);
@@ -84,7 +84,7 @@ void mbr__client_event_free(struct mbr__client_event *e)
 }
 
 /* The one event that needs no memory: "look at all of it again", or why it ends. */
-static void queue_spare(struct mbr_store *s, struct mbr_store_watch *w, int error)
+static void queue_spare(struct mbr_store *s, struct mbr_store_watcher *w, int error)
 {
     w->spare->error = error;
     if (!w->spare->queued)
@@ -92,7 +92,7 @@ static void queue_spare(struct mbr_store *s, struct mbr_store_watch *w, int erro
 }
 
 /* Forgets what waits, since the spare event says more than all of it. */
-static void drop_events(struct mbr_store *s, struct mbr_store_watch *w)
+static void drop_events(struct mbr_store *s, struct mbr_store_watcher *w)
 {
     struct mbr__list *node;
 
@@ -104,7 +104,7 @@ static void drop_events(struct mbr_store *s, struct mbr_store_watch *w)
     }
 }
 
-static void add_event(struct mbr_store *s, struct mbr_store_watch *w, const char *path)
+static void add_event(struct mbr_store *s, struct mbr_store_watcher *w, const char *path)
 {
     struct mbr__client_event *e;
 
@@ -129,7 +129,7 @@ static void add_event(struct mbr_store *s, struct mbr_store_watch *w, const char
 }
 
 /* Levels that a path lies below the watched one. */
-static size_t depth_below(const struct mbr_store_watch *w, const char *path)
+static size_t depth_below(const struct mbr_store_watcher *w, const char *path)
 {
     size_t slashes = 0;
 
@@ -140,7 +140,7 @@ static size_t depth_below(const struct mbr_store_watch *w, const char *path)
 
 void mbr__client_event_came(struct mbr_store *s, const char *path, const char *token)
 {
-    struct mbr_store_watch *w;
+    struct mbr_store_watcher *w;
     char *end;
     uint64_t handle = strtoull(token, &end, 16);
 
@@ -153,7 +153,7 @@ void mbr__client_event_came(struct mbr_store *s, const char *path, const char *t
 
 /* ---- watches ---- */
 
-static void watch_free(struct mbr_store *s, struct mbr_store_watch *w)
+static void watch_free(struct mbr_store *s, struct mbr_store_watcher *w)
 {
     drop_events(s, w);
     if (w->begin != NULL && w->begin->queued)
@@ -170,7 +170,7 @@ static void watch_free(struct mbr_store *s, struct mbr_store_watch *w)
 }
 
 /* The path, the token and, behind them, the depth: without it the request is a shorter one. */
-static int make_messages(struct mbr_store_watch *w, const char *path)
+static int make_messages(struct mbr_store_watcher *w, const char *path)
 {
     char token[TOKEN_SIZE];
     char depth[16];
@@ -204,9 +204,9 @@ static size_t count_slashes(const char *path)
 }
 
 static int watch_new(struct mbr_store *s, const char *path, uint32_t depth, mbr_store_watch_fn *fn,
-                     void *arg, struct mbr_store_watch **out)
+                     void *arg, struct mbr_store_watcher **out)
 {
-    struct mbr_store_watch *w;
+    struct mbr_store_watcher *w;
     int rc = -ENOMEM;
 
     if (strnlen(path, MBR_STORE_PAYLOAD_MAX) + TOKEN_SIZE + 16 > MBR_STORE_PAYLOAD_MAX)
@@ -216,7 +216,7 @@ static int watch_new(struct mbr_store *s, const char *path, uint32_t depth, mbr_
     w = mbr__slab_alloc(&s->watches);
     if (w == NULL)
         return mbr__slab_count(&s->watches) >= MBR__CLIENT_WATCHES ? -ENOBUFS : -ENOMEM;
-    *w = (struct mbr_store_watch){
+    *w = (struct mbr_store_watcher){
         .store = s, .fn = fn, .arg = arg, .depth = depth, .slashes = count_slashes(path)};
     mbr__list_init(&w->events);
     w->path = strdup(path);
@@ -236,7 +236,7 @@ static int watch_new(struct mbr_store *s, const char *path, uint32_t depth, mbr_
  * A daemon that knows no depths refuses the third part. Then all depths are asked for, and the
  * filter does the rest; a path that is itself refused is refused again.
  */
-static bool try_without_depth(struct mbr_store *s, struct mbr_store_watch *w)
+static bool try_without_depth(struct mbr_store *s, struct mbr_store_watcher *w)
 {
     struct mbr__client_msg *m = w->begin;
     size_t size = MBR__STORE_HEADER_SIZE + strlen(w->path) + 1 + TOKEN_SIZE;
@@ -252,7 +252,7 @@ static bool try_without_depth(struct mbr_store *s, struct mbr_store_watch *w)
 
 void mbr__client_watch_answered(struct mbr_store *s, struct mbr__client_msg *m)
 {
-    struct mbr_store_watch *w = m->watch;
+    struct mbr_store_watcher *w = m->watch;
 
     if (w == NULL) {
         mbr__client_msg_free(m);
@@ -271,7 +271,7 @@ void mbr__client_watch_answered(struct mbr_store *s, struct mbr__client_msg *m)
 void mbr__client_watches_again(struct mbr_store *s)
 {
     struct mbr__list *behind = &s->pending;
-    struct mbr_store_watch *w;
+    struct mbr_store_watcher *w;
     uint32_t cursor = 0;
 
     while ((w = mbr__slab_next(&s->watches, &cursor)) != NULL) {
@@ -289,7 +289,7 @@ void mbr__client_watches_again(struct mbr_store *s)
 
 void mbr__client_watches_free(struct mbr_store *s)
 {
-    struct mbr_store_watch *w;
+    struct mbr_store_watcher *w;
     uint32_t cursor = 0;
 
     while ((w = mbr__slab_next(&s->watches, &cursor)) != NULL)
@@ -299,9 +299,9 @@ void mbr__client_watches_free(struct mbr_store *s)
 /* ---- calls ---- */
 
 int mbr_store_watch_start(struct mbr_store *s, const char *path, uint32_t depth,
-                          mbr_store_watch_fn *fn, void *arg, struct mbr_store_watch **out)
+                          mbr_store_watch_fn *fn, void *arg, struct mbr_store_watcher **out)
 {
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     int rc = mbr__client_enter(s);
 
     if (rc < 0)
@@ -323,9 +323,9 @@ int mbr_store_watch_start(struct mbr_store *s, const char *path, uint32_t depth,
 }
 
 int mbr_store_watch(struct mbr_store *s, const char *path, uint32_t depth, mbr_store_watch_fn *fn,
-                    void *arg, struct mbr_store_watch **out)
+                    void *arg, struct mbr_store_watcher **out)
 {
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     uint64_t deadline;
     int rc = mbr_store_watch_start(s, path, depth, fn, arg, out != NULL ? &w : NULL);
 
@@ -347,7 +347,7 @@ int mbr_store_watch(struct mbr_store *s, const char *path, uint32_t depth, mbr_s
     return rc;
 }
 
-void mbr_store_unwatch(struct mbr_store_watch *w)
+void mbr_store_unwatch(struct mbr_store_watcher *w)
 {
     struct mbr_store *s;
 

@@ -104,9 +104,9 @@ static void watches_outlive_the_daemon(void **state)
 {
     struct mbr_store *s = connect_with(LONG);
     struct mbr_store *other = connect_with(LONG);
-    struct mbr_store_watch *deep = NULL;
-    struct mbr_store_watch *flat = NULL;
-    struct mbr_store_watch *polled = NULL;
+    struct mbr_store_watcher *deep = NULL;
+    struct mbr_store_watcher *flat = NULL;
+    struct mbr_store_watcher *polled = NULL;
     struct mbr_store_event e;
     struct notes at_all = {0};
     struct notes at_one = {0};
@@ -218,7 +218,7 @@ static void transactions_are_tried_again(void **state)
 static void updates_end_nothing(void **state)
 {
     struct mbr_store *s = connect_with(LONG);
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     struct outcome read, write;
     struct notes seen = {0};
     uint64_t tx = 0;
@@ -296,7 +296,7 @@ static void lives_beside_a_pipe(void **state)
     struct mixed m = {.s = connect_with(LONG)};
     struct mbr_watch store = {.data = &m};
     struct mbr_watch pipe = {.data = &m};
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     struct mbr_waitset *ws = NULL;
     struct outcome o;
     struct notes seen = {0};
@@ -348,7 +348,7 @@ static void every_call_ends(void **state)
     static const char *const words[] = {"help"};
     const struct mbr_store_perm perm = {0, MBR_STORE_NONE};
     struct mbr_store_perm *perms = NULL;
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     struct mbr_store_event e;
     char *text = NULL;
     char **names = NULL;
@@ -433,7 +433,7 @@ static void domains_are_connected(void **state)
 {
     struct mbr_store *boss = connect_with(LONG);
     struct mbr_store *guest = NULL;
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     struct notes gone = {0};
     char *path = NULL;
     int fd = -1;

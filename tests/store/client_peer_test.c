@@ -87,7 +87,7 @@ static void nothing(struct mbr_store *s, const struct mbr_store_event *e)
 static void talk_does_not_keep_a_call(void **state)
 {
     struct fake_server f;
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     struct mbr_store_event e;
     struct mbr_store *s;
 
@@ -271,7 +271,7 @@ static bool keep_tokens(struct fake_server *f, int fd, int number)
 static void watches_keep_their_order(void **state)
 {
     char tokens[2][4][20] = {0};
-    struct mbr_store_watch *w[4];
+    struct mbr_store_watcher *w[4];
     struct fake_server f;
     struct mbr_store *s;
 
@@ -297,7 +297,7 @@ static bool leave(struct fake_server *f, int fd, int number)
 /* A watch that could never begin is refused at once. */
 static void closed_ones_watch_nothing(void **state)
 {
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     struct fake_server f;
     struct mbr_store *s;
 

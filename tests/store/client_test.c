@@ -161,7 +161,7 @@ static void refuses_nonsense(void **state)
     struct mbr_store_request r = {.size = 4};
     struct mbr_store_perm perm = {0, 9};
     struct mbr_store *out = NULL;
-    struct mbr_store_watch *watch = NULL;
+    struct mbr_store_watcher *watch = NULL;
     char *value = NULL;
     char **names = NULL;
     size_t count = 0;
@@ -457,7 +457,7 @@ static void expect_notes(struct mbr_store *store, const char *const paths[])
 
 static void watches_call(void **state)
 {
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     int mark;
 
     notes.count = 0;
@@ -479,7 +479,7 @@ static void watches_call(void **state)
     assert_int_equal(notes.count, 0);
 }
 
-static void expect_event(struct mbr_store *store, struct mbr_store_watch *w, const char *path)
+static void expect_event(struct mbr_store *store, struct mbr_store_watcher *w, const char *path)
 {
     struct mbr_store_event e;
 
@@ -500,7 +500,7 @@ static void no_event(struct mbr_store *store)
 
 static void watches_are_polled(void **state)
 {
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
 
     put("/t/w", "");
     assert_int_equal(mbr_store_watch(s, "/t/w", MBR_STORE_ALL_DEPTHS, NULL, NULL, &w), 0);
@@ -520,8 +520,8 @@ static void watches_are_polled(void **state)
 
 static void watches_know_depth(void **state)
 {
-    struct mbr_store_watch *node = NULL;
-    struct mbr_store_watch *one = NULL;
+    struct mbr_store_watcher *node = NULL;
+    struct mbr_store_watcher *one = NULL;
 
     put("/t/w", "");
     assert_int_equal(mbr_store_watch(s, "/t/w", 0, NULL, NULL, &node), 0);
@@ -542,8 +542,8 @@ static void watches_know_depth(void **state)
 
 static void watches_root_and_relative(void **state)
 {
-    struct mbr_store_watch *root = NULL;
-    struct mbr_store_watch *relative = NULL;
+    struct mbr_store_watcher *root = NULL;
+    struct mbr_store_watcher *relative = NULL;
 
     assert_int_equal(mbr_store_watch(s, "/", 1, NULL, NULL, &root), 0);
     expect_event(s, root, "/");
@@ -562,7 +562,7 @@ static void watches_root_and_relative(void **state)
 
 static void watches_are_refused(void **state)
 {
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
 
     notes.count = 0;
     assert_int_equal(mbr_store_watch(s, "/t//w", MBR_STORE_ALL_DEPTHS, NULL, NULL, &w), -EINVAL);
@@ -579,7 +579,7 @@ static void watches_are_refused(void **state)
 
 static void watches_start_without_waiting(void **state)
 {
-    struct mbr_store_watch *w[20];
+    struct mbr_store_watcher *w[20];
 
     for (int i = 0; i < 20; i++)
         assert_int_equal(mbr_store_watch_start(s, "/t/w", MBR_STORE_ALL_DEPTHS, NULL, NULL, &w[i]),
@@ -600,7 +600,7 @@ static void watches_start_without_waiting(void **state)
 /* More events than may wait become one, for the watched path. */
 static void too_many_events_become_one(void **state)
 {
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     struct mbr_store_event e;
     size_t count = 0;
     bool whole = false;
@@ -623,7 +623,7 @@ static void too_many_events_become_one(void **state)
 static void many_watches(void **state)
 {
     enum { COUNT = 2000 };
-    static struct mbr_store_watch *w[COUNT];
+    static struct mbr_store_watcher *w[COUNT];
     char path[64];
 
     for (int i = 0; i < COUNT; i++) {
@@ -786,7 +786,7 @@ static bool readable(int fd, int ms)
 
 static void descriptor_tells(void **state)
 {
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     struct mbr_store_event e;
     int fd = mbr_store_fd(s);
 
@@ -827,7 +827,7 @@ static void lives_in_a_wait_set(void **state)
 {
     struct mbr_waitset *ws = NULL;
     struct mbr_watch fd = {.data = s};
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
 
     notes.count = 0;
     assert_int_equal(mbr_waitset_new(&ws), 0);
@@ -897,7 +897,7 @@ static void callbacks_close_the_handle(void **state)
 
 static void end_it(struct mbr_store *store, const struct mbr_store_event *e)
 {
-    struct mbr_store_watch **w = e->arg;
+    struct mbr_store_watcher **w = e->arg;
 
     mbr_store_unwatch(*w);
     assert_string_equal(e->path, "/t/self"); /* valid for as long as the call lasts */
@@ -906,7 +906,7 @@ static void end_it(struct mbr_store *store, const struct mbr_store_event *e)
 
 static void callbacks_end_watches(void **state)
 {
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
 
     assert_int_equal(mbr_store_watch(s, "/t/self", 0, end_it, &w, &w), 0);
     while (w != NULL)
@@ -928,7 +928,7 @@ static void closing_cancels(void **state)
 {
     const struct mbr_store_request r = {.size = sizeof(r), .op = MBR_STORE_OP_READ, .path = "/"};
     struct mbr_store *third = open_one();
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     int calls = 0;
 
     assert_int_equal(mbr_store_watch_start(third, "/t", 0, note, NULL, &w), 0);
@@ -998,7 +998,7 @@ static void features_and_quotas(void **state)
 static void guests_are_confined(void **state)
 {
     const struct mbr_store_perm readable_by_7[] = {{0, MBR_STORE_NONE}, {7, MBR_STORE_READ}};
-    struct mbr_store_watch *released = NULL;
+    struct mbr_store_watcher *released = NULL;
     struct mbr_store *guest = NULL;
     struct mbr_store *twin = NULL;
     char *value = NULL;

@@ -241,7 +241,7 @@ static void floods_are_bounded(void **state)
 {
     struct fake_server f;
     struct mbr_store *s;
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     struct mbr_store_event e;
     size_t count = 0;
 
@@ -446,7 +446,7 @@ static void watches_begin_again(void **state)
 {
     struct fake_server f;
     struct mbr_store *s;
-    struct mbr_store_watch *w[3];
+    struct mbr_store_watcher *w[3];
     struct mbr_store_event e;
     int seen[32] = {0};
 
@@ -582,7 +582,7 @@ static void ignore(struct mbr_store *s, void *arg, const struct mbr_store_result
 static int work(struct mbr_store *s)
 {
     const struct mbr_store_request r = {.size = sizeof(r), .op = MBR_STORE_OP_READ, .path = "/a"};
-    struct mbr_store_watch *w = NULL;
+    struct mbr_store_watcher *w = NULL;
     struct mbr_store_perm *perms = NULL;
     struct mbr_store_event e;
     char *value = NULL;

@@ -162,7 +162,7 @@ int object_deadline(const struct tool_args *args, uint64_t *deadline)
     int code = tool_duration(args, OPT_TIMEOUT, MBR_FOREVER, &span);
 
     if (code == TOOL_EXIT_OK)
-        *deadline = span == MBR_FOREVER ? MBR_FOREVER : object_now() + span;
+        *deadline = span == MBR_FOREVER ? MBR_FOREVER : tool_now_ns() + span;
     return code;
 }
 
@@ -300,12 +300,4 @@ json_t *object_container_json(const struct mbr_container_attr *attr)
                      (attr->flags & MBR_CONTAINER_KEPT) != 0, "brokered",
                      (attr->flags & MBR_CONTAINER_BROKERED) != 0, "uid", (json_int_t)attr->uid,
                      "group", (int)attr->group);
-}
-
-uint64_t object_now(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * TOOL_SECOND + (uint64_t)t.tv_nsec;
 }

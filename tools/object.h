@@ -53,9 +53,6 @@ json_t *object_container_json(const struct mbr_container_attr *attr);
  * when there is no directory of names. */
 int object_each_container(int (*fn)(void *arg, const char *name), void *arg);
 
-/* CLOCK_MONOTONIC in nanoseconds. */
-uint64_t object_now(void);
-
 /* ---- the verbs ---- */
 
 int object_ls(const struct tool_args *args);

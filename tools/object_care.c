@@ -129,7 +129,7 @@ static int check_object(void *arg, const char *name)
             attr.size - at < MBR_OBJECT_BLOCK ? (size_t)(attr.size - at) : MBR_OBJECT_BLOCK;
 
         code = check_block(k, object, name, at / MBR_OBJECT_BLOCK, length);
-        progress_tick(&k->progress, object_now(), k->bytes);
+        progress_tick(&k->progress, tool_now_ns(), k->bytes);
         if (tool_stopped())
             code = tool_error(TOOL_EXIT_UNREACHABLE, NULL, "interrupted");
     }
@@ -174,9 +174,9 @@ int object_check(const struct tool_args *args)
     if (code == TOOL_EXIT_OK) {
         tool_stop_catch();
         progress_init(&k.progress, args->value[OPT_PROGRESS], tool_given(args, OPT_QUIET), false);
-        progress_begin(&k.progress, object_now(), UINT64_MAX);
+        progress_begin(&k.progress, tool_now_ns(), UINT64_MAX);
         code = object_each(k.container, check_object, &k);
-        progress_end(&k.progress, object_now(), k.bytes);
+        progress_end(&k.progress, tool_now_ns(), k.bytes);
         if (code == TOOL_EXIT_OK)
             code = check_verdict(&k);
         (void)mbr_container_leave(k.container);
@@ -389,7 +389,7 @@ int object_top(const struct tool_args *args)
     tool_stop_catch();
     while (code == TOOL_EXIT_OK && !tool_stopped()) {
         struct mbr_container_attr attr;
-        uint64_t now = object_now();
+        uint64_t now = tool_now_ns();
         int rc = mbr_container_getattr(t.container, &attr);
 
         t.seconds = before != 0 ? (double)(now - before) / 1e9 : 0;

@@ -20,6 +20,7 @@
 #include "progress.h"
 #include "say.h"
 #include "stop.h"
+#include "units.h"
 
 #define STEP ((size_t)1 << 20) /* bytes between two looks at signals and progress */
 
@@ -36,14 +37,6 @@ struct copy {
     struct progress progress;
 };
 
-static struct progress *standing;
-
-static void interrupt_progress(void)
-{
-    if (standing != NULL)
-        progress_interrupt(standing);
-}
-
 static int begin(struct copy *c, uint64_t size)
 {
     c->size = size;
@@ -53,9 +46,7 @@ static int begin(struct copy *c, uint64_t size)
         return tool_error_library(-ENOMEM, "%s", c->name);
     progress_init(&c->progress, c->args->value[OPT_PROGRESS], tool_given(c->args, OPT_QUIET),
                   false);
-    standing = &c->progress;
-    tool_say_before(interrupt_progress);
-    c->started = object_now();
+    c->started = tool_now_ns();
     progress_begin(&c->progress, c->started, size);
     return TOOL_EXIT_OK;
 }
@@ -63,9 +54,7 @@ static int begin(struct copy *c, uint64_t size)
 static int finish(struct copy *c, int code)
 {
     if (c->piece != NULL)
-        progress_end(&c->progress, object_now(), c->moved);
-    standing = NULL;
-    tool_say_before(NULL);
+        progress_end(&c->progress, tool_now_ns(), c->moved);
     free(c->piece);
     return code;
 }
@@ -78,7 +67,7 @@ static int interrupted(const struct copy *c)
 /* The --json object of put and get. */
 static int tell(const struct copy *c, FILE *out)
 {
-    double seconds = (double)(object_now() - c->started) / 1e9;
+    double seconds = (double)(tool_now_ns() - c->started) / 1e9;
 
     if (!tool_given(c->args, OPT_JSON))
         return TOOL_EXIT_OK;
@@ -112,7 +101,7 @@ static ssize_t fill(struct copy *c)
         } else if (n > 0) {
             have += (size_t)n;
         }
-        progress_tick(&c->progress, object_now(), c->moved + have);
+        progress_tick(&c->progress, tool_now_ns(), c->moved + have);
     }
     return (ssize_t)have;
 }
@@ -281,7 +270,7 @@ static int spill(struct copy *c, size_t length)
         if (n >= 0) {
             at += (size_t)n;
             c->moved += (size_t)n;
-            progress_tick(&c->progress, object_now(), c->moved);
+            progress_tick(&c->progress, tool_now_ns(), c->moved);
         } else if (errno == EAGAIN) {
             struct pollfd pfd = {.fd = c->fd, .events = POLLOUT};
 

@@ -4,17 +4,31 @@
  */
 #include "progress.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "say.h"
 #include "units.h"
 
 #define FIRST_NS  TOOL_SECOND       /* what takes less needs no progress line */
 #define REDRAW_NS (TOOL_SECOND / 4) /* often enough to look alive */
 #define PLAIN_NS  TOOL_SECOND
 #define SMOOTH    0.3 /* weight of the newest interval in the rate of late */
+
+static struct progress *current;
+
+/* Ends a standing line with a newline, so that something else can be printed. */
+static void interrupt(void)
+{
+    if (current == NULL || !current->standing)
+        return;
+    fputc('\n', stderr);
+    (void)fflush(stderr);
+    current->standing = false;
+}
 
 void progress_init(struct progress *p, const char *when, bool quiet, bool busy)
 {
@@ -38,6 +52,8 @@ void progress_begin(struct progress *p, uint64_t now, uint64_t size)
     p->last = now;
     if (p->wanted)
         p->due = now + FIRST_NS;
+    current = p;
+    tool_say_before(interrupt);
 }
 
 uint64_t progress_pause(const struct progress *p, uint64_t now)
@@ -72,6 +88,8 @@ static void update_rate(struct progress *p, uint64_t now, uint64_t bytes)
 {
     double seconds = (double)(now - p->last) / TOOL_SECOND;
 
+    if (bytes < p->last_bytes)
+        p->last_bytes = bytes;
     if (seconds <= 0)
         return;
 
@@ -82,25 +100,47 @@ static void update_rate(struct progress *p, uint64_t now, uint64_t bytes)
     p->last_bytes = bytes;
 }
 
+/* What has moved: "1.23 GB", or "612"; the word behind a count comes once. */
+static const char *amount(const struct progress *p, uint64_t n, char *text, size_t size)
+{
+    if (p->unit == NULL)
+        return tool_bytes_text(n, text, size);
+    (void)snprintf(text, size, "%" PRIu64, n);
+    return text;
+}
+
+static const char *rate_of(const struct progress *p, double rate, char *text, size_t size)
+{
+    if (p->unit == NULL)
+        return tool_rate_text(rate, text, size);
+    (void)snprintf(text, size, "%.0f %s/s", rate, p->unit);
+    return text;
+}
+
 void progress_draw(struct progress *p, uint64_t now, uint64_t bytes)
 {
-    char moved[16];
-    char whole[16];
-    char rate[16];
+    const char *space = p->unit != NULL ? " " : "";
+    const char *unit = p->unit != NULL ? p->unit : "";
+    char moved[24];
+    char whole[24];
+    char rate[40];
     char left[24];
-    char line[128];
+    char line[160];
     int n;
 
     update_rate(p, now, bytes);
-    n = snprintf(line, sizeof(line), "%s", tool_bytes_text(bytes, moved, sizeof(moved)));
+    n = snprintf(line, sizeof(line), "%s", amount(p, bytes, moved, sizeof(moved)));
     if (p->size != UINT64_MAX && p->size > 0) {
         double part = (double)bytes / (double)p->size;
 
-        n += snprintf(line + n, sizeof(line) - (size_t)n, " of %s  %.0f %%",
-                      tool_bytes_text(p->size, whole, sizeof(whole)), part < 1 ? part * 100 : 100);
+        n += snprintf(line + n, sizeof(line) - (size_t)n, " of %s%s%s  %.0f %%",
+                      amount(p, p->size, whole, sizeof(whole)), space, unit,
+                      part < 1 ? part * 100 : 100);
+    } else {
+        n += snprintf(line + n, sizeof(line) - (size_t)n, "%s%s", space, unit);
     }
     n += snprintf(line + n, sizeof(line) - (size_t)n, "  %s",
-                  tool_rate_text(p->rate, rate, sizeof(rate)));
+                  rate_of(p, p->rate, rate, sizeof(rate)));
     if (p->size != UINT64_MAX && p->size >= bytes && p->rate >= 1)
         (void)snprintf(line + n, sizeof(line) - (size_t)n, "  %s left",
                        tool_time_text((double)(p->size - bytes) / p->rate, left, sizeof(left)));
@@ -110,26 +150,20 @@ void progress_draw(struct progress *p, uint64_t now, uint64_t bytes)
 
 void progress_end(struct progress *p, uint64_t now, uint64_t bytes)
 {
-    char moved[16];
+    char moved[24];
     char took[24];
-    char rate[16];
-    char line[128];
+    char rate[40];
+    char line[160];
     double seconds = (double)(now - p->start) / TOOL_SECOND;
 
-    if (!p->shown)
-        return;
-    (void)snprintf(line, sizeof(line), "%s in %s, %s", tool_bytes_text(bytes, moved, sizeof(moved)),
-                   tool_time_text(seconds, took, sizeof(took)),
-                   tool_rate_text(seconds > 0 ? (double)bytes / seconds : 0, rate, sizeof(rate)));
-    put_line(p, line, false);
+    if (p->shown) {
+        (void)snprintf(line, sizeof(line), "%s%s%s in %s, %s",
+                       amount(p, bytes, moved, sizeof(moved)), p->unit != NULL ? " " : "",
+                       p->unit != NULL ? p->unit : "", tool_time_text(seconds, took, sizeof(took)),
+                       rate_of(p, seconds > 0 ? (double)bytes / seconds : 0, rate, sizeof(rate)));
+        put_line(p, line, false);
+    }
     p->due = UINT64_MAX;
-}
-
-void progress_interrupt(struct progress *p)
-{
-    if (!p->standing)
-        return;
-    fputc('\n', stderr);
-    (void)fflush(stderr);
-    p->standing = false;
+    current = NULL;
+    tool_say_before(NULL);
 }

@@ -14,6 +14,7 @@
 #include "say.h"
 #include "stop.h"
 #include "transfer.h"
+#include "units.h"
 #include "verbs.h"
 
 #define CAPACITY 4096 /* of the ring that carries our greeting and the final word */

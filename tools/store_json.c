@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "exits.h"
+#include "progress.h"
 #include "say.h"
 #include "store.h"
 #include "units.h"
@@ -137,7 +138,7 @@ int store_dump(const struct tool_args *args)
 
 /* A node to be written, checked and ready. */
 struct item {
-    char path[STORE_PATH_SIZE];
+    char *path;
     char *value;
     size_t length;
     struct mbr_store_perm *perms;
@@ -149,7 +150,9 @@ struct load {
     char root[STORE_PATH_SIZE];
     struct item **items;
     size_t count;
+    struct progress progress;
     /* the attempt under way */
+    size_t done;
     size_t waiting;
     int error;
     char failed[STORE_PATH_SIZE];
@@ -183,6 +186,7 @@ static int take_perms(struct item *item, const json_t *array, size_t number)
 static int take_item(struct load *l, const json_t *node, size_t number)
 {
     const char *path = json_string_value(json_object_get(node, "path"));
+    char whole[STORE_PATH_SIZE];
     struct item *item = calloc(1, sizeof(*item));
     int rc;
 
@@ -193,8 +197,11 @@ static int take_item(struct load *l, const json_t *node, size_t number)
     l->items[l->count++] = item;
     if (path == NULL)
         return bad_file("it has no path", number);
-    if (store_join(l->root, path, item->path) < 0)
+    if (store_join(l->root, path, whole) < 0)
         return bad_file("its path is too long", number);
+    item->path = strdup(whole);
+    if (item->path == NULL)
+        return store_error(-ENOMEM, "load");
     rc = store_value_of_json(node, &item->value, &item->length);
     if (rc == -1)
         return bad_file("its value is neither a text nor base64", number);
@@ -262,12 +269,30 @@ static void on_done(struct mbr_store *s, void *arg, const struct mbr_store_resul
         l->error = r->error;
 }
 
+/* Waits for answers as long as anybody does for one, and shows meanwhile how far it is. */
+static int await(struct load *l, struct mbr_store *s)
+{
+    uint64_t now = tool_now_ns();
+    uint64_t deadline = now + MBR_STORE_TIMEOUT_DEFAULT;
+    int rc = -ETIMEDOUT;
+
+    while (rc == -ETIMEDOUT && now < deadline) {
+        uint64_t left = deadline - now;
+        uint64_t pause = progress_pause(&l->progress, now);
+
+        rc = mbr_store_wait(s, pause < left ? pause : left);
+        now = tool_now_ns();
+        progress_tick(&l->progress, now, l->done);
+    }
+    return rc;
+}
+
 static int ask(struct load *l, struct mbr_store *s, const struct mbr_store_request *r)
 {
     int rc = 0;
 
     while (rc >= 0 && l->error == 0 && l->waiting >= UNDER_WAY)
-        rc = mbr_store_wait(s, MBR_STORE_TIMEOUT_DEFAULT);
+        rc = await(l, s);
     if (rc >= 0)
         rc = l->error;
     if (rc == 0)
@@ -329,15 +354,17 @@ static int store_all(struct mbr_store *s, uint64_t tx, void *arg)
     int waited = 0;
 
     l->error = 0;
+    l->done = 0;
     if (tool_given(l->args, OPT_REPLACE))
         rc = clear(l, s, tx);
     for (size_t i = 0; rc == 0 && i < l->count; i++) {
         rc = put(l, s, tx, l->items[i]);
         if (rc < 0)
             (void)snprintf(l->failed, sizeof(l->failed), "%s", l->items[i]->path);
+        l->done++;
     }
     while (l->waiting > 0 && waited >= 0)
-        waited = mbr_store_wait(s, MBR_STORE_TIMEOUT_DEFAULT);
+        waited = await(l, s);
     if (rc == 0)
         rc = waited < 0 ? waited : l->error;
     return rc;
@@ -355,8 +382,13 @@ int store_load(const struct tool_args *args)
     if (code == TOOL_EXIT_OK)
         code = store_open(args, &s);
     if (code == TOOL_EXIT_OK) {
+        progress_init(&l.progress, args->value[OPT_PROGRESS], tool_given(args, OPT_QUIET), false);
+        l.progress.unit = "nodes";
+        progress_begin(&l.progress, tool_now_ns(), l.count);
+
         int rc = mbr_store_transact(s, store_all, &l, timeout);
 
+        progress_end(&l.progress, tool_now_ns(), l.done);
         if (rc < 0)
             code = store_error(rc, l.failed[0] != '\0' ? l.failed : l.root);
         else
@@ -364,6 +396,7 @@ int store_load(const struct tool_args *args)
     }
     mbr_store_close(s);
     for (size_t i = 0; i < l.count; i++) {
+        free(l.items[i]->path);
         free(l.items[i]->value);
         free(l.items[i]->perms);
         free(l.items[i]);

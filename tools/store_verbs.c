@@ -88,6 +88,10 @@ static const struct tool_option tx_options[] = {
 static const struct tool_option load_options[] = {
     {OPT_REPLACE, 'r', false, "replace", NULL, NULL, "remove what was there before",
      "Removes what was at PATH and below it, in the same transaction."},
+    {OPT_PROGRESS, 'p', false, "progress", "WHEN", "auto always never",
+     "show a progress line (default: auto)",
+     "Shows on standard error how many nodes have been written and the time left, once it has taken "
+     "a second. With auto: when standard error is a terminal."},
     {OPT_QUIET, 'q', false, "quiet", NULL, NULL, "only errors", "Shows only errors."},
     COMMON,
 };

@@ -9,7 +9,6 @@
 #include "exits.h"
 #include "say.h"
 #include "store.h"
-#include "transfer.h"
 #include "units.h"
 
 struct watching {

@@ -16,23 +16,6 @@
 
 #include <jansson.h>
 
-/* The progress line that a message must not be printed into: one process has one transfer. */
-static struct progress *standing;
-
-static void end_standing_line(void)
-{
-    if (standing != NULL)
-        progress_interrupt(standing);
-}
-
-uint64_t tool_now_ns(void)
-{
-    struct timespec ts;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * TOOL_SECOND + (uint64_t)ts.tv_nsec;
-}
-
 const char *transfer_peer(const struct transfer *t)
 {
     return t->role == STREAM_SENDER ? "receiver" : "sender";
@@ -62,8 +45,6 @@ int transfer_open(struct transfer *t)
     choose_json(t);
     progress_init(&t->progress, t->args->value[OPT_PROGRESS],
                   tool_given(t->args, OPT_QUIET) || t->json == stderr, busy);
-    standing = &t->progress;
-    tool_say_before(end_standing_line);
     tool_stop_catch();
 
     int rc = mbr_libos_open("catmem", &options, &t->libos);

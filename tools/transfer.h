@@ -79,7 +79,4 @@ int transfer_finish(struct transfer *t, int code);
 bool transfer_copy(enum stream_type type, const void *data, uint32_t len, uint64_t left, void *out,
                    uint32_t size);
 
-/* CLOCK_MONOTONIC in nanoseconds. */
-uint64_t tool_now_ns(void);
-
 #endif

@@ -9,6 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+uint64_t tool_now_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * TOOL_SECOND + (uint64_t)t.tv_nsec;
+}
 
 /* The digits at the front of `text`. -EINVAL when there is none, -ERANGE. */
 static int digits(const char *text, const char **end, uint64_t *out)

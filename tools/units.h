@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Numbers with units: read from people (1M, 2.5) and shown to them (1.23 GB, 0:42). Sizes are read
- * in powers of 1024, as memory is, and shown in powers of 1000, as rates are.
+ * Numbers with units: read from people (1M, 2.5) and shown to them (1.23 GB, 0:42); and the clock.
+ * Sizes are read in powers of 1024, as memory is, and shown in powers of 1000, as rates are.
  */
 #ifndef TOOLS_UNITS_H
 #define TOOLS_UNITS_H
@@ -10,6 +10,9 @@
 #include <stdint.h>
 
 #define TOOL_SECOND UINT64_C(1000000000) /* in nanoseconds */
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t tool_now_ns(void);
 
 /* "4096", "64K", "1M", "2G", also "64KiB". 0, -EINVAL not such a text, -ERANGE above 2^63 - 1. */
 int tool_parse_size(const char *text, uint64_t *out);

@@ -105,6 +105,49 @@ run 1 ms load "$work/nothing"
 err_has "$work/nothing: No such file or directory (try: check the path)"
 run 1 ms load "$work"
 err_has "$work: Is a directory"
+
+# A load that takes long shows how far it is. Of this daemon 100 answers
+# come, and the others when they are let through.
+cat >"$work/proxy.py" <<'EOF'
+import os, socket, sys, threading
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+client = server.accept()[0]
+daemon = socket.socket(socket.AF_UNIX)
+daemon.connect(os.environ['XENSTORED_PATH'])
+def forward(a, b, most):
+    while most > 0:
+        data = a.recv(min(most, 65536))
+        if not data:
+            return b.shutdown(socket.SHUT_WR)
+        b.sendall(data)
+        most -= len(data)
+threading.Thread(target=forward, args=(client, daemon, 1 << 30), daemon=True).start()
+forward(daemon, client, 100 * 19)
+open(sys.argv[2]).close()
+forward(daemon, client, 1 << 30)
+EOF
+python3 -c 'import json
+nodes = [{"path": "n%d" % i, "value": "x"} for i in range(900)]
+print(json.dumps({"version": 1, "root": "/long", "nodes": nodes}))' >"$work/long"
+mkfifo "$work/go"
+start proxy python3 "$work/proxy.py" "$work/slow" "$work/go"
+proxy=$pid
+until_true test -S "$work/slow"
+start load "$membrane" store load --socket "$work/slow" --progress always "$work/long"
+load=$pid
+until_true says "$work/load.err" ' of 900 nodes'
+: >"$work/go"
+ended "$load" 0
+ended "$proxy" 0
+grep -qE '^[0-9]+ of 900 nodes  [0-9]+ %  [0-9]+ nodes/s' "$work/load.err" || fail "no progress"
+grep -qE '^900 nodes in 0:[0-9]+, [0-9]+ nodes/s$' "$work/load.err" || fail "no last line"
+run 0 ms load --replace "$work/long"
+has "$work/err" '900 nodes'
+grep -q 'nodes/s' "$work/err" && fail "progress of what takes no time, and without a terminal"
+run 0 ms rm /long
+
 for verb in ls tree read write rm mkdir exists watch dump; do
     run 2 ms "$verb" ''
     err_has "'': not a path: it is empty"

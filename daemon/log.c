@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../tools/printable.h"
 #include "append.h"
 
 #define LINE_MAX_BYTES 1024
@@ -117,21 +118,19 @@ static int put_head(char *line, size_t size, enum mbr_log_level level)
 void log_line(enum mbr_log_level level, const char *format, ...)
 {
     int saved = errno;
+    char message[LINE_MAX_BYTES];
     char line[LINE_MAX_BYTES];
     int length;
     va_list args;
 
     if (!log_wants(level))
         return;
-    length = put_head(line, sizeof(line) - 1, level);
     va_start(args, format);
-    (void)vsnprintf(line + length, sizeof(line) - 1 - (size_t)length, format, args);
+    (void)vsnprintf(message, sizeof(message), format, args);
     va_end(args);
+    length = put_head(line, sizeof(line) - 1, level);
     /* What clients have chosen is part of messages, and must not forge lines. */
-    for (char *c = line; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
-    }
+    (void)printable(message, line + length, sizeof(line) - 1 - (size_t)length);
     length = (int)strlen(line);
     line[length++] = '\n';
     /* A log that cannot be written must not stop the store. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "exits.h"
+#include "printable.h"
 #include "say.h"
 #include "verbs.h"
 
@@ -18,12 +19,13 @@ static const char *const colours[] = {"\033[32m", "\033[33m", "\033[31m"};
 
 void finding_value(struct finding *f, const char *format, ...)
 {
+    char value[sizeof(f->value)];
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(f->value, sizeof(f->value), format, args);
+    (void)vsnprintf(value, sizeof(value), format, args);
     va_end(args);
-    (void)tool_printable(f->value);
+    (void)printable(value, f->value, sizeof(f->value));
 }
 
 bool doctor_read_line(const char *path, char *line, size_t size)

@@ -11,6 +11,7 @@
 
 #include "exits.h"
 #include "names.h"
+#include "printable.h"
 #include "say.h"
 #include "verbs.h"
 
@@ -25,12 +26,9 @@ static void print_entry(const struct report *r, const struct mbr_gc_entry *e)
     const char *verdict = e->removed != 0 ? "removed" : r->dry_run ? "stale" : "kept";
     bool unknown = e->what[0] == 'u';
 
-    char path[NAME_MAX + 1];
-
     if (unknown)
         verdict = "kept";
-    (void)snprintf(path, sizeof(path), "%s", e->path);
-    printf("%-8s %-10s %s", verdict, e->what, tool_printable(path));
+    printf("%-8s %-10s %s", verdict, e->what, printable_text(e->path));
     if (e->pid != 0)
         printf("  (process %d is dead)", e->pid);
     printf("\n");
@@ -76,7 +74,7 @@ int tool_gc(const struct tool_args *args)
     } else if (json) {
         code = print_json(path, &r, rc);
     } else if (!quiet) {
-        printf("%s: %d %s%s\n", path, rc, rc == 1 ? "entry " : "entries ",
+        printf("%s: %d %s%s\n", printable_text(path), rc, rc == 1 ? "entry " : "entries ",
                r.dry_run ? "would be removed" : "removed");
     }
     json_decref(r.entries);

@@ -5,6 +5,7 @@
  * its own. Not here: anything about the language.
  */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "middl/grammar.h"
 #include "middlc_about.h"
 #include "output.h"
+#include "printable.h"
 
 struct job {
     struct mbr_middlc *compiler;
@@ -35,11 +37,23 @@ struct job {
     int exit;
 };
 
+/* A line on standard error; names of files and arguments may hold anything. */
+__attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
+{
+    char text[8192];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, "middlc: %s\n", printable_text(text));
+}
+
 /* WHICH may be NULL; PROPOSAL too: then it is to read the help. */
 static int usage(const char *which, const char *what, const char *proposal)
 {
-    fprintf(stderr, "middlc: %s%s%s (try: %s)\n", which ? which : "", which ? ": " : "", what,
-            proposal ? proposal : "middlc --help");
+    say("%s%s%s (try: %s)", which ? which : "", which ? ": " : "", what,
+        proposal ? proposal : "middlc --help");
     return TOOL_EXIT_USAGE;
 }
 
@@ -116,7 +130,7 @@ static bool is_input(const struct job *job, const char *target, const char *sour
 
 static void fail(struct job *job, const char *path, int error)
 {
-    fprintf(stderr, "middlc: %s: %s\n", path ? path : "standard output", strerror(-error));
+    say("%s: %s", path ? path : "standard output", strerror(-error));
     job->exit = tool_exit_of(error);
 }
 
@@ -160,7 +174,7 @@ static void write_output(struct job *job, const char *name, const char *source, 
         }
     }
     if (target && !job->in_place && is_input(job, target, source)) {
-        fprintf(stderr, "middlc: %s is read and would be overwritten (see --in-place)\n", target);
+        say("%s is read and would be overwritten (see --in-place)", target);
         job->exit = TOOL_EXIT_USAGE;
         free(text);
         return;
@@ -226,10 +240,10 @@ static void print_messages(struct job *job)
     const struct mbr_middlc_message *message = NULL;
 
     while ((message = mbr_middlc_next_message(job->compiler, message))) {
-        fprintf(stderr, "%s:", message->path);
+        fprintf(stderr, "%s:", printable_text(message->path));
         if (message->line)
             fprintf(stderr, "%u:%u:", message->line, message->column);
-        fprintf(stderr, " %s: %s\n", texts[message->severity], message->text);
+        fprintf(stderr, " %s: %s\n", texts[message->severity], printable_text(message->text));
     }
 }
 
@@ -257,7 +271,7 @@ static void run(struct job *job)
         /* A file is formatted although what it needs is not there. */
         job->exit = job->exit ? job->exit : TOOL_EXIT_NEGATIVE;
     } else if (error) {
-        fprintf(stderr, "middlc: %s\n", strerror(-error));
+        say("%s", strerror(-error));
         job->exit = tool_exit_of(error);
         return;
     }
@@ -400,7 +414,7 @@ static int with_compiler(struct job *job, char **argv)
         int error = mbr_middlc_add_file(job->compiler, argv[i]);
 
         if (error == -ENOMEM) {
-            fprintf(stderr, "middlc: %s\n", strerror(ENOMEM));
+            say("%s", strerror(ENOMEM));
             return TOOL_EXIT_LIMIT;
         }
         /* Whatever it was, a message says so; that it is no regular file is no wrong usage. */
@@ -440,7 +454,7 @@ static int told(int code)
 
     if (error == 0 || code != 0)
         return code;
-    fprintf(stderr, "middlc: standard output: %s\n", strerror(-error));
+    say("standard output: %s", strerror(-error));
     return tool_exit_of(error);
 }
 
@@ -457,7 +471,7 @@ int main(int argc, char **argv)
             return told(code);
     }
     if (mbr_middlc_new(&job.compiler) < 0) {
-        fprintf(stderr, "middlc: %s\n", strerror(ENOMEM));
+        say("%s", strerror(ENOMEM));
         return TOOL_EXIT_LIMIT;
     }
     mbr__strbuf_init(&job.targets, (size_t)64 << 20);

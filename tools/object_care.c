@@ -16,6 +16,7 @@
 
 #include "exits.h"
 #include "names.h"
+#include "printable.h"
 #include "progress.h"
 #include "say.h"
 #include "stop.h"
@@ -73,8 +74,6 @@ struct check {
 
 static int complain(struct check *k, const char *name, uint64_t block, int rc, bool repaired)
 {
-    char text[MBR_OBJECT_NAME_MAX + 1];
-
     if (k->array != NULL)
         return json_array_append_new(
                    k->array, json_pack("{s:o, s:I, s:s, s:b}", "object", tool_text_json(name),
@@ -82,8 +81,7 @@ static int complain(struct check *k, const char *name, uint64_t block, int rc, b
                                        "repaired", repaired)) < 0
                    ? tool_error_library(-ENOMEM, "%s", name)
                    : TOOL_EXIT_OK;
-    (void)snprintf(text, sizeof(text), "%s", name);
-    printf("%s: block %llu: %s%s\n", tool_printable(text), (unsigned long long)block,
+    printf("%s: block %llu: %s%s\n", printable_text(name), (unsigned long long)block,
            rc == -EOWNERDEAD || rc == -ENOTRECOVERABLE ? "torn" : mbr_error_text(rc),
            repaired ? ", repaired" : "");
     return TOOL_EXIT_OK;
@@ -198,7 +196,6 @@ struct sweep {
 static void swept(void *arg, const struct mbr_gc_entry *e)
 {
     struct sweep *s = arg;
-    char path[NAME_MAX + 1];
 
     if (strcmp(e->what, "unknown") == 0)
         return;
@@ -207,10 +204,9 @@ static void swept(void *arg, const struct mbr_gc_entry *e)
         (void)json_array_append_new(s->array, json_pack("{s:o, s:s, s:i, s:b}", "path",
                                                         tool_text_json(e->path), "what", e->what,
                                                         "pid", e->pid, "removed", e->removed));
-    (void)snprintf(path, sizeof(path), "%s", e->path);
     if (s->print)
         printf("%-8s %-10s %s\n", e->removed != 0 ? "removed" : "stale", e->what,
-               tool_printable(path));
+               printable_text(e->path));
 }
 
 /* Whoever joins buries dead members that he meets: that gives back what they held. */
@@ -348,12 +344,11 @@ static int top_json(const struct top *t, const struct mbr_container_attr *attr)
 
 static int top_text(const struct top *t, const struct mbr_container_attr *attr, bool redraw)
 {
-    char bytes[32], name[MBR_OBJECT_NAME_MAX + 1];
+    char bytes[32];
 
     if (redraw)
         fputs("\033[H\033[2J", stdout);
-    (void)snprintf(name, sizeof(name), "%s", attr->name);
-    printf("%s: %llu object%s, %s, %u member%s\n", tool_printable(name),
+    printf("%s: %llu object%s, %s, %u member%s\n", printable_text(attr->name),
            (unsigned long long)attr->objects, tool_s(attr->objects),
            tool_bytes_text(attr->bytes, bytes, sizeof(bytes)), attr->members,
            tool_s(attr->members));
@@ -361,10 +356,9 @@ static int top_text(const struct top *t, const struct mbr_container_attr *attr, 
     for (size_t i = 0; i < t->count && (!redraw || i < 20); i++) {
         const struct seen *s = &t->seen[i];
 
-        (void)snprintf(name, sizeof(name), "%s", s->name);
         printf("%10llu %8s %6u %9s %5u  %s\n", (unsigned long long)s->rate,
                tool_bytes_text(s->attr.size, bytes, sizeof(bytes)), s->attr.users,
-               object_policy_text(s->attr.policy), s->attr.torn, tool_printable(name));
+               object_policy_text(s->attr.policy), s->attr.torn, printable_text(s->name));
     }
     return tool_finish_stdout(TOOL_EXIT_OK);
 }

@@ -8,17 +8,9 @@
 #include <string.h>
 
 #include "exits.h"
+#include "printable.h"
 #include "say.h"
 #include "units.h"
-
-/* A name as it may be printed; the same place each time. */
-static const char *shown(const char *name)
-{
-    static char text[MBR_OBJECT_NAME_MAX + 1];
-
-    (void)snprintf(text, sizeof(text), "%s", name);
-    return tool_printable(text);
-}
 
 /* ---- ls ---- */
 
@@ -42,12 +34,12 @@ static void print_object(const struct listing *l, const struct mbr_object_attr *
     char size[32], used[32];
 
     if (!l->details) {
-        printf("%s\n", shown(attr->name));
+        printf("%s\n", printable_name(attr->name));
         return;
     }
     printf("%10s %10s %9s %5u users  v%-6llu %s%s\n", size_text(l, attr->size, size, sizeof(size)),
            size_text(l, attr->allocated, used, sizeof(used)), object_policy_text(attr->policy),
-           attr->users, (unsigned long long)attr->version, shown(attr->name),
+           attr->users, (unsigned long long)attr->version, printable_name(attr->name),
            attr->torn != 0 ? "  (torn)" : "");
 }
 
@@ -96,10 +88,10 @@ static int list_container(void *arg, const char *name)
         printf("%10s %9s %6llu object%-1s %5u member%-1s  %s%s\n",
                size_text(l, attr.bytes, bytes, sizeof(bytes)), object_policy_text(attr.policy),
                (unsigned long long)attr.objects, tool_s(attr.objects), attr.members,
-               tool_s(attr.members), shown(attr.name),
+               tool_s(attr.members), printable_name(attr.name),
                (attr.flags & MBR_CONTAINER_PERSISTENT) != 0 ? "  (persistent)" : "");
     else
-        printf("%s\n", shown(attr.name));
+        printf("%s\n", printable_name(attr.name));
     return TOOL_EXIT_OK;
 }
 
@@ -137,7 +129,7 @@ static void print_bytes(const char *label, uint64_t bytes)
 
 static void print_object_stat(const struct mbr_object_attr *attr)
 {
-    printf("%-10s %s\n", "object", shown(attr->name));
+    printf("%-10s %s\n", "object", printable_text(attr->name));
     print_bytes("size", attr->size);
     print_bytes("memory", attr->allocated);
     printf("%-10s %s\n", "policy", object_policy_text(attr->policy));
@@ -148,7 +140,7 @@ static void print_object_stat(const struct mbr_object_attr *attr)
 
 static void print_container_stat(const struct mbr_container_attr *attr)
 {
-    printf("%-10s %s\n", "container", shown(attr->name));
+    printf("%-10s %s\n", "container", printable_text(attr->name));
     printf("%-10s %llu\n", "objects", (unsigned long long)attr->objects);
     print_bytes("memory", attr->bytes);
     printf("%-10s %u\n", "members", attr->members);

@@ -13,6 +13,7 @@
 #include "exits.h"
 #include "options.h"
 #include "output.h"
+#include "printable.h"
 
 #include <membrane/base.h>
 
@@ -47,15 +48,6 @@ void tool_say_before(void (*hook)(void))
     say.before = hook;
 }
 
-char *tool_printable(char *text)
-{
-    for (char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
-    }
-    return text;
-}
-
 static void print(const char *message, const char *hint)
 {
     if (say.before != NULL)
@@ -73,10 +65,8 @@ static int raise_error(int code, const char *hint, const char *message)
     char line[sizeof(say.message)];
     char try_this[sizeof(say.hint)];
 
-    (void)snprintf(line, sizeof(line), "%s", message);
-    (void)snprintf(try_this, sizeof(try_this), "%s", hint != NULL ? hint : "");
-    (void)tool_printable(line);
-    (void)tool_printable(try_this);
+    (void)printable(message, line, sizeof(line));
+    (void)printable(hint != NULL ? hint : "", try_this, sizeof(try_this));
     if (say.code == 0) {
         say.code = code;
         memcpy(say.message, line, sizeof(line));
@@ -173,8 +163,7 @@ void tool_note(const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    (void)tool_printable(message);
-    print(message, "");
+    print(printable_text(message), "");
 }
 
 /* Names of files need not be UTF-8, JSON must be. */

@@ -2,7 +2,8 @@
 /*
  * What the tool says to people: errors as "membrane: VERB: what: why (try: what to do)" on stderr,
  * notes, and whether colour is wanted. The first error is remembered, so that --json can repeat it.
- * State is the process's: one verb runs in one process, in one thread.
+ * What others have chosen is shown as printable.h says. State is the process's: one verb runs in
+ * one process, in one thread.
  *
  * Not here: help (help.h), the progress line (progress.h).
  */
@@ -44,9 +45,6 @@ json_t *tool_error_json(void);
 
 /* A text as JSON; bytes that are no UTF-8 are shown as '?'. NULL without memory. */
 json_t *tool_text_json(const char *text);
-
-/* Makes a text fit for a terminal: control characters become '?'. Returns `text`. */
-char *tool_printable(char *text);
 
 /* Writes `object` (whose reference it takes) as one line. 0, or an exit code after an error. */
 int tool_print_json(json_t *object, FILE *out);

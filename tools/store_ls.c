@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "exits.h"
+#include "printable.h"
 #include "say.h"
 #include "store.h"
 
@@ -95,7 +96,7 @@ int store_ls(const struct tool_args *args)
         const struct store_node *node = store_tree_next(tree.root);
 
         for (; node != NULL; node = store_tree_next(node)) {
-            const char *name = all ? node->path : store_node_name(node);
+            const char *name = printable_name(all ? node->path : store_node_name(node));
 
             if (details)
                 print_long(node, name);
@@ -147,11 +148,11 @@ static void print_tree(const struct store_tree *tree)
 {
     bool pretty = speaks_utf8();
 
-    puts(tree->root->path);
+    puts(printable_name(tree->root->path));
     for (const struct store_node *node = store_tree_next(tree->root); node != NULL;
          node = store_tree_next(node)) {
         print_branches(node, pretty);
-        fputs(store_node_name(node), stdout);
+        fputs(printable_name(store_node_name(node)), stdout);
         if (node->error != 0) {
             printf(" (%s)", mbr_error_text(node->error));
         } else if (node->length > 0) {
@@ -234,7 +235,7 @@ int store_stats(const struct tool_args *args)
 
         code = object != NULL ? tool_print_json(object, stdout) : store_error(-ENOMEM, "memory");
     } else {
-        fputs(text, stdout);
+        printable_put(text, strlen(text), stdout);
         if (text[0] != '\0' && text[strlen(text) - 1] != '\n')
             putchar('\n');
     }

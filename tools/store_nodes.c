@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "exits.h"
+#include "printable.h"
 #include "say.h"
 #include "store.h"
 
@@ -93,9 +94,12 @@ static int print_values(const struct reading *r)
     json_t *nodes;
 
     for (int i = 0; i < args->words && !tool_given(args, OPT_JSON); i++) {
-        (void)fwrite(r->values[i], 1, r->lengths[i], stdout);
-        if (!tool_given(args, OPT_RAW))
+        if (tool_given(args, OPT_RAW)) {
+            (void)fwrite(r->values[i], 1, r->lengths[i], stdout);
+        } else {
+            printable_put(r->values[i], r->lengths[i], stdout);
             putchar('\n');
+        }
     }
     if (!tool_given(args, OPT_JSON))
         return TOOL_EXIT_OK;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "exits.h"
+#include "printable.h"
 #include "say.h"
 #include "store.h"
 
@@ -305,7 +306,7 @@ static int report(struct transaction *t, int rc)
         return store_error(rc, t->failed[0] != '\0' ? t->failed : "the transaction");
     if (!tool_given(t->args, OPT_JSON)) {
         (void)fflush(t->out);
-        (void)fwrite(t->text, 1, t->text_size, stdout);
+        printable_put(t->text, t->text_size, stdout);
         return TOOL_EXIT_OK;
     }
     object = json_pack("{s:I, s:O}", "attempts", (json_int_t)t->attempts, "results", t->results);

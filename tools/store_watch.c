@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "exits.h"
+#include "printable.h"
 #include "say.h"
 #include "store.h"
 #include "units.h"
@@ -45,7 +46,7 @@ static int show(const struct watching *w, const char *path)
         }
         code = event != NULL ? tool_print_json(event, stdout) : store_error(-ENOMEM, path);
     } else {
-        fputs(path, stdout);
+        fputs(printable_name(path), stdout);
         if (value != NULL) {
             fputs(" = ", stdout);
             store_print_value(stdout, value, length);

@@ -40,20 +40,35 @@ static int sweep(void *arg, const char *file)
 }
 
 /* Programs that go to the background close whatever is open; the number may be somebody else's. */
-static bool is_still_ours(void)
+static bool is_still_ours(struct stat *st)
+{
+    return fstat(shim_names.dir, st) == 0 && st->st_dev == device && st->st_ino == inode;
+}
+
+/* Whether it is open, for the user that this thread is now: servers become somebody else, some for
+ * a while, and then can neither read what was theirs nor meet anybody there. */
+static bool is_open(void)
 {
     struct stat st;
 
-    return fstat(shim_names.dir, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+    if (shim_names.dir < 0)
+        return false;
+    if (!is_still_ours(&st)) {
+        shim_names.dir = -1;
+        return false;
+    }
+    if (st.st_uid == geteuid())
+        return true;
+    mbr__names_close(&shim_names);
+    return false;
 }
 
 bool shim_names_open(void)
 {
     struct stat st;
 
-    if (shim_names.dir >= 0 && is_still_ours())
+    if (is_open())
         return true;
-    shim_names.dir = -1;
     if (mbr__names_open(&shim_names) < 0)
         return false;
     shim_names.dir = shim_move_up(shim_names.dir);
@@ -69,8 +84,10 @@ bool shim_names_open(void)
 
 void shim_names_forked(void)
 {
+    struct stat st;
+
     shim_names_latch = 0;
-    if (shim_names.dir >= 0 && is_still_ours())
+    if (shim_names.dir >= 0 && is_still_ours(&st))
         mbr__names_close(&shim_names);
     shim_names.dir = -1;
 }

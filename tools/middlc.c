@@ -372,7 +372,9 @@ static int parse(struct job *job, char **argv, size_t *files)
         if (taken < 0)
             return 2;
         if (taken > 0 && mbr_middlc_set(job->compiler, arg) < 0)
-            return usage(arg, "no such option", middlc_nearest(arg));
+            return strncmp(arg, "--max-errors=", 13) == 0
+                       ? usage(arg, "not a number from 0 to 1000000", NULL)
+                       : usage(arg, "no such option", middlc_nearest(arg));
     }
     return 0;
 }

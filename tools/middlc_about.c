@@ -47,7 +47,7 @@ static const struct {
     {"-Wall", "", NOTHING, "all warnings: redeclared needs choice raises file unused-needs doc"},
     {"-W", "[no-]NAME", ANYTHING, "one of them, or not"},
     {"-Werror", "[=NAME]", NOTHING, "warnings, or one, are errors"},
-    {"--max-errors", "=N", ANYTHING, "show so many errors of a file (200)"},
+    {"--max-errors", "=N", ANYTHING, "show so many errors of a file (200; 0: all)"},
     {"--no-search", "", NOTHING, "read no file but those that are given"},
     {"--help", "", NOTHING, "(-h) this"},
     {"--version", "", NOTHING, "(-V) the version"},

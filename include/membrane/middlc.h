@@ -68,8 +68,9 @@ MBR_API void mbr_middlc_free(struct mbr_middlc *compiler);
 /*
  * Sets an option, as on the command line: "-IDIR" (looked in for needed interfaces, in the order
  * given, after the directory of the file that needs them), "-WNAME", "-Wno-NAME", "-Werror",
- * "-Werror=NAME", "-Wall", "--max-errors=N"; "--no-search" opens no file but those that are added.
- * -EINVAL for what is none of these, -ENOMEM.
+ * "-Werror=NAME", "-Wall"; "--max-errors=N", 0 to 1,000,000: so many messages of a file are kept,
+ * with 0 all (200 until it is set); "--no-search" opens no file but those that are added. -EINVAL
+ * for what is none of these, -ENOMEM.
  */
 MBR_API int mbr_middlc_set(struct mbr_middlc *compiler, const char *option);
 

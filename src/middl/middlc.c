@@ -149,9 +149,9 @@ int mbr_middlc_set(struct mbr_middlc *compiler, const char *option)
         unsigned long number = strtoul(option + sizeof errors - 1, &end, 10);
 
         if (option[sizeof errors - 1] < '0' || option[sizeof errors - 1] > '9' || *end ||
-            number < 1 || number > 1000000)
+            number > 1000000)
             return -EINVAL;
-        compiler->max_errors = (uint32_t)number;
+        compiler->max_errors = number > 0 ? (uint32_t)number : UINT32_MAX; /* 0: no limit */
         return 0;
     }
     return -EINVAL;

@@ -29,6 +29,12 @@ grep -qx 'middlc: no file is given (try: middlc --help)' err || fail 'no file is
 run 2 "$middlc" --nonsense Every.if
 grep -qxF 'middlc: --nonsense: no such option (try: middlc --help)' err ||
     fail 'the wrong option is not named'
+for number in x -1 1000001 ''; do
+    run 2 "$middlc" --max-errors=$number --check Every.if
+    grep -qF "middlc: --max-errors=$number: not a number from 0 to 1000000 (try: " err ||
+        fail 'the wrong number is not named'
+done
+run 0 "$middlc" --max-errors=0 --check Every.if
 run 2 "$middlc" --haeder Every.if
 grep -qxF 'middlc: --haeder: no such option (try: --header)' err || fail 'nothing is proposed'
 run 2 "$middlc" -o x --header --types Every.if

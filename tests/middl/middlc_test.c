@@ -118,7 +118,7 @@ static void test_options(void **state)
                                         "-Wno-",
                                         "-Werror=",
                                         "--max-errors=",
-                                        "--max-errors=0",
+                                        "--max-errors=1000001",
                                         "--max-errors=1x",
                                         "--max-errors=-1",
                                         "",
@@ -141,6 +141,37 @@ static void test_options(void **state)
     assert_int_equal(count, 2);
     mbr_middlc_free(compiler);
     mbr_middlc_free(NULL);
+}
+
+/* The messages of a file with 300 errors. */
+static size_t messages_with(const char *option)
+{
+    const struct mbr_middlc_message *message = NULL;
+    struct mbr_middlc *compiler = new_compiler();
+    char text[8192] = "Many : LOCAL INTERFACE =\nBEGIN\n";
+    size_t length = strlen(text);
+    size_t count = 0;
+
+    for (unsigned i = 0; i < 300; i++)
+        length +=
+            (size_t)snprintf(text + length, sizeof text - length, "t%u : TYPE = x%u;\n", i, i);
+    length += (size_t)snprintf(text + length, sizeof text - length, "END.\n");
+    if (option)
+        assert_int_equal(mbr_middlc_set(compiler, option), 0);
+    assert_int_equal(mbr_middlc_add_text(compiler, "Many.if", text, length), 0);
+    assert_int_equal(mbr_middlc_check(compiler), -EBADMSG);
+    while ((message = mbr_middlc_next_message(compiler, message)))
+        count += message->severity == MBR_MIDDLC_ERROR;
+    mbr_middlc_free(compiler);
+    return count;
+}
+
+static void test_max_errors(void **state)
+{
+    (void)state;
+    assert_int_equal(messages_with(NULL), 201); /* and that there are more */
+    assert_int_equal(messages_with("--max-errors=7"), 8);
+    assert_int_equal(messages_with("--max-errors=0"), 300);
 }
 
 static void test_files(void **state)
@@ -209,11 +240,9 @@ static void test_every_allocation_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_run),
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_every_allocation_fails),
+        cmocka_unit_test(test_a_run),   cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_options), cmocka_unit_test(test_max_errors),
+        cmocka_unit_test(test_files),   cmocka_unit_test(test_every_allocation_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

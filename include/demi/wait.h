@@ -25,7 +25,8 @@ extern int demi_wait(_Out_ demi_qresult_t *qr_out, _In_ demi_qtoken_t qt,
                      _In_opt_ const struct timespec *timeout);
 
 /* Waits for the first of several operations; *ready_offset is its place in qts. Errors: EINVAL
- * NULL, num_qts < 0, or a token before the first completed one names nothing; ETIMEDOUT. */
+ * NULL, num_qts < 0, or a token before the first completed one names nothing (with 32 tokens and
+ * more only if none completes at once); ETIMEDOUT. */
 ATTR_NONNULL(1, 2, 3)
 extern int demi_wait_any(_Out_ demi_qresult_t *qr_out, _Out_ int *ready_offset,
                          _In_reads_(num_qts) const demi_qtoken_t qts[], _In_ int num_qts,

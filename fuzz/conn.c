@@ -20,7 +20,6 @@
 #include "../daemon/accept.h"
 #include "../daemon/conn.h"
 #include "../daemon/control.h"
-#include "../daemon/log.h"
 #include "../daemon/ring.h"
 #include "../daemon/user.h"
 
@@ -52,31 +51,8 @@ static void check(bool ok, const char *what)
     abort();
 }
 
-/* ---- what belongs to a daemon, and is not looked at here ---------------------------------------
+/* ---- what belongs to a daemon, and is not looked at here; also daemon_alone.c -------------------
  */
-
-void log_line(enum mbr_log_level level, const char *format, ...)
-{
-    (void)level;
-    (void)format;
-}
-
-int server_add(struct server *server, int fd, struct source *source, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.ptr = source};
-
-    return epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
-}
-
-void server_remove(struct server *server, int fd)
-{
-    (void)epoll_ctl(server->epoll, EPOLL_CTL_DEL, fd, NULL);
-}
-
-void server_accept_again(struct server *server)
-{
-    (void)server;
-}
 
 void user_join(struct user *user)
 {

@@ -26,7 +26,6 @@
 
 #include "../../daemon/container.h"
 #include "../../daemon/containers.h"
-#include "../../daemon/log.h"
 #include "../../daemon/server.h"
 #include "../../daemon/shelf.h"
 #include "../../tools/exits.h"
@@ -38,30 +37,7 @@
 static char scratch[] = "/tmp/mbr-stored.XXXXXX";
 static char place[64];
 
-/* ---- what the daemon has elsewhere ----------------------------------------------------------- */
-
-int server_add(struct server *server, int fd, struct source *source, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.ptr = source};
-
-    return epoll_ctl(server->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
-}
-
-void server_remove(struct server *server, int fd)
-{
-    (void)epoll_ctl(server->epoll, EPOLL_CTL_DEL, fd, NULL);
-}
-
-void server_accept_again(struct server *server)
-{
-    (void)server;
-}
-
-void log_line(enum mbr_log_level level, const char *format, ...)
-{
-    (void)level;
-    (void)format;
-}
+/* ---- what the daemon has elsewhere; also daemon_alone.c -------------------------------------- */
 
 int tool_error(int code, const char *hint, const char *format, ...)
 {

@@ -447,12 +447,12 @@ void shim_upgrade(struct shim_conn *c, int fd, bool sent)
 }
 
 /* What a connection that stays with the kernel has no use for, unless somebody is at it: then it
- * goes with the connection. */
+ * goes with the connection. Under up. */
 static void settle(struct shim_conn *c)
 {
     int cancel;
 
-    if (mbr_load_relaxed(&c->own) == NULL || shim_latch(&c->up, false) < 0)
+    if (mbr_load_relaxed(&c->own) == NULL)
         return;
     if (shim_latch(&shim_names_latch, false) == 0) {
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
@@ -460,10 +460,10 @@ static void settle(struct shim_conn *c)
         pthread_setcancelstate(cancel, &cancel);
         shim_unlatch(&shim_names_latch);
     }
-    shim_unlatch(&c->up);
 }
 
-bool shim_conn_pin(struct shim_conn *c)
+/* Under up: or another thread might be making a region to which the client commits afterwards. */
+static bool pin(struct shim_conn *c)
 {
     uint32_t mode = SHIM_ELIGIBLE;
     bool plain;
@@ -482,6 +482,16 @@ bool shim_conn_pin(struct shim_conn *c)
     plain = mbr_cas(&c->mode, &mode, (uint32_t)SHIM_PLAIN) || mode == SHIM_PLAIN;
     if (plain)
         settle(c);
+    return plain;
+}
+
+bool shim_conn_pin(struct shim_conn *c)
+{
+    bool mine = shim_latch(&c->up, true) == 0;
+    bool plain = pin(c);
+
+    if (mine)
+        shim_unlatch(&c->up);
     return plain;
 }
 

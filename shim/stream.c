@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,6 +27,7 @@
 
 /* With a peer that never sleeps we never enter the kernel, and would not hear of its death. */
 #define ASK_NS 1000000u
+#define SOON   10000 /* times that a thread gives way to one that is about to leave */
 
 static size_t total(const struct iovec *iov, int n)
 {
@@ -433,13 +435,34 @@ static bool never_waits(struct shim_conn *c, int fd, int flags)
     return mbr_load_relaxed(&c->nonblock) != 0;
 }
 
-/* Begins a call in one direction. Whoever is in it does not stay if it is in its ring, so that then
- * even a call that never waits waits for him. */
-static int begin(struct shim_call *call, struct shim_lock *l, bool nonblock, bool in_ring)
+/* For a call that never waits. Whoever is in a direction does not stay if it is in its ring; and if
+ * the kernel has something for us he is about to leave, too. Else he blocks there, and so would we:
+ * only then is it true that we must wait for news. */
+static int lock_soon(struct shim_conn *c, struct shim_lock *l, int fd)
 {
-    int err = shim_lock(call->c, l, !nonblock || in_ring);
+    bool receives = l == &c->rx;
+    struct pollfd p = {.fd = fd, .events = receives ? POLLIN : POLLOUT};
+
+    for (int i = 0;; i++) {
+        bool in_ring = receives ? shim_rx_in_ring(c) : shim_tx_in_ring(c);
+        int err = shim_lock(c, l, in_ring);
+
+        if (err != -EAGAIN || i == SOON)
+            return err;
+        if (shim_quiet_poll(&p, 0) == 0 && !(receives ? shim_rx_in_ring(c) : shim_tx_in_ring(c)))
+            return err;
+        (void)sched_yield();
+    }
+}
+
+/* Begins a call in one direction. */
+static int begin(struct shim_call *call, struct shim_lock *l, int fd, bool nonblock)
+{
+    int err = nonblock ? lock_soon(call->c, l, fd) : shim_lock(call->c, l, true);
 
     if (err < 0) {
+        if (l == &call->c->tx)
+            mbr_fetch_add(&call->c->starved, 1);
         call->c = NULL;
         return nonblock ? -EAGAIN : err;
     }
@@ -457,7 +480,7 @@ static ssize_t receive(struct shim_conn *c, int fd, const struct iovec *iov, int
 {
     bool nonblock = never_waits(c, fd, flags);
     SHIM_CALL(call, c);
-    ssize_t r = begin(&call, &c->rx, nonblock, shim_rx_in_ring(c));
+    ssize_t r = begin(&call, &c->rx, fd, nonblock);
 
     if (r < 0)
         return r;
@@ -592,8 +615,11 @@ static ssize_t send_tcp(struct shim_conn *c, int fd, const struct iovec *iov, in
     ssize_t r = send_allowed(fd, iov, n, flags);
 
     shim_unblocks(noted);
-    if (r < 0)
-        return -errno;
+    if (r < 0) {
+        r = -errno;
+        mbr_fetch_add(&c->starved, 1); /* which may have moved when there is room */
+        return r;
+    }
     c->tx_tcp += (uint64_t)r;
     return r;
 }
@@ -714,7 +740,7 @@ static ssize_t transmit(struct shim_conn *c, int fd, const struct iovec *iov, in
 {
     bool nonblock = never_waits(c, fd, flags);
     SHIM_CALL(call, c);
-    ssize_t r = begin(&call, &c->tx, nonblock, shim_tx_in_ring(c));
+    ssize_t r = begin(&call, &c->tx, fd, nonblock);
     bool kernels;
 
     if (r < 0)
@@ -753,7 +779,7 @@ bool shim_splice_kernel(struct shim_conn *c, int fd, int in, size_t n, unsigned 
     SHIM_CALL(call, c);
     bool kernels;
 
-    *result = begin(&call, &c->tx, never_waits(c, fd, 0), shim_tx_in_ring(c));
+    *result = begin(&call, &c->tx, fd, never_waits(c, fd, 0));
     if (*result < 0)
         return true;
     kernels = !c->tx_ring && !shim_switch_tx(c);

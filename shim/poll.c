@@ -329,14 +329,16 @@ static int wait_set(struct set *s)
 
     for (;;) {
         int r = look_at_memory(s);
+        bool over = left(s) == 0;
 
-        if (r > 0 || left(s) == 0)
-            return ask_kernel(s, 0);
-        r = look(s, spin);
-        if (r != 0)
-            return r < 0 ? r : ask_kernel(s, 0);
-        r = sleep_once(s, spin);
-        if (r != 0 || left(s) == 0)
+        if (r == 0 && !over)
+            r = look(s, spin);
+        /* What was there another thread may have taken meanwhile. */
+        if (r > 0 || over)
+            r = ask_kernel(s, 0);
+        else if (r == 0)
+            r = sleep_once(s, spin);
+        if (r != 0 || over)
             return r;
     }
 }

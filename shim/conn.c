@@ -146,8 +146,8 @@ void shim_call_end(struct shim_call *call)
 
     if (c == NULL)
         return;
-    if (call->pumping)
-        mbr_store_release(&c->pump, (uint32_t)0);
+    if (call->asleep != SHIM_ASLEEP_NO)
+        shim_sleep_end(c, call->asleep, false);
     if (call->parked)
         shim_unpark(c);
     if (call->lock != NULL)

@@ -99,10 +99,11 @@ struct shim_conn {
     uint32_t park;     /* a latch */
     uint32_t sleepers; /* who must be woken through the kernel when bytes come */
     uint32_t epoch;
-    uint32_t pump; /* a thread (latch.h) is blocked in the kernel until a wake-up byte comes */
-    uint32_t pump_jumps; /* its jumps then */
-    uint32_t bell;       /* futex: changes when that thread has come back */
-    uint32_t followers;  /* threads that wait for it */
+    uint32_t asleep;    /* threads in the kernel's waits from which a wake-up byte wakes them */
+    uint32_t rung;      /* 1: some have come out for one that is still there, some have not yet */
+    uint32_t bell;      /* futex: changes when they have */
+    uint32_t followers; /* threads that wait for that */
+    uint32_t pumps;     /* of those asleep: in a call that blocks */
     struct shim_spin spin;
 
     /* The upgrade; under up. */
@@ -202,8 +203,11 @@ void shim_conn_locks(struct shim_conn *c);
 int shim_lock(struct shim_conn *c, struct shim_lock *l, bool wait);
 void shim_unlock(struct shim_lock *l);
 
-/* Whether a thread blocks in the kernel for c's wake-up bytes. */
+/* Whether a thread is in a call that blocks until a wake-up byte comes. */
 bool shim_pumped(struct shim_conn *c);
+/* Whether any thread of this process sleeps in the kernel so that a wake-up byte is not to be taken
+ * from there: it might sleep on. */
+bool shim_awaited(struct shim_conn *c);
 
 /* A call under way, so that pthread_cancel() can end it: a blocking call of the kernel then unwinds
  * through us, and shim_call_end(), as the cleanup of this variable, undoes what is set here. */
@@ -211,8 +215,9 @@ struct shim_call {
     struct shim_conn *c;    /* whose reference is given back; NULL: all done */
     struct shim_lock *lock; /* held */
     bool parked;
-    bool pumping;
-    uint64_t until; /* when the socket's timeout is over; 0 not asked yet */
+    bool noted;      /* by shim_blocks() */
+    uint32_t asleep; /* SHIM_ASLEEP_* */
+    uint64_t until;  /* when the socket's timeout is over; 0 not asked yet */
 };
 void shim_call_end(struct shim_call *call);
 #define SHIM_CALL(name, conn) \
@@ -247,12 +252,24 @@ ssize_t shim_broken_pipe(int flags);
 /* The kernel's end of the connection has come, with r and errno as recv gives them. Under rx. */
 void shim_kernel_end(struct shim_conn *c, ssize_t r, int error);
 
-/* Takes what wake-up bytes the kernel has for c, and learns from it whether the peer is gone. Under
- * rx, once rx_ring. Never blocks. */
+/* Takes what wake-up bytes the kernel has for c, unless others are still to be woken by them, and
+ * learns whether the peer is gone. What they may have been meant for is asked for again, or is
+ * there by now: then c->heat says that epolls must look. Under rx, once rx_ring. Never blocks. */
 void shim_drain(struct shim_conn *c, int fd);
 
 /* The same where rx is not held: nothing if another thread has it. */
 void shim_drain_free(struct shim_conn *c, int fd);
+
+/* A thread is about to sleep in the kernel's wait for something to read from c's socket: bits are
+ * RX to be woken by bytes (shim_park), CALL where it blocks in one call until then. False: not now,
+ * see shim_sleep_later(). True: it is counted; it asks for room if it wants any, looks once more,
+ * and says when it is back, and whether there was something to read. */
+enum { SHIM_ASLEEP_NO = 0, SHIM_ASLEEP_RX = 1, SHIM_ASLEEP_CALL = 2 };
+bool shim_sleep_begin(struct shim_conn *c, uint32_t how);
+void shim_sleep_end(struct shim_conn *c, uint32_t how, bool saw);
+/* Others have been woken and have not come out yet: waits for that, for a millisecond at most. 0 or
+ * -EINTR. */
+int shim_sleep_later(struct shim_conn *c);
 
 /* After anything under rx, when it is released: has epolls look at c if wake-up bytes that were
  * meant for them have been taken. No lock of an epoll is held. */
@@ -327,7 +344,7 @@ static inline bool shim_resending(struct shim_conn *c)
  * SHIM_KIN_SLICE_NS at a time. */
 static inline bool shim_crowded(struct shim_conn *c)
 {
-    return shim_kin_others(shim_kin(c)) || mbr_load_relaxed(&c->pump) ||
+    return shim_kin_others(shim_kin(c)) ||
            (shim_tx_in_ring(c) && !shim_rx_in_ring(c)) || /* the peer may be unable to ring */
            (mbr_load_acquire(&c->mode) == SHIM_RING && mbr_load_acquire(&c->peer) != NULL &&
             shim_own(c) != NULL && shim_unsettled(c));

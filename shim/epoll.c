@@ -512,6 +512,13 @@ void shim_epoll_home(struct shim_conn *c)
     errno = error;
 }
 
+/* If the program wants to hear of it. */
+static void ask_room(const struct shim_member *m)
+{
+    if ((m->events & (EPOLLOUT | EPOLLWRNORM)) && shim_tx_in_ring(m->c))
+        shim_park_tx(m->c);
+}
+
 void shim_epoll_settle(struct shim_epoll *e)
 {
     shim_members_purge(e);
@@ -519,8 +526,10 @@ void shim_epoll_settle(struct shim_epoll *e)
         uint32_t slot = e->hot[i];
 
         /* A wake-up byte that was overtaken would make the kernel's epoll readable for nothing. */
-        shim_drain_free(e->members[slot].c, e->members[slot].fd);
+        if (mbr_load_relaxed(&e->watched))
+            shim_drain_free(e->members[slot].c, e->members[slot].fd);
         shim_member_cool(e, slot);
+        ask_room(&e->members[slot]);
         shim_member_update(e, slot);
         if (shim_member_pending(&e->members[slot]) == 0)
             continue;
@@ -708,33 +717,41 @@ void shim_epoll_forget(struct shim_conn *c, int fd)
     list_unlock(mine);
 }
 
-static void heat_in(struct shim_epoll *e, struct shim_conn *c)
+/* Heats c's member under fd, or all of them under whatever descriptor: how many there were. */
+static uint32_t heat_in(struct shim_epoll *e, struct shim_conn *c, int fd)
 {
+    uint32_t n = 0;
+    int slot;
+
     if (!shim_epoll_lock(e))
-        return;
-    for (uint32_t i = 0; i < e->n_members; i++) {
-        if (e->members[i].fd >= 0 && e->members[i].c == c)
-            changed(e, i);
+        return 0;
+    slot = slot_of(e, fd);
+    if (slot >= 0 && e->members[slot].c == c) {
+        changed(e, (uint32_t)slot);
+        n++;
+    }
+    for (uint32_t i = 0; fd < 0 && i < e->n_members; i++) {
+        if (e->members[i].fd < 0 || e->members[i].c != c)
+            continue;
+        changed(e, i);
+        n++;
     }
     shim_epoll_unlock(e);
+    return n;
 }
 
 void shim_epoll_heat(struct shim_conn *c, int fd)
 {
-    struct shim_epoll *e;
     bool mine = list_lock();
+    uint32_t members = mbr_load_relaxed(&c->epolls); /* who is woken first may take one out */
+    uint32_t n = 0;
 
-    for (e = all; e != NULL; e = e->next) {
-        int slot;
-
-        if (!shim_epoll_lock(e))
-            continue;
-        slot = slot_of(e, fd);
-        if (slot >= 0 && e->members[slot].c == c)
-            changed(e, (uint32_t)slot);
-        shim_epoll_unlock(e);
-        if (slot < 0 && mbr_load_relaxed(&c->epolls) > 1)
-            heat_in(e, c);
+    for (struct shim_epoll *e = all; e != NULL; e = e->next)
+        n += heat_in(e, c, fd);
+    /* Others are there under a descriptor that is a duplicate of this one. */
+    if (n < members) {
+        for (struct shim_epoll *e = all; e != NULL; e = e->next)
+            (void)heat_in(e, c, -1);
     }
     list_unlock(mine);
 }

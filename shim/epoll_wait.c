@@ -23,6 +23,13 @@
 #define STALE_NS    1000000
 #define BATCH       128 /* events asked of the kernel at once */
 
+/* Connections whose wake-up bytes were taken, and which are in other epolls as well. */
+struct elsewhere {
+    struct shim_conn *c[BATCH]; /* with references */
+    int fd[BATCH];
+    int n;
+};
+
 struct wait {
     struct shim_epoll *e;
     struct epoll_event *out;
@@ -81,8 +88,32 @@ static bool any_pending(struct shim_epoll *e)
 
 /* ---- from the kernel ------------------------------------------------------------------------- */
 
+/* A wake-up byte was taken. This member looks; are there others? */
+static void taken(struct elsewhere *others, const struct shim_member *m)
+{
+    struct shim_conn *c = m->c;
+
+    if (!mbr_load_relaxed(&c->heat))
+        return;
+    if (mbr_load_relaxed(&c->epolls) == 1) {
+        mbr_store_relaxed(&c->heat, (uint32_t)0);
+        return;
+    }
+    mbr_fetch_add(&c->object.refs, 1);
+    others->fd[others->n] = m->fd;
+    others->c[others->n++] = c;
+}
+
+static void tell_others(struct elsewhere *others)
+{
+    for (int i = 0; i < others->n; i++) {
+        shim_heat(others->c[i], others->fd[i]);
+        shim_conn_put(others->c[i]);
+    }
+}
+
 /* The kernel has news of a member: real ones, or a wake-up. */
-static void member_news(struct wait *w, uint32_t slot, uint32_t kernel)
+static void member_news(struct wait *w, uint32_t slot, uint32_t kernel, struct elsewhere *others)
 {
     struct shim_epoll *e = w->e;
     struct shim_member *m = &e->members[slot];
@@ -105,6 +136,7 @@ static void member_news(struct wait *w, uint32_t slot, uint32_t kernel)
         if (shim_rx_in_ring(m->c)) {
             if (kernel & ~out)
                 shim_drain_free(m->c, m->fd);
+            taken(others, m);
             shim_member_heat(e, slot);
             events = (events & m->events & out) | shim_member_pending(m);
         } else if (shim_tx_in_ring(m->c)) {
@@ -120,7 +152,7 @@ static void member_news(struct wait *w, uint32_t slot, uint32_t kernel)
 }
 
 /* How many of them were news of somebody. */
-static int translate(struct wait *w, const struct epoll_event *ev, int n)
+static int translate(struct wait *w, const struct epoll_event *ev, int n, struct elsewhere *others)
 {
     int news = 0;
 
@@ -129,7 +161,7 @@ static int translate(struct wait *w, const struct epoll_event *ev, int n)
 
         news += slot != SHIM_STALE;
         if (slot >= 0)
-            member_news(w, (uint32_t)slot, ev[i].events);
+            member_news(w, (uint32_t)slot, ev[i].events, others);
         else if (slot == SHIM_NO_TICKET && w->n < w->max)
             w->out[w->n++] = ev[i];
     }
@@ -160,6 +192,7 @@ static int in_kernel(const struct wait *w, struct epoll_event *ev, int max, uint
 static int ask_kernel(struct wait *w, uint64_t ns)
 {
     struct epoll_event ev[BATCH];
+    struct elsewhere others;
     int max = w->max - w->n < BATCH ? w->max - w->n : BATCH;
     int r;
 
@@ -170,8 +203,10 @@ static int ask_kernel(struct wait *w, uint64_t ns)
         return r < 0 ? -errno : 0;
     if (!shim_epoll_lock(w->e))
         return -EINTR;
-    r = translate(w, ev, r);
+    others.n = 0;
+    r = translate(w, ev, r, &others);
     shim_epoll_unlock(w->e);
+    tell_others(&others);
     /* What we have closed and another process has not: nobody can take it out of the epoll. */
     if (r == 0 && ns != 0)
         (void)shim_quiet_nap(STALE_NS);
@@ -404,7 +439,9 @@ static void wait_end(struct wait *w)
 
     if (w->waiting)
         waited(w);
-    if (mbr_load_relaxed(&w->e->watched) && shim_epoll_lock(w->e)) {
+    /* Nobody looks at hot members until this thread comes back: those who sleep must be woken. */
+    if ((mbr_load_relaxed(&w->e->watched) || mbr_load_relaxed(&w->e->waiting) > 0) &&
+        shim_epoll_lock(w->e)) {
         shim_epoll_settle(w->e);
         shim_epoll_unlock(w->e);
     }

@@ -179,7 +179,8 @@ static void inherit(int fd, struct shim_object *o, void *arg)
         return;
     }
     shim_conn_locks(c);
-    c->named = c->pump = 0; /* the link is the parent's, and so is who sleeps */
+    c->named = 0; /* the link is the parent's, and so is who sleeps */
+    c->asleep = c->rung = c->followers = c->pumps = 0;
     if (!c->forking)
         lose(c);
 }

@@ -17,6 +17,7 @@ __thread uint32_t shim_jumps __attribute__((tls_model("initial-exec")));
 static __thread struct {
     struct shim_conn *c;
     uint32_t jumps;
+    uint32_t asleep;
 } blocked __attribute__((tls_model("initial-exec")));
 
 void shim_jumped(void)
@@ -26,6 +27,8 @@ void shim_jumped(void)
     if (c == NULL || blocked.jumps == shim_jumps)
         return;
     blocked.c = NULL;
+    if (blocked.asleep != SHIM_ASLEEP_NO)
+        shim_sleep_end(c, blocked.asleep, false);
     shim_conn_put(c);
 }
 
@@ -35,6 +38,7 @@ bool shim_blocks(struct shim_conn *c)
     if (blocked.c != NULL) /* this is a handler that has interrupted it */
         return false;
     blocked.jumps = shim_jumps;
+    blocked.asleep = SHIM_ASLEEP_NO;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     blocked.c = c;
     return true;
@@ -44,6 +48,12 @@ void shim_unblocks(bool noted)
 {
     if (noted)
         blocked.c = NULL;
+}
+
+void shim_blocks_asleep(bool noted, uint32_t how)
+{
+    if (noted)
+        blocked.asleep = how;
 }
 
 void __longjmp_chk(struct __jmp_buf_tag env[1], int value) __attribute__((noreturn));

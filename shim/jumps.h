@@ -14,8 +14,12 @@ extern __thread uint32_t shim_jumps __attribute__((tls_model("initial-exec")));
  * shim_jumped() gives the reference back. What the first returns goes to the second. */
 bool shim_blocks(struct shim_conn *c);
 void shim_unblocks(bool noted);
+/* In between: how the thread is counted as asleep on c (conn.h), which is undone, too. */
+void shim_blocks_asleep(bool noted, uint32_t how);
 
-/* Gives back what the thread held where it last blocked, if it has jumped out of there. */
+/* Gives back what the thread held where it last blocked, if it has jumped out of there; and where
+ * it was in a poll (poll.c). */
 void shim_jumped(void);
+void shim_poll_jumped(void);
 
 #endif

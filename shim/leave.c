@@ -269,8 +269,8 @@ static void skip(struct shim_conn *c, int fd)
         mbr_store_release(&c->rx_end, (uint32_t)1);
         return;
     }
-    if (n > 0 && shim_pumped(c))
-        return; /* who is blocked in the kernel for them comes out first */
+    if (n > 0 && shim_awaited(c))
+        return; /* who sleeps in the kernel for them comes out first */
     if (n > 0)
         r = drop(c, fd, n < DISCARD_MOST ? (uint64_t)n : DISCARD_MOST);
     if (r < 0 && errno != EAGAIN && errno != EINTR)

@@ -29,23 +29,28 @@ int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *ts, const s
 /* What a thread holds while it polls: where it finds it again if a signal handler jumps out. */
 struct held {
     struct shim_conn *conn[FEW];
+    uint8_t how[FEW];
     nfds_t n;
     uint32_t jumps; /* of the thread when it began (jumps.h) */
     bool used;
-    bool parked;
 };
 static __thread struct held ours __attribute__((tls_model("initial-exec")));
+
+/* How one waits for a connection: not yet; its peer has been told; and it is counted as asleep, to
+ * be woken by any byte. */
+enum { AWAKE, PARKED, ASLEEP };
 
 struct set {
     struct pollfd *fds; /* the program's */
     nfds_t n;
     struct pollfd *kernel;   /* what the kernel is asked */
     struct shim_conn **conn; /* with references; NULL: the kernel's alone */
+    uint8_t *how;
     uint64_t deadline;
     const sigset_t *mask;
-    struct held *held; /* conn is its array; NULL another one */
-    bool parked;
-    void *memory; /* of the arrays, or NULL */
+    struct held *held; /* conn and how are its arrays; NULL others */
+    bool vain;         /* the kernel has said what nobody asked for */
+    void *memory;      /* of the arrays, or NULL */
 };
 
 /* ---- what is whose --------------------------------------------------------------------------- */
@@ -95,15 +100,31 @@ static void release(struct set *s)
         s->held->used = false;
 }
 
+static void rise(struct shim_conn *c, uint8_t *how, bool saw)
+{
+    uint8_t was = *how;
+
+    *how = AWAKE; /* as above */
+    if (was == PARKED)
+        shim_unpark(c);
+    else if (was == ASLEEP)
+        shim_sleep_end(c, SHIM_ASLEEP_RX, saw);
+}
+
 /* What is left of a poll that a handler has jumped out of. */
 static void let_go(struct held *h)
 {
+    h->used = false;
     for (nfds_t i = 0; i < h->n; i++) {
-        if (h->conn[i] != NULL && h->parked)
-            shim_unpark(h->conn[i]);
+        rise(h->conn[i], &h->how[i], false);
         put(&h->conn[i]);
     }
-    h->used = false;
+}
+
+void shim_poll_jumped(void)
+{
+    if (ours.used && ours.jumps != shim_jumps)
+        let_go(&ours);
 }
 
 /* The thread's own array, unless it is large, or this is a handler that has interrupted a poll. */
@@ -111,16 +132,16 @@ static void hold(struct set *s)
 {
     if (s->n > FEW)
         return;
-    if (ours.used && ours.jumps != shim_jumps)
-        let_go(&ours);
+    shim_poll_jumped();
     if (ours.used)
         return;
     memset(ours.conn, 0, s->n * sizeof(struct shim_conn *));
+    memset(ours.how, AWAKE, s->n);
     ours.n = s->n;
     ours.jumps = shim_jumps;
-    ours.parked = false;
     s->held = &ours;
     s->conn = ours.conn;
+    s->how = ours.how;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     ours.used = true;
 }
@@ -163,17 +184,29 @@ static int look_at_memory(struct set *s)
 }
 
 /* What the kernel is asked of an upgraded connection: whether a wake-up byte has come. */
+static short asked(const struct set *s, nfds_t i)
+{
+    struct shim_conn *c = s->conn[i];
+    short out = POLLOUT | POLLWRNORM;
+    short events = s->fds[i].events;
+
+    if (s->how[i] == ASLEEP)
+        events |= POLLIN;
+    if (!shim_tx_in_ring(c))
+        return events;
+    if (shim_resending(c))
+        return (short)((events & POLLIN) | POLLOUT);
+    if ((events & out) && (shim_rx_in_ring(c) || !s->vain))
+        events |= POLLIN;
+    return (short)(events & ~out);
+}
+
 static void prepare(struct set *s)
 {
     for (nfds_t i = 0; i < s->n; i++) {
         s->kernel[i] = (struct pollfd){.fd = s->fds[i].fd, .events = s->fds[i].events};
-        if (s->conn[i] == NULL || !shim_tx_in_ring(s->conn[i]))
-            continue;
-        if (s->kernel[i].events & (POLLOUT | POLLWRNORM))
-            s->kernel[i].events |= POLLIN;
-        s->kernel[i].events &= (short)~(POLLOUT | POLLWRNORM);
-        if (shim_resending(s->conn[i]))
-            s->kernel[i].events = (short)((s->fds[i].events & POLLIN) | POLLOUT);
+        if (s->conn[i] != NULL)
+            s->kernel[i].events = asked(s, i);
     }
 }
 
@@ -206,6 +239,7 @@ static int merge(struct set *s)
         if (s->conn[i] != NULL)
             s->fds[i].revents = from_kernel(s->conn[i], &s->kernel[i], s->fds[i].events);
         ready += s->fds[i].revents != 0;
+        s->vain |= s->fds[i].revents == 0 && s->kernel[i].revents != 0;
     }
     return ready;
 }
@@ -222,6 +256,13 @@ static uint64_t left(const struct set *s)
     return s->deadline > now ? s->deadline - now : 0;
 }
 
+static void rise_all(struct set *s, bool woken)
+{
+    for (nfds_t i = 0; i < s->n; i++)
+        rise(s->conn[i], &s->how[i], woken && (s->kernel[i].revents & POLLIN));
+}
+
+/* Before what has come is looked at: a wake-up byte can be taken only when nobody sleeps. */
 static int ask_kernel(struct set *s, uint64_t ns)
 {
     struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
@@ -229,32 +270,39 @@ static int ask_kernel(struct set *s, uint64_t ns)
 
     prepare(s);
     r = real.ppoll(s->kernel, s->n, ns == MBR__NEVER ? NULL : &ts, s->mask);
-    return r < 0 ? -errno : merge(s);
+    r = r < 0 ? -errno : r;
+    rise_all(s, r > 0);
+    return r < 0 ? r : merge(s);
 }
 
-static void park(struct set *s)
+/* Who asks for bytes is woken by them also as long as they are the stream's. */
+static bool park_one(struct set *s, nfds_t i)
+{
+    struct shim_conn *c = s->conn[i];
+
+    if (!(s->fds[i].events & POLLIN) && !shim_rx_in_ring(c)) {
+        shim_park(c);
+        s->how[i] = PARKED;
+    } else if (shim_sleep_begin(c, SHIM_ASLEEP_RX)) {
+        s->how[i] = ASLEEP;
+    } else {
+        return false;
+    }
+    if ((s->fds[i].events & (POLLOUT | POLLWRNORM)) && shim_tx_in_ring(c))
+        shim_park_tx(c);
+    return true;
+}
+
+/* 0; 1 look once more, others have not come out yet; -EINTR. */
+static int park(struct set *s)
 {
     for (nfds_t i = 0; i < s->n; i++) {
-        if (s->conn[i] == NULL)
+        if (s->conn[i] == NULL || park_one(s, i))
             continue;
-        shim_park(s->conn[i]);
-        if ((s->fds[i].events & POLLOUT) && shim_tx_in_ring(s->conn[i]))
-            shim_park_tx(s->conn[i]);
+        rise_all(s, false);
+        return shim_sleep_later(s->conn[i]) < 0 ? -EINTR : 1;
     }
-    s->parked = true;
-    if (s->held != NULL)
-        s->held->parked = true;
-}
-
-static void unpark(struct set *s)
-{
-    s->parked = false;
-    if (s->held != NULL)
-        s->held->parked = false;
-    for (nfds_t i = 0; i < s->n; i++) {
-        if (s->conn[i] != NULL)
-            shim_unpark(s->conn[i]);
-    }
+    return 0;
 }
 
 static struct shim_spin *spin_of(const struct set *s)
@@ -312,12 +360,12 @@ static uint64_t slice(const struct set *s)
 static int sleep_once(struct set *s, struct shim_spin *spin)
 {
     uint64_t begin = mbr__ticks();
-    int r;
+    int r = park(s);
 
-    park(s);
+    if (r != 0)
+        return r < 0 ? r : 0;
     r = look_at_memory(s);
     r = ask_kernel(s, r > 0 ? 0 : slice(s));
-    unpark(s);
     if (spin != NULL)
         shim_spin_slept(spin, mbr__ticks_to_ns(mbr__ticks() - begin));
     return r;
@@ -348,8 +396,7 @@ static void set_end(struct set *s)
 {
     int error = errno;
 
-    if (s->parked)
-        unpark(s);
+    rise_all(s, false);
     release(s);
     free(s->memory);
     errno = error;
@@ -359,6 +406,7 @@ static int poll_ours(struct pollfd *fds, nfds_t n, uint64_t ns, const sigset_t *
 {
     struct pollfd few[FEW];
     struct shim_conn *few_conns[FEW];
+    uint8_t few_hows[FEW] = {AWAKE};
     struct set s __attribute__((cleanup(set_end))) = {0};
     int error = errno;
     int r;
@@ -367,10 +415,11 @@ static int poll_ours(struct pollfd *fds, nfds_t n, uint64_t ns, const sigset_t *
                      .n = n,
                      .kernel = few,
                      .conn = few_conns,
+                     .how = few_hows,
                      .deadline = ns == 0 ? 0 : mbr__deadline_ns(ns),
                      .mask = mask};
     if (n > FEW) {
-        s.memory = malloc(n * (sizeof(*s.kernel) + sizeof(struct shim_conn *)));
+        s.memory = calloc(n, sizeof(*s.kernel) + sizeof(struct shim_conn *) + sizeof(*s.how));
         if (s.memory == NULL) {
             s.n = 0;
             errno = ENOMEM;
@@ -378,6 +427,7 @@ static int poll_ours(struct pollfd *fds, nfds_t n, uint64_t ns, const sigset_t *
         }
         s.kernel = s.memory;
         s.conn = (struct shim_conn **)(void *)(s.kernel + n);
+        s.how = (uint8_t *)(s.conn + n);
     }
     hold(&s);
     gather(&s);

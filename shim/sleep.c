@@ -6,8 +6,14 @@
  *
  * A sleeper says so in its region (`rx_parked`, `tx_parked`: a number that is new each time), then
  * looks once more; the peer publishes, then looks for the number, and answers each number with one
- * byte (pair B). Of two threads of one connection that sleep, one in reading and one in writing,
- * the first takes the bytes from the kernel and the other waits for it on a futex.
+ * byte (pair B).
+ *
+ * Several threads may sleep on one connection, for bytes or for room, in whatever call, and a byte
+ * may be meant for any of them. So whoever takes one asks anew for all that somebody may wait for,
+ * and then has those look who sleep in epolls, if there is something. Those who sleep on the socket
+ * itself are woken by the byte alone: so it stays there until all of them have come out, and who
+ * wants to sleep again meanwhile waits for that. The lock `park` keeps it exact: under it a byte is
+ * taken, if nobody is asleep, and asked for again; and a sleeper is counted, before he asks.
  *
  * Not here: sleeping for several connections at once (poll.c, epoll.c).
  */
@@ -27,7 +33,8 @@
 #include "kernel.h"
 #include "real.h"
 
-#define BELL_NS 10000000 /* a follower looks by itself so often: its leader may be stopped */
+#define NAP_NS   200000  /* the first one */
+#define LATER_NS 1000000 /* who waits for others to come out looks so often: one may be stopped */
 
 /* ---- signs ----------------------------------------------------------------------------------- */
 
@@ -51,13 +58,27 @@ static void park_unlock(struct shim_conn *c, bool mine)
         shim_unlatch(&c->park);
 }
 
+static void ask_data(struct shim_conn *c)
+{
+    mbr_fetch_add(&c->sleepers, 1);
+    if (c->own != NULL)
+        mbr_store_relaxed(&c->own->rx_parked, next_epoch(c));
+}
+
+/* An end that still reads from the kernel cannot be awake: its peer's switch comes as a byte. And
+ * if there are others, they may sleep. */
+static void ask_no_data(struct shim_conn *c)
+{
+    if (mbr_fetch_add(&c->sleepers, UINT32_MAX) == 1 && c->own != NULL && c->rx_ring &&
+        !shim_kin_crowd(shim_kin(c)))
+        mbr_store_relaxed(&c->own->rx_parked, (uint32_t)0);
+}
+
 void shim_park(struct shim_conn *c)
 {
     bool mine = park_lock(c);
 
-    mbr_fetch_add(&c->sleepers, 1);
-    if (c->own != NULL)
-        mbr_store_relaxed(&c->own->rx_parked, next_epoch(c));
+    ask_data(c);
     park_unlock(c, mine);
     mbr_fence_full(); /* pair B: the caller looks once more */
 }
@@ -66,11 +87,7 @@ void shim_unpark(struct shim_conn *c)
 {
     bool mine = park_lock(c);
 
-    /* An end that still reads from the kernel cannot be awake: its peer's switch comes as a byte.
-     * And if there are others, they may sleep. */
-    if (mbr_fetch_add(&c->sleepers, UINT32_MAX) == 1 && c->own != NULL && c->rx_ring &&
-        !shim_kin_crowd(shim_kin(c)))
-        mbr_store_relaxed(&c->own->rx_parked, (uint32_t)0);
+    ask_no_data(c);
     park_unlock(c, mine);
 }
 
@@ -78,6 +95,75 @@ void shim_park_tx(struct shim_conn *c)
 {
     mbr_store_relaxed(&c->own->tx_parked, next_epoch(c));
     mbr_fence_full();
+}
+
+bool shim_sleep_begin(struct shim_conn *c, uint32_t how)
+{
+    bool mine = park_lock(c);
+    bool now = !mbr_load_relaxed(&c->rung);
+
+    if (now) {
+        mbr_fetch_add(&c->asleep, 1);
+        if (how & SHIM_ASLEEP_CALL)
+            mbr_fetch_add(&c->pumps, 1);
+        if (how & SHIM_ASLEEP_RX)
+            ask_data(c);
+    }
+    park_unlock(c, mine);
+    mbr_fence_full(); /* pair B, as above */
+    return now;
+}
+
+void shim_sleep_end(struct shim_conn *c, uint32_t how, bool saw)
+{
+    bool mine = park_lock(c);
+    uint32_t n = mbr_load_relaxed(&c->asleep);
+    bool last = n <= 1;
+    bool rung = mbr_load_relaxed(&c->rung) != 0;
+
+    if (n > 0) /* a child that was made by a handler in here counts nobody */
+        mbr_fetch_add(&c->asleep, UINT32_MAX);
+    if (last || saw)
+        mbr_store_relaxed(&c->rung, (uint32_t)!last);
+    if ((how & SHIM_ASLEEP_CALL) && mbr_load_relaxed(&c->pumps) > 0)
+        mbr_fetch_add(&c->pumps, UINT32_MAX);
+    if (how & SHIM_ASLEEP_RX)
+        ask_no_data(c);
+    park_unlock(c, mine);
+    if (!last || !rung)
+        return;
+    mbr_fetch_add(&c->bell, 1);
+    mbr_fence_full(); /* who begins to wait now sees that it has changed */
+    if (mbr_load_relaxed(&c->followers) > 0)
+        (void)shim_kernel(SYS_futex, &c->bell, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+int shim_sleep_later(struct shim_conn *c)
+{
+    struct timespec ts = {.tv_nsec = LATER_NS};
+    uint32_t seen = mbr_load_acquire(&c->bell);
+    int r = 0;
+
+    mbr_fetch_add(&c->followers, 1);
+    mbr_fence_full();
+    if (shim_awaited(c) && mbr_load_relaxed(&c->rung))
+        r = (int)shim_kernel(SYS_futex, &c->bell, FUTEX_WAIT_PRIVATE, seen, &ts, NULL, 0);
+    mbr_fetch_add(&c->followers, UINT32_MAX);
+    return r < 0 && errno == EINTR ? -EINTR : 0;
+}
+
+bool shim_awaited(struct shim_conn *c)
+{
+    if (mbr_load_relaxed(&c->asleep) == 0)
+        return false;
+    shim_jumped(); /* it may be this thread, before it jumped out of there */
+    shim_poll_jumped();
+    return mbr_load_relaxed(&c->asleep) > 0;
+}
+
+bool shim_pumped(struct shim_conn *c)
+{
+    return shim_awaited(c) && mbr_load_acquire(&c->pumps) > 0;
 }
 
 void shim_phase_locked(struct shim_conn *c)
@@ -133,25 +219,29 @@ void shim_kernel_end(struct shim_conn *c, ssize_t r, int error)
     mbr_store_release(&c->rx_end, (uint32_t)1);
 }
 
-static void wake_followers(struct shim_conn *c)
+/* Bytes were taken, of which somebody else may have been meant: whoever sleeps is to be woken by
+ * the next ones, too. True: there is room by now that somebody has asked for; it need not be asked
+ * for any more, since nobody sleeps but in epolls. Under park, so that nobody begins to. */
+static bool ask_again(struct shim_conn *c)
 {
-    mbr_fetch_add(&c->bell, 1);
-    mbr_fence_full(); /* who begins to follow now sees that the bell has changed */
-    if (mbr_load_relaxed(&c->followers) > 0)
-        (void)shim_kernel(SYS_futex, &c->bell, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    struct shim_half *own = c->own;
+    uint32_t asked = mbr_load_relaxed(&own->tx_parked);
+    uint32_t anew = asked != 0 ? next_epoch(c) : 0;
+
+    if (c->sleepers > 0 || shim_kin_crowd(shim_kin(c)))
+        mbr_store_relaxed(&own->rx_parked, next_epoch(c));
+    if (asked != 0) /* who asks just now keeps what he says */
+        (void)mbr_cas(&own->tx_parked, &asked, anew);
+    mbr_fence_full(); /* pair B: asked, then looked */
+    if (asked == 0 || !(shim_conn_ready(c) & EPOLLOUT))
+        return false;
+    (void)mbr_cas(&own->tx_parked, &anew, 0);
+    return true;
 }
 
-static void took_bytes(struct shim_conn *c)
+static bool any_data(struct shim_conn *c)
 {
-    bool mine = park_lock(c);
-
-    /* Somebody else may have been meant: whoever sleeps is to be woken by the next bytes, too. */
-    if (c->sleepers > 0 || shim_kin_crowd(shim_kin(c)))
-        mbr_store_relaxed(&c->own->rx_parked, next_epoch(c));
-    park_unlock(c, mine);
-    if (mbr_load_relaxed(&c->epolls) > 0)
-        mbr_store_relaxed(&c->heat, (uint32_t)1);
-    wake_followers(c);
+    return (shim_conn_ready(c) & ~(uint32_t)(EPOLLOUT | EPOLLWRNORM)) != 0;
 }
 
 void shim_heat(struct shim_conn *c, int fd)
@@ -186,23 +276,42 @@ static ssize_t take_bells(struct shim_conn *c, int fd)
     return r;
 }
 
+/* The same unless somebody sleeps there: EAGAIN. And whether there is room that was asked for. */
+static ssize_t take_alone(struct shim_conn *c, int fd, int *error, bool *room)
+{
+    bool mine = park_lock(c);
+    ssize_t r = -1;
+
+    *error = EAGAIN;
+    if (mbr_load_relaxed(&c->asleep) == 0) {
+        r = take_bells(c, fd);
+        *error = errno;
+        if (r > 0)
+            *room = ask_again(c);
+    }
+    park_unlock(c, mine);
+    return r;
+}
+
 void shim_drain(struct shim_conn *c, int fd)
 {
+    bool room = false;
+    int error;
     ssize_t r;
 
-    /* Who is blocked there would not see that something has come, and gone. */
-    if (mbr_load_relaxed(&c->rx_end) || shim_pumped(c))
+    /* Who sleeps there would not see that something has come, and gone. */
+    if (mbr_load_relaxed(&c->rx_end) || shim_awaited(c))
         return;
     if (mbr_load_acquire(&c->peer->left) != SHIM_LEFT_NO || mbr_load_relaxed(&c->own->frozen)) {
         shim_settle_locked(c, fd, false);
         return;
     }
     mbr_store_relaxed(&c->looked, mbr__ticks());
-    r = take_bells(c, fd);
-    if (r > 0)
-        took_bytes(c);
-    else if (r == 0 || (errno != EAGAIN && errno != EINTR))
-        shim_kernel_end(c, r, errno);
+    r = take_alone(c, fd, &error, &room);
+    if (r == 0 || (r < 0 && error != EAGAIN && error != EINTR))
+        shim_kernel_end(c, r, error);
+    else if (r > 0 && mbr_load_relaxed(&c->epolls) > 0 && (room || any_data(c)))
+        mbr_store_relaxed(&c->heat, (uint32_t)1);
 }
 
 void shim_drain_free(struct shim_conn *c, int fd)
@@ -214,28 +323,14 @@ void shim_drain_free(struct shim_conn *c, int fd)
     shim_unlock(&c->rx);
 }
 
+/* Where no lock is held. */
+static void drain_and_tell(struct shim_conn *c, int fd)
+{
+    shim_drain_free(c, fd);
+    shim_heat(c, fd);
+}
+
 /* ---- blocking -------------------------------------------------------------------------------- */
-
-bool shim_pumped(struct shim_conn *c)
-{
-    uint32_t who = mbr_load_acquire(&c->pump);
-
-    if (who == 0 || who != shim_latch_me() || mbr_load_relaxed(&c->pump_jumps) == shim_jumps)
-        return who != 0;
-    mbr_store_release(&c->pump, (uint32_t)0); /* we have jumped out of it */
-    shim_jumped();
-    return false;
-}
-
-static void wait_bell(struct shim_conn *c, uint32_t seen)
-{
-    struct timespec ts = {.tv_nsec = BELL_NS};
-
-    mbr_fetch_add(&c->followers, 1);
-    mbr_fence_full();
-    (void)shim_kernel(SYS_futex, &c->bell, FUTEX_WAIT_PRIVATE, seen, &ts, NULL, 0);
-    mbr_fetch_add(&c->followers, UINT32_MAX);
-}
 
 static bool rx_news(struct shim_conn *c)
 {
@@ -262,12 +357,17 @@ static int patience(struct shim_conn *c, int fd, int option)
                                       : (int)(tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000);
 }
 
-/* Where another process, or another thread, may take the byte that is meant for us: looks by itself
- * again and again. */
-static int doze(struct shim_conn *c, int fd, bool (*news)(struct shim_conn *c), int option)
+static uint64_t end_of_patience(struct shim_conn *c, int fd, int option)
 {
     int ms = patience(c, fd, option);
-    uint64_t end = ms < 0 ? MBR__NEVER : mbr__deadline_ns((uint64_t)ms * 1000000);
+
+    return ms < 0 ? MBR__NEVER : mbr__deadline_ns((uint64_t)ms * 1000000);
+}
+
+/* Where another process may take the byte that is meant for us: looks by itself again and again. */
+static int doze(struct shim_conn *c, int fd, bool (*news)(struct shim_conn *c), int option)
+{
+    uint64_t end = end_of_patience(c, fd, option);
 
     while (!news(c)) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -276,7 +376,7 @@ static int doze(struct shim_conn *c, int fd, bool (*news)(struct shim_conn *c), 
         if (r < 0)
             return -errno;
         if (r > 0) {
-            shim_drain_free(c, fd);
+            drain_and_tell(c, fd);
             return 0;
         }
         if (end != MBR__NEVER && mbr__now_ns() >= end)
@@ -296,40 +396,64 @@ static void heard(struct shim_conn *c, ssize_t r, int error)
     shim_unlock(&c->rx);
 }
 
-/* Blocks in the kernel for a wake-up byte or the end. It takes none: when it wakes the stream may
- * have come back there. */
-static int pump(struct shim_call *call, int fd, bool (*news)(struct shim_conn *c))
+/* recv() has the timeout of receiving; that of sending is ours to keep. */
+static ssize_t until_byte(struct shim_conn *c, int fd, bool sends)
 {
-    struct shim_conn *c = call->c;
-    uint32_t seen = mbr_load_acquire(&c->bell);
-    uint32_t nobody = 0;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
     char one;
-    ssize_t r;
-    int error;
+    int r;
 
-    if (shim_pumped(c) || !mbr_cas(&c->pump, &nobody, shim_latch_me())) {
-        wait_bell(c, seen);
+    if (!sends || !c->timed)
+        return real.recv(fd, &one, 1, MSG_PEEK);
+    r = real.poll(&p, 1, patience(c, fd, SO_SNDTIMEO));
+    if (r > 0) {
+        ssize_t n = real.recv(fd, &one, 1, MSG_PEEK | MSG_DONTWAIT);
+
+        return n < 0 && errno == EAGAIN ? 1 : n;
+    }
+    if (r == 0)
+        errno = EAGAIN;
+    return -1;
+}
+
+static void asleep(struct shim_call *call, uint32_t how)
+{
+    call->asleep = how;
+    shim_blocks_asleep(call->noted, how);
+}
+
+/* Blocks in the kernel for a wake-up byte or the end. */
+static int pump(struct shim_call *call, int fd, bool sends)
+{
+    bool (*news)(struct shim_conn * c) = sends ? tx_news : rx_news;
+    uint32_t how = sends ? SHIM_ASLEEP_CALL : SHIM_ASLEEP_CALL | SHIM_ASLEEP_RX;
+    struct shim_conn *c = call->c;
+    bool awake;
+    ssize_t r = 1;
+    int error = 0;
+
+    if (!shim_sleep_begin(c, how)) {
+        (void)shim_sleep_later(c);
         return 0;
     }
-    mbr_store_relaxed(&c->pump_jumps, shim_jumps);
-    call->pumping = true;
-    if (news(c)) { /* and nobody may leave bytes for us any more */
-        call->pumping = false;
-        mbr_store_release(&c->pump, (uint32_t)0);
-        return 0;
+    asleep(call, how);
+    if (sends)
+        shim_park_tx(c);
+    awake = news(c);
+    if (!awake) {
+        r = until_byte(c, fd, sends);
+        error = errno;
     }
-    r = real.recv(fd, &one, 1, MSG_PEEK);
-    error = errno;
-    call->pumping = false;
-    mbr_store_release(&c->pump, (uint32_t)0);
-    if (r > 0)
-        shim_drain_free(c, fd);
-    wake_followers(c);
-    if (r > 0)
+    asleep(call, SHIM_ASLEEP_NO);
+    shim_sleep_end(c, how, !awake && r > 0);
+    if (awake)
         return 0;
-    if (r < 0 && (error == EINTR || error == EAGAIN))
+    if (r > 0)
+        drain_and_tell(c, fd);
+    else if (r < 0 && (error == EINTR || error == EAGAIN))
         return -error;
-    heard(c, r, error);
+    else
+        heard(c, r, error);
     return 0;
 }
 
@@ -375,15 +499,17 @@ static int sleep_rx(struct shim_call *call, int fd)
 {
     struct shim_conn *c = call->c;
     uint64_t begin = mbr__ticks();
-    int r = 0;
+    int r;
 
-    shim_park(c);
-    call->parked = true;
-    if (!rx_news(c))
-        r = shim_kin_others(shim_kin(c)) ? doze(c, fd, rx_news, SO_RCVTIMEO)
-                                         : pump(call, fd, rx_news);
-    call->parked = false;
-    shim_unpark(c);
+    if (shim_kin_others(shim_kin(c))) {
+        shim_park(c);
+        call->parked = true;
+        r = doze(c, fd, rx_news, SO_RCVTIMEO);
+        call->parked = false;
+        shim_unpark(c);
+    } else {
+        r = pump(call, fd, false);
+    }
     shim_spin_slept(&c->spin, mbr__ticks_to_ns(mbr__ticks() - begin));
     return r;
 }
@@ -395,10 +521,9 @@ int shim_wait_rx(struct shim_call *call, int fd)
 
     shim_let_go(call, &l);
     if (!look(call->c, rx_news)) {
-        bool noted = shim_blocks(call->c);
-
+        call->noted = shim_blocks(call->c);
         r = sleep_rx(call, fd);
-        shim_unblocks(noted);
+        shim_unblocks(call->noted);
     }
     return shim_take_again(call, l, r);
 }
@@ -413,22 +538,27 @@ static int ask_the_dead(struct shim_conn *c, int fd)
     return shim_quiet_nap(1000000) < 0 ? -EINTR : 0;
 }
 
-/* While the byte that comes next is somebody else's (the stream's, or for one who sleeps in a
- * poll()): a short nap instead of a wake-up, from which only the peer's end wakes. */
+/* As long as the byte that comes next may be the stream's, or the peer has no way to send one:
+ * looks by itself, ever more rarely, and wakes from the peer's end. */
 static int nap(struct shim_conn *c, int fd)
 {
-    struct timespec ts = {.tv_nsec = 200000};
-    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
-    int r = real.ppoll(&p, 1, &ts, NULL);
+    uint64_t end = end_of_patience(c, fd, SO_SNDTIMEO);
+    uint64_t ns = NAP_NS;
+    int r = 0;
 
-    if (r < 0)
-        return -errno;
-    if (r > 0) {
-        shim_drain_free(c, fd);
-        if (!c->rx_end)
-            (void)shim_quiet_nap(200000);
+    while (r == 0 && !tx_news(c) && !shim_rx_in_ring(c)) {
+        if (end != MBR__NEVER && mbr__now_ns() >= end)
+            return -EAGAIN;
+        struct timespec ts = {.tv_nsec = (long)ns};
+        struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+
+        r = real.ppoll(&p, 1, &ts, NULL);
+        if (r > 0)
+            (void)shim_quiet_nap((long)ns);
+        ns = ns * 2 < SHIM_KIN_SLICE_NS ? ns * 2 : SHIM_KIN_SLICE_NS;
+        shim_conn_phase(c);
     }
-    return 0;
+    return r < 0 ? -errno : 0;
 }
 
 static int sleep_tx(struct shim_call *call, int fd)
@@ -439,14 +569,11 @@ static int sleep_tx(struct shim_call *call, int fd)
         return 0;
     if (c->rx_end)
         return ask_the_dead(c, fd);
-    if (!shim_rx_in_ring(c)) {
+    if (!shim_rx_in_ring(c))
         shim_conn_phase(c);
-        return shim_rx_in_ring(c) ? 0 : nap(c, fd);
-    }
-    /* The timeouts of the socket are the kernel's affair only where recv() itself blocks. */
-    if (c->timed || shim_kin_others(shim_kin(c)))
-        return doze(c, fd, tx_news, SO_SNDTIMEO);
-    return mbr_load_relaxed(&c->sleepers) > 0 ? nap(c, fd) : pump(call, fd, tx_news);
+    if (!shim_rx_in_ring(c))
+        return nap(c, fd);
+    return shim_kin_others(shim_kin(c)) ? doze(c, fd, tx_news, SO_SNDTIMEO) : pump(call, fd, true);
 }
 
 int shim_wait_tx(struct shim_call *call, int fd)
@@ -456,12 +583,11 @@ int shim_wait_tx(struct shim_call *call, int fd)
 
     shim_let_go(call, &l);
     if (!look(call->c, tx_news)) {
-        bool noted = shim_blocks(call->c);
-
+        call->noted = shim_blocks(call->c);
         mbr_fetch_add(&call->c->starved, 1);
         shim_park_tx(call->c);
         r = sleep_tx(call, fd);
-        shim_unblocks(noted);
+        shim_unblocks(call->noted);
     }
     return shim_take_again(call, l, r);
 }

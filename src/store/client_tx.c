@@ -47,6 +47,17 @@ static void rest(uint64_t pause, uint64_t deadline)
     (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
+/* A daemon that has not answered in time is not waited for once more. */
+static void drop(struct mbr_store *s, uint64_t tx, bool silent)
+{
+    const struct mbr_store_request r = {.size = sizeof(r), .op = MBR_STORE_OP_DROP, .tx = tx};
+
+    if (silent)
+        (void)mbr_store_submit(s, &r, NULL, NULL);
+    else
+        (void)mbr_store_end(s, tx, 0);
+}
+
 /* One attempt. *commit_sent: its failure may have come too late to undo anything. */
 static int attempt(struct mbr_store *s, mbr_store_transact_fn *fn, void *arg, bool *commit_sent)
 {
@@ -57,7 +68,7 @@ static int attempt(struct mbr_store *s, mbr_store_transact_fn *fn, void *arg, bo
         return rc;
     rc = fn(s, tx, arg);
     if (rc != 0) {
-        (void)mbr_store_end(s, tx, 0);
+        drop(s, tx, rc == -ETIMEDOUT);
         return rc;
     }
     /* A transaction of an earlier connection is known for that before anything is sent. */

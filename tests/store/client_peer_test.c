@@ -150,6 +150,46 @@ static void late_transactions_are_dropped(void **state)
     assert_int_equal(ended, 1);
 }
 
+/* Answers BEGIN, and then nothing; posts when the end of that transaction comes. */
+static bool begin_only(struct fake_server *f, int fd, int number)
+{
+    struct fake_message m;
+
+    if (!fake_take(fd, &m) || !fake_answer(fd, &m))
+        return false;
+    while (fake_take(fd, &m))
+        if (m.head.type == MBR__XS_TRANSACTION_END)
+            (void)sem_post(f->arg);
+    return false;
+}
+
+static int give_up(struct mbr_store *s, uint64_t tx, void *arg)
+{
+    char *value = NULL;
+
+    assert_int_equal(mbr_store_set_timeout(s, 5 * MS), 0);
+    assert_int_equal(mbr_store_read(s, tx, "/x", &value, NULL), -ETIMEDOUT);
+    assert_int_equal(mbr_store_set_timeout(s, MBR_FOREVER), 0);
+    return -ETIMEDOUT;
+}
+
+/* What has taken too long does not wait for the end of its transaction, too. */
+static void silent_daemons_are_left(void **state)
+{
+    struct fake_server f;
+    struct mbr_store *s;
+    sem_t ended;
+
+    assert_int_equal(sem_init(&ended, 0, 0), 0);
+    fake_server_start(&f, begin_only, &ended);
+    s = connect_to(&f, LONG, 0);
+    assert_int_equal(mbr_store_transact(s, give_up, NULL, MBR_FOREVER), -ETIMEDOUT);
+    assert_int_equal(sem_wait(&ended), 0);
+    mbr_store_close(s);
+    fake_server_stop(&f);
+    assert_int_equal(sem_destroy(&ended), 0);
+}
+
 /* ---- two daemons ----------------------------------------------------------------------------- */
 
 /* The first one gives half of a list and goes; the second has another list of that generation. */
@@ -434,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(talk_does_not_keep_a_call),
         cmocka_unit_test(late_transactions_are_dropped),
+        cmocka_unit_test(silent_daemons_are_left),
         cmocka_unit_test(lists_are_of_one_daemon),
         cmocka_unit_test(unsent_commits_are_tried_again),
         cmocka_unit_test(watches_keep_their_order),

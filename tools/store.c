@@ -15,6 +15,8 @@
 
 #define COMPLETION_TIMEOUT (TOOL_SECOND / 2)
 
+static uint64_t patience; /* nanoseconds */
+
 int store_open(const struct tool_args *args, struct mbr_store **out)
 {
     struct mbr_store_options options = {.size = sizeof(options)};
@@ -26,7 +28,7 @@ int store_open(const struct tool_args *args, struct mbr_store **out)
 
     if (code != TOOL_EXIT_OK)
         return code;
-    options.timeout_ns = timeout > 0 ? timeout : 1;
+    patience = options.timeout_ns = timeout > 0 ? timeout : 1;
     if (path == NULL && mbr_store_path(standard, sizeof(standard)) < 0)
         return tool_error(TOOL_EXIT_UNREACHABLE, "--socket PATH, or set XDG_RUNTIME_DIR",
                           "no place to look for the store's daemon");
@@ -47,6 +49,11 @@ int store_open(const struct tool_args *args, struct mbr_store **out)
     default:
         return tool_error_library(rc, "%s", path);
     }
+}
+
+uint64_t store_patience(void)
+{
+    return patience;
 }
 
 int store_error(int error, const char *what)

@@ -22,6 +22,9 @@ extern const struct tool_verb tool_store_verbs[];
 /* Connects as --socket and --timeout say. 0, or an exit code after an error message. */
 int store_open(const struct tool_args *args, struct mbr_store **out);
 
+/* How long store_open() was told to wait for an answer, nanoseconds. */
+uint64_t store_patience(void);
+
 /* An error of the library, about `what`, in the words of the store. Returns the exit code. */
 int store_error(int error, const char *what);
 

@@ -269,11 +269,12 @@ static void on_done(struct mbr_store *s, void *arg, const struct mbr_store_resul
         l->error = r->error;
 }
 
-/* Waits for answers as long as anybody does for one, and shows meanwhile how far it is. */
+/* Waits for answers as long as --timeout says, and shows meanwhile how far it is. */
 static int await(struct load *l, struct mbr_store *s)
 {
     uint64_t now = tool_now_ns();
-    uint64_t deadline = now + MBR_STORE_TIMEOUT_DEFAULT;
+    uint64_t patience = store_patience();
+    uint64_t deadline = patience < UINT64_MAX - now ? now + patience : UINT64_MAX;
     int rc = -ETIMEDOUT;
 
     while (rc == -ETIMEDOUT && now < deadline) {

@@ -176,7 +176,7 @@ static int walk_on(struct walk *w)
         while (w->next != NULL && w->error == 0 && w->waiting < UNDER_WAY)
             ask_next(w);
         if (w->waiting > 0)
-            rc = mbr_store_wait(w->s, MBR_STORE_TIMEOUT_DEFAULT);
+            rc = mbr_store_wait(w->s, store_patience());
     }
     return rc < 0 ? rc : w->error;
 }

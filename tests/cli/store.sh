@@ -190,6 +190,14 @@ out_has /t
 run 0 ms watch --json -n 1 /t
 member "$work/out" "j['path'] == '/t'"
 
+# A daemon that does not answer is left after the time that was given, not after the usual one.
+kill -STOP "$daemon_pid"
+for verb in ls tree 'ls -R' dump 'read /t /t/a'; do
+    # shellcheck disable=SC2086
+    run 6 timeout 20 "$membrane" store $verb --timeout 0.05
+done
+kill -CONT "$daemon_pid"
+
 # It goes on when the daemon does.
 start watch "$membrane" store watch -n 3 /t/again
 watcher=$pid

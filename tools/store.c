@@ -61,6 +61,9 @@ int store_error(int error, const char *what)
     switch (error) {
     case -ENOENT:
         return tool_error(TOOL_EXIT_NEGATIVE, "membrane store ls", "%s: no such node", what);
+    case -ESRCH:
+        return tool_error(TOOL_EXIT_NEGATIVE, "n0: domain 0 as the owner",
+                          "%s: its new owner is no domain that is there", what);
     case -EACCES:
         return tool_error(TOOL_EXIT_PERMISSION, "membrane store ls -l of its parent, as its owner",
                           "%s: permission denied", what);
@@ -88,6 +91,14 @@ int store_error(int error, const char *what)
     default:
         return tool_error_library(error, "%s", what);
     }
+}
+
+int store_set_perms(struct mbr_store *s, uint64_t tx, const char *path,
+                    const struct mbr_store_perm *perms, size_t count)
+{
+    int rc = mbr_store_set_perms(s, tx, path, perms, count);
+
+    return rc == -ENOENT && mbr_store_exists(s, tx, path) == 1 ? -ESRCH : rc;
 }
 
 int store_path(const char *typed, char path[STORE_PATH_SIZE])

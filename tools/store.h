@@ -28,6 +28,10 @@ uint64_t store_patience(void);
 /* An error of the library, about `what`, in the words of the store. Returns the exit code. */
 int store_error(int error, const char *what);
 
+/* mbr_store_set_perms(), but -ESRCH if it is not the node that is missing but its new owner. */
+int store_set_perms(struct mbr_store *s, uint64_t tx, const char *path,
+                    const struct mbr_store_perm *perms, size_t count);
+
 /* A path as it was typed, less the slashes at its end; "/" if it is NULL. Exit code and message if
  * it is empty or too long. */
 #define STORE_PATH_SIZE (MBR_STORE_PATH_MAX + 1)

@@ -136,8 +136,11 @@ int store_dump(const struct tool_args *args)
 
 /* ---- load ---- */
 
+struct load;
+
 /* A node to be written, checked and ready. */
 struct item {
+    struct load *load;
     char *path;
     char *value;
     size_t length;
@@ -194,6 +197,7 @@ static int take_item(struct load *l, const json_t *node, size_t number)
         free(item);
         return store_error(-ENOMEM, "load");
     }
+    item->load = l;
     l->items[l->count++] = item;
     if (path == NULL)
         return bad_file("it has no path", number);
@@ -261,12 +265,15 @@ static int read_file(struct load *l)
 
 static void on_done(struct mbr_store *s, void *arg, const struct mbr_store_result *r)
 {
-    struct load *l = arg;
+    const struct item *item = arg;
+    struct load *l = item->load;
 
     (void)s;
     l->waiting--;
-    if (r->error < 0 && l->error == 0)
+    if (r->error < 0 && l->error == 0) {
         l->error = r->error;
+        (void)snprintf(l->failed, sizeof(l->failed), "%s", item->path);
+    }
 }
 
 /* Waits for answers as long as --timeout says, and shows meanwhile how far it is. */
@@ -288,8 +295,9 @@ static int await(struct load *l, struct mbr_store *s)
     return rc;
 }
 
-static int ask(struct load *l, struct mbr_store *s, const struct mbr_store_request *r)
+static int ask(struct item *item, struct mbr_store *s, const struct mbr_store_request *r)
 {
+    struct load *l = item->load;
     int rc = 0;
 
     while (rc >= 0 && l->error == 0 && l->waiting >= UNDER_WAY)
@@ -297,13 +305,13 @@ static int ask(struct load *l, struct mbr_store *s, const struct mbr_store_reque
     if (rc >= 0)
         rc = l->error;
     if (rc == 0)
-        rc = mbr_store_submit(s, r, on_done, l);
+        rc = mbr_store_submit(s, r, on_done, item);
     if (rc == 0)
         l->waiting++;
     return rc;
 }
 
-static int put(struct load *l, struct mbr_store *s, uint64_t tx, const struct item *item)
+static int put(struct mbr_store *s, uint64_t tx, struct item *item)
 {
     struct mbr_store_request r = {.size = sizeof(r), .op = MBR_STORE_OP_WRITE, .tx = tx};
     int rc = 0;
@@ -315,12 +323,12 @@ static int put(struct load *l, struct mbr_store *s, uint64_t tx, const struct it
         r.op = MBR_STORE_OP_MKDIR;
     /* There is always a root, and it needs no value. */
     if (strcmp(item->path, "/") != 0 || item->value != NULL)
-        rc = ask(l, s, &r);
+        rc = ask(item, s, &r);
     if (rc == 0 && item->perms != NULL) {
         r.op = MBR_STORE_OP_SET_PERMS;
         r.perms = item->perms;
         r.count = item->perm_count;
-        rc = ask(l, s, &r);
+        rc = ask(item, s, &r);
     }
     return rc;
 }
@@ -359,8 +367,8 @@ static int store_all(struct mbr_store *s, uint64_t tx, void *arg)
     if (tool_given(l->args, OPT_REPLACE))
         rc = clear(l, s, tx);
     for (size_t i = 0; rc == 0 && i < l->count; i++) {
-        rc = put(l, s, tx, l->items[i]);
-        if (rc < 0)
+        rc = put(s, tx, l->items[i]);
+        if (rc < 0 && l->error == 0)
             (void)snprintf(l->failed, sizeof(l->failed), "%s", l->items[i]->path);
         l->done++;
     }
@@ -368,7 +376,7 @@ static int store_all(struct mbr_store *s, uint64_t tx, void *arg)
         waited = await(l, s);
     if (rc == 0)
         rc = waited < 0 ? waited : l->error;
-    return rc;
+    return rc == -ENOENT ? -ESRCH : rc; /* the nodes are there; so an owner is not */
 }
 
 int store_load(const struct tool_args *args)

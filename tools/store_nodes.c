@@ -287,13 +287,13 @@ static int chmod_all(struct mbr_store *s, uint64_t tx, void *arg)
 
     (void)store_path(job->args->word[0], job->path);
     if (depth == 0)
-        return mbr_store_set_perms(s, tx, job->path, job->perms, job->perm_count);
+        return store_set_perms(s, tx, job->path, job->perms, job->perm_count);
     rc = store_walk(s, tx, job->path, depth, 0, &tree);
     if (rc < 0)
         return rc;
     for (const struct store_node *node = tree.root; node != NULL && rc == 0;
          node = store_tree_next(node))
-        rc = mbr_store_set_perms(s, tx, node->path, job->perms, job->perm_count);
+        rc = store_set_perms(s, tx, node->path, job->perms, job->perm_count);
     store_tree_free(&tree);
     return rc;
 }

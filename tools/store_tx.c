@@ -174,7 +174,7 @@ static int do_chmod(struct mbr_store *s, uint64_t tx, const struct operation *op
     size_t count;
     int code = take_perms(op, perms, &count);
 
-    return code != TOOL_EXIT_OK ? -EINVAL : mbr_store_set_perms(s, tx, op->path, perms, count);
+    return code != TOOL_EXIT_OK ? -EINVAL : store_set_perms(s, tx, op->path, perms, count);
 }
 
 static int carry_out(struct transaction *t, struct mbr_store *s, uint64_t tx,

@@ -66,6 +66,13 @@ run 0 ms chmod /t/a n0 r0
 run 0 ms chmod -R /t/d r0
 run 0 ms ls -l /t/d
 out_has "$(printf 'r0\t0\te\t""')"
+run 1 ms chmod /t/a n77
+err_has '/t/a: its new owner is no domain that is there'
+run 1 ms chmod -R /t/d n77
+run 1 ms tx 'chmod /t/a n77'
+err_has 'its new owner is no domain that is there'
+run 1 ms chmod /t/none n77
+err_has '/t/none: no such node'
 run 2 ms chmod /t/a x5
 err_has "'x5': not a letter of n r w b and a domain"
 
@@ -105,6 +112,14 @@ run 1 ms load "$work/nothing"
 err_has "$work/nothing: No such file or directory (try: check the path)"
 run 1 ms load "$work"
 err_has "$work: Is a directory"
+# What is refused is named, not what was under way behind it.
+cat >"$work/bad" <<'END'
+{"version": 1, "root": "/u2", "nodes": [
+{"path": "", "perms": ["n0"]}, {"path": "a", "perms": ["n77"]}, {"path": "b", "perms": ["n0"]}]}
+END
+run 1 ms load "$work/bad"
+err_has '/u2/a: its new owner is no domain that is there'
+run 1 ms exists /u2
 
 # A load that takes long shows how far it is. Of this daemon 100 answers
 # come, and the others when they are let through.

@@ -29,7 +29,7 @@ static void copy_file(const char *from, const char *to)
     CHECK(fclose(in) == 0 && fclose(out) == 0);
 }
 
-/* Sends writes, one at a time, until one is not answered; its number. */
+/* Sends writes, one at a time, until the daemon says that there is no room for one; its number. */
 static unsigned fill(int fd)
 {
     for (unsigned i = 0;; i++) {
@@ -40,8 +40,10 @@ static unsigned fill(int fd)
 
         CHECK(i < 100000);
         stored_send(fd, MBR__XS_WRITE, i, 0, payload, (size_t)length);
-        if (poll(&answer, 1, 500) == 0)
-            return i;
+        while (poll(&answer, 1, 100) == 0) {
+            if (stored_said(&daemon_, "the state cannot be written"))
+                return i;
+        }
         stored_reply(fd, &reply);
         CHECK_INT(reply.header.type, MBR__XS_WRITE);
     }
@@ -92,7 +94,6 @@ static int run(int argc, char **argv)
     CHECK_INT(prlimit(daemon_.pid, RLIMIT_FSIZE, &little, NULL), 0);
     last = fill(fd);
     CHECK(last > 10);
-    CHECK(stored_said(&daemon_, "the state cannot be written"));
     for (int i = 0; i < 100; i++)
         stored_expect(other, "/before", "kept");
     CHECK_INT(prlimit(daemon_.pid, RLIMIT_FSIZE, &much, NULL), 0);

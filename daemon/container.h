@@ -103,6 +103,8 @@ int session_reply(struct session *session, const struct mbr__broker_reply *head,
 /* Begin what the disk has a part in; -EINPROGRESS: the reply follows. */
 int stored_create(struct session *session, const struct container *like, uint32_t policy);
 int stored_join(struct session *session, struct container *container);
+/* MEMORY is taken over with -EINPROGRESS alone. -ESTALE: the container has other memory. */
+int stored_rejoin(struct session *session, struct container *container, int memory);
 /* A request about the disk. FD came along, -1 none: it is taken over with -EINPROGRESS alone. */
 int stored_ask(struct session *session, const struct mbr__broker_disk *asked, const char *name,
                size_t name_length, int fd);

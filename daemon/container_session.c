@@ -123,15 +123,12 @@ static int create(struct session *session, const struct asked *asked)
     return 0;
 }
 
-static int join(struct session *session, const struct asked *asked, struct answer *answer)
+/* -ENOENT none has the name; -EIO one that could not be read may have it. */
+static int find(struct containers *c, const struct asked *asked, struct container **out)
 {
-    struct containers *c = session->containers;
-    struct container *container;
+    struct container *container = mbr__bytes_map_get(&c->named, asked->name, asked->name_length);
     bool complete = true;
 
-    if (session->container != NULL)
-        return -EINVAL;
-    container = mbr__bytes_map_get(&c->named, asked->name, asked->name_length);
     if (container == NULL) {
         complete = containers_complete(c);
         container = mbr__bytes_map_get(&c->named, asked->name, asked->name_length);
@@ -140,6 +137,20 @@ static int join(struct session *session, const struct asked *asked, struct answe
         return -EIO;
     if (container == NULL || container->making)
         return -ENOENT;
+    *out = container;
+    return 0;
+}
+
+static int join(struct session *session, const struct asked *asked, struct answer *answer)
+{
+    struct container *container;
+    int rc;
+
+    if (session->container != NULL)
+        return -EINVAL;
+    rc = find(session->containers, asked, &container);
+    if (rc != 0)
+        return rc;
     if (!session_may_join(session, container))
         return -EACCES;
     if (container->memory < 0)
@@ -148,6 +159,33 @@ static int join(struct session *session, const struct asked *asked, struct answe
     answer->memory = container->memory;
     container_describe(container, &answer->head);
     return 0;
+}
+
+/* By a member whose daemon has died. Whoever may join may say what is in the memory, as any member
+ * may; that it is the last one is seen on the disk. */
+static int rejoin(struct session *session, const struct asked *asked)
+{
+    struct container *container;
+    int rc = check_name(asked);
+
+    if (rc == 0 && (session->container != NULL || asked->note->nfds != 1))
+        rc = -EINVAL;
+    if (rc == 0)
+        rc = mbr__object_memory_check(asked->note->fds[0]);
+    if (rc == 0)
+        rc = find(session->containers, asked, &container);
+    if (rc == -ENOENT)
+        return -ESTALE;
+    if (rc != 0)
+        return rc;
+    if (container->stored == NULL)
+        return -ESTALE;
+    if (!session_may_join(session, container))
+        return -EACCES;
+    rc = stored_rejoin(session, container, asked->note->fds[0]);
+    if (rc == -EINPROGRESS)
+        asked->note->nfds = 0; /* kept */
+    return rc;
 }
 
 static int remove_name(struct session *session)
@@ -192,6 +230,8 @@ static int carry_out(struct session *session, const struct asked *asked, struct 
         return join(session, asked, answer);
     case MBR__BROKER_REMOVE:
         return remove_name(session);
+    case MBR__BROKER_REJOIN:
+        return rejoin(session, asked);
     case MBR__BROKER_LIST:
         return list(session, asked, answer);
     default:

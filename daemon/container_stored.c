@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../tools/exits.h"
@@ -250,6 +251,7 @@ int stored_create(struct session *session, const struct container *like, uint32_
         (void)container_remove(c, made);
         return -ENOMEM;
     }
+    session->desk->lent = made->memory; /* for as long as it is there: see made() */
     submit(session, DESK_MAKE);
     return -EINPROGRESS;
 }
@@ -259,6 +261,30 @@ int stored_join(struct session *session, struct container *container)
     if (desk_for(session, container) == NULL)
         return -ENOMEM;
     submit(session, DESK_REVIVE);
+    return -EINPROGRESS;
+}
+
+static bool same_file(int a, int b)
+{
+    struct stat one;
+    struct stat other;
+
+    return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
+int stored_rejoin(struct session *session, struct container *container, int memory)
+{
+    if (container->memory >= 0) {
+        if (!same_file(container->memory, memory))
+            return -ESTALE;
+        container_enter(container, session);
+        return 0;
+    }
+    if (desk_for(session, container) == NULL)
+        return -ENOMEM;
+    session->desk->lent = memory;
+    submit(session, DESK_ADOPT);
     return -EINPROGRESS;
 }
 
@@ -283,6 +309,7 @@ static int made(struct containers *c, struct desk *desk)
     struct container *container = desk->container;
     int status = desk->answer.status;
 
+    desk->lent = -1;
     container->making = false;
     if (status != 0)
         (void)container_remove(c, container);
@@ -303,6 +330,26 @@ static int revived(struct desk *desk)
         log_warning("container %s: cannot be read: %s", container->name, strerror(-status));
     }
     return desk->session != NULL ? answer_membership(desk->session, container, status, true) : 0;
+}
+
+static int adopted(struct desk *desk)
+{
+    struct container *container = desk->container;
+    int status = desk->answer.status;
+
+    if (status == 0 && (container->removed ||
+                        (container->memory >= 0 && !same_file(container->memory, desk->lent)))) {
+        status = -ESTALE;
+    } else if (status == 0 && container->memory < 0) {
+        container->memory = desk->lent;
+        desk->lent = -1;
+    } else if (status != 0 && status != -ESTALE) {
+        log_warning("container %s: cannot be read: %s", container->name, strerror(-status));
+    }
+    if (desk->lent >= 0)
+        (void)close(desk->lent);
+    desk->lent = -1;
+    return desk->session != NULL ? answer_membership(desk->session, container, status, false) : 0;
 }
 
 static int served(struct containers *c, struct desk *desk)
@@ -332,6 +379,9 @@ static int answer(struct containers *c, struct desk *desk)
         break;
     case DESK_REVIVE:
         rc = revived(desk);
+        break;
+    case DESK_ADOPT:
+        rc = adopted(desk);
         break;
     case DESK_DISK:
         rc = served(c, desk);

@@ -39,8 +39,9 @@ struct stored_what {
 };
 
 enum desk_job {
-    DESK_MAKE = 1, /* the container's directory */
-    DESK_REVIVE,   /* makes its memory anew: fds[0] */
+    DESK_MAKE = 1, /* the container's directory; its memory is `lent` */
+    DESK_REVIVE,   /* makes its memory anew: fds[0]; none if it has some again by now */
+    DESK_ADOPT,    /* may `lent` be its memory? -ESTALE: it is not the last one that it had */
     DESK_DISK,     /* asked: answer, and perhaps fds */
     DESK_LEAVE,    /* whoever had the desk is gone: his blocks are given back */
 };

@@ -29,6 +29,7 @@
 #include "object/crc32c.h"
 #include "object/disk_file.h"
 #include "object/disk_state.h"
+#include "object/memory.h"
 #include "shelf_impl.h"
 #include "shm/names.h"
 
@@ -136,6 +137,47 @@ static int read_owner(int shelf, const char *name, struct stored_what *what)
     return rc == 0 ? unpack(data, what) : rc;
 }
 
+/* ---- its memory -------------------------------------------------------------------------------
+ */
+
+/* What cannot be written is not there: then no memory is the last one. */
+int shelf_remember(struct stored *stored, int memory)
+{
+    int dir = stored->disk->dir;
+    uint64_t id[2];
+    int fd;
+
+    if (unlinkat(dir, MBR__DISK_MEMORY, 0) != 0 && errno != ENOENT)
+        return -errno;
+    if (mbr__object_memory_id(memory, id) != 0)
+        return 0;
+    fd = mbr__disk_open_file(dir, MBR__DISK_MEMORY, O_CREAT | O_EXCL);
+    if (fd < 0)
+        return 0;
+    if (mbr__disk_write_at(fd, id, sizeof(id), 0) != 0)
+        (void)unlinkat(dir, MBR__DISK_MEMORY, 0);
+    (void)close(fd);
+    return 0;
+}
+
+int shelf_remembers(struct stored *stored, int memory)
+{
+    uint64_t there[2];
+    uint64_t id[2];
+    int fd = mbr__disk_open_file(stored->disk->dir, MBR__DISK_MEMORY, 0);
+    int rc = fd;
+
+    if (fd >= 0) {
+        rc = mbr__disk_read_at(fd, there, sizeof(there), 0);
+        (void)close(fd);
+    }
+    if (rc == 0)
+        rc = mbr__object_memory_id(memory, id);
+    if (rc != 0)
+        return rc == -ENOENT || rc == -EIO ? -ESTALE : rc;
+    return memcmp(id, there, sizeof(id)) == 0 ? 0 : -ESTALE;
+}
+
 /* ---- one of them ------------------------------------------------------------------------------
  */
 
@@ -144,7 +186,7 @@ static int read_owner(int shelf, const char *name, struct stored_what *what)
 static void sweep(int shelf, const char *name)
 {
     static const char *const files[] = {MBR__DISK_JOURNAL_NEW, MBR__DISK_BLOCKS, MBR__DISK_JOURNAL,
-                                        MBR__DISK_SET, MBR__DISK_OWNER};
+                                        MBR__DISK_SET,         MBR__DISK_MEMORY, MBR__DISK_OWNER};
     int dir = openat(shelf, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     for (size_t i = 0; dir >= 0 && i < sizeof(files) / sizeof(files[0]); i++)
@@ -188,7 +230,7 @@ static int rename_and_sync(struct shelf *shelf, const char *from, const char *to
     return rc;
 }
 
-int shelf_make(struct stored *stored)
+int shelf_make(struct stored *stored, int memory)
 {
     struct shelf *shelf = stored->shelf;
     char making[NAME_SIZE];
@@ -203,6 +245,8 @@ int shelf_make(struct stored *stored)
     if (mkdirat(shelf->dir, making, 0700) != 0)
         return -errno;
     rc = furnish(stored, making);
+    if (rc == 0)
+        rc = shelf_remember(stored, memory);
     if (rc == 0)
         rc = rename_and_sync(shelf, making, name);
     if (rc != 0) {

@@ -50,15 +50,27 @@ struct stored {
     struct mbr__disk *disk; /* NULL: not opened yet */
     uint64_t bytes;         /* that its owner is charged for */
     bool gone;              /* destroyed */
+    bool remembered;        /* it has memory, and the directory says which */
 };
 
 /* ---- directories: 0 or a negative errno ---- */
 
-/* A new one, with its first journal; the number is chosen. -EDQUOT and what the file system says:
- * nothing is left then. */
-int shelf_make(struct stored *stored);
+/* A new one, with its first journal, for MEMORY; the number is chosen. -EDQUOT and what the file
+ * system says: nothing is left then. */
+int shelf_make(struct stored *stored, int memory);
 /* Opens the files. */
 int shelf_open_disk(struct stored *stored);
+/*
+ * Which memory is the container's: the last that was made for it, as its random id in a file. All
+ * that was changed since was changed by members of that; so after this process has died they may go
+ * on with it, and those of any older one may not. It need not be on the disk: when the machine
+ * stops, all memory has gone.
+ *
+ * shelf_remember(): MEMORY, from now on and before anybody gets it; what stood there counts no
+ * more. -errno: it does still. shelf_remembers(): 0, or -ESTALE it is another.
+ */
+int shelf_remember(struct stored *stored, int memory);
+int shelf_remembers(struct stored *stored, int memory);
 /* Removes it: as a whole or not at all. */
 int shelf_remove(struct stored *stored);
 /* What a container that is not open takes, about. */

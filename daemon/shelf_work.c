@@ -307,16 +307,42 @@ static int revive(struct desk *desk)
                                .flags = stored->what.flags};
     int rc = stored->gone ? -ENOENT : shelf_open_disk(stored);
 
-    if (rc == 0)
-        rc = mbr__container_revive(&what, stored->disk, &desk->fds[0]);
-    if (rc == 0)
+    if (rc != 0 || stored->remembered)
+        return rc;
+    rc = mbr__container_revive(&what, stored->disk, &desk->fds[0]);
+    if (rc == 0) {
+        rc = shelf_remember(stored, desk->fds[0]);
+        if (rc != 0)
+            desk_close_fds(desk);
+    }
+    if (rc == 0) {
+        stored->remembered = true;
         recount(stored);
+    }
+    return rc;
+}
+
+static int adopt(struct desk *desk)
+{
+    struct stored *stored = desk->stored;
+    int rc = stored->gone ? -ESTALE : shelf_open_disk(stored);
+
+    if (rc == 0)
+        rc = shelf_remembers(stored, desk->lent);
+    if (rc == 0) {
+        stored->remembered = true;
+        recount(stored);
+    }
     return rc;
 }
 
 static int make(struct desk *desk)
 {
-    return shelf_may(desk->stored, 0) ? shelf_make(desk->stored) : -EDQUOT;
+    struct stored *stored = desk->stored;
+    int rc = shelf_may(stored, 0) ? shelf_make(stored, desk->lent) : -EDQUOT;
+
+    stored->remembered = rc == 0;
+    return rc;
 }
 
 void shelf_work(struct desk *desk)
@@ -329,6 +355,9 @@ void shelf_work(struct desk *desk)
         break;
     case DESK_REVIVE:
         rc = revive(desk);
+        break;
+    case DESK_ADOPT:
+        rc = adopt(desk);
         break;
     case DESK_DISK:
         rc = serve(desk);

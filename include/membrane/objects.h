@@ -125,9 +125,12 @@ MBR_API int mbr_container_create(const char *name, int group);
  *
  * MBR_CONTAINER_PERSISTENT without a directory: membraned has one, of its own choice, and the
  * container may have a group. It is kept. All members may change and sync objects; the daemon
- * writes for them. After a restart of the daemon it is found again, with what was synced; who was a
- * member before gets -ECONNREFUSED from all that needs the disk, and joins anew. -EOPNOTSUPP also:
- * the daemon has no place for containers; -EDQUOT the user's are as large as they may be.
+ * writes for them. When the daemon has died members go on with what is in memory, and all that
+ * needs the disk is -ECONNREFUSED (a change may then be found done); when it was started anew the
+ * next such call goes on by itself. But -ESTALE, and one must leave and join anew, if a process
+ * that was no member has joined it before (the container was made anew then, with what was synced),
+ * or if it was destroyed. -EOPNOTSUPP also: the daemon has no place for containers; -EDQUOT the
+ * user's are as large as they may be.
  *
  * More errors: -EOPNOTSUPP a directory with a group or MBR_CONTAINER_KEPT; -EPERM also: it is not
  * the caller's, or others may write to it; -ENOTEMPTY the directory holds something else; -EBADMSG
@@ -271,8 +274,9 @@ MBR_API int mbr_object_put(int access);
 MBR_API int mbr_object_repair(int object, size_t offset, size_t size);
 
 /* Makes what was written before durable: returns when it would survive the loss of power. A
- * volatile container: -EOPNOTSUPP. -ECONNREFUSED membraned, which has the files, is not the one any
- * more that we have joined at. -EIO, -ENOSPC, -EDQUOT as the file system says; then it may be
+ * volatile container: -EOPNOTSUPP. -ECONNREFUSED membraned, which has the files, has died: it may
+ * be tried again; -ESTALE it was started anew, and others have the container
+ * (mbr_container_create_with()). -EIO, -ENOSPC, -EDQUOT as the file system says; then it may be
  * tried again. -EOWNERDEAD, -ENOTRECOVERABLE a block is torn. 0 also if it has no name any more:
  * nothing of it would survive. */
 MBR_API int mbr_object_sync(int object);

@@ -3,9 +3,11 @@
  * See broker.h. One request and one reply over a connection that blocks for neither side: the
  * daemon's queue for a connection holds one reply.
  */
+#define _GNU_SOURCE
 #include "object/broker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -71,24 +73,27 @@ static int connect_until(int fd, const struct sockaddr_un *address, uint64_t dea
     return 0;
 }
 
-/* -ECONNREFUSED: that daemon does not run. */
-static int open_session(uint32_t which, uint64_t deadline, int *out)
+/* -ECONNREFUSED: no daemon is there. */
+static int open_at(const struct sockaddr_un *address, uint64_t deadline, int *out)
 {
-    struct sockaddr_un address;
-    int rc = socket_address(which, &address);
-    int fd;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int rc;
 
-    if (rc != 0)
-        return -ECONNREFUSED;
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
-    rc = connect_until(fd, &address, deadline);
+    rc = connect_until(fd, address, deadline);
     if (rc != 0)
         (void)close(fd);
     else
         *out = fd;
     return rc == -ENOENT ? -ECONNREFUSED : rc;
+}
+
+static int open_session(uint32_t which, uint64_t deadline, int *out)
+{
+    struct sockaddr_un address;
+
+    return socket_address(which, &address) == 0 ? open_at(&address, deadline, out) : -ECONNREFUSED;
 }
 
 #define LONG_NS UINT64_C(1000000000000) /* such deadlines are none */
@@ -255,6 +260,46 @@ int mbr__broker_join(const char *name, struct mbr__broker_found *out)
             first = rc;
     }
     return first;
+}
+
+/* A connection to where OLD leads, whoever listens there now. */
+static int open_again(int old, uint64_t deadline, int *out)
+{
+    struct sockaddr_un address = {0};
+    socklen_t size = sizeof(address);
+
+    if (getpeername(old, (struct sockaddr *)&address, &size) != 0)
+        return -ECONNREFUSED;
+    if (size >= sizeof(address) || address.sun_path[0] == '\0')
+        return -ESTALE; /* it was not got by a name that can be used again */
+    address.sun_path[size - offsetof(struct sockaddr_un, sun_path)] = '\0';
+    return open_at(&address, deadline, out);
+}
+
+int mbr__broker_rejoin(const char *name, int memory, uint64_t deadline, int session)
+{
+    struct mbr__broker_request request = {.op = MBR__BROKER_REJOIN};
+    uint64_t end = mbr__now_ns() + MBR__BROKER_NS;
+    struct mbr__broker_reply reply;
+    struct mbr__note note;
+    int fd = -1;
+    int rc;
+
+    end = end < deadline ? end : deadline;
+    rc = open_again(session, end, &fd);
+    if (rc != 0)
+        return rc;
+    write_request(&note, &request, name);
+    note.fds[0] = memory;
+    note.nfds = 1;
+    rc = ask(fd, &note, &reply, end);
+    if (rc == 0) {
+        mbr__note_close(&note);
+        if (dup3(fd, session, O_CLOEXEC) < 0)
+            rc = -errno;
+    }
+    (void)close(fd);
+    return rc == -EOPNOTSUPP ? -ESTALE : rc; /* an older one */
 }
 
 int mbr__broker_remove(int session)

@@ -3,10 +3,10 @@
  * Containers that membraned hands out: those of a group, and those that outlive their members.
  *
  * membraned keeps a descriptor of the memory and a name for it, and asks the kernel who wants it
- * (SO_PEERCRED, SO_PEERGROUPS); it never looks into the memory. A member keeps its connection, the
- * session, as long as it is one: whoever dies has left. The socket is beside the store's: that of
- * $XENSTORED_PATH; or else of the system's daemon, which alone can serve several users, and then of
- * the user's own.
+ * (SO_PEERCRED, SO_PEERGROUPS); it never looks into the memory, but for its id if it has the files.
+ * A member keeps its connection, the session, as long as it is one: whoever dies has left. The
+ * socket is beside the store's: that of $XENSTORED_PATH; or else of the system's daemon, which
+ * alone can serve several users, and then of the user's own.
  *
  * Each function makes a connection of its own and waits for one reply, for MBR__BROKER_NS at most.
  * Any thread. Not here: what is in the memory.
@@ -54,7 +54,16 @@ int mbr__broker_create(const char *name, int group, uint32_t flags, uint32_t pol
  * -ECONNREFUSED: no daemon. */
 int mbr__broker_join(const char *name, struct mbr__broker_found *out);
 
-/* What the three have in common with requests about the disk (disk_served.h): sends a note, takes
+/*
+ * What to do when the daemon has died and another one is there: offers it the memory of a container
+ * that it keeps on disk, and puts a new connection to it, at the address of the old one, into the
+ * place of SESSION. -ESTALE it has made other memory meanwhile, knows nothing of the container, or
+ * cannot do this; -ECONNREFUSED there is none yet; -EACCES not for the caller any more; -ETIMEDOUT
+ * it does not answer until DEADLINE, or in MBR__BROKER_NS; others as above.
+ */
+int mbr__broker_rejoin(const char *name, int memory, uint64_t deadline, int session);
+
+/* What they have in common with requests about the disk (disk_served.h): sends a note, takes
  * the next one, until DEADLINE. -ECONNREFUSED the daemon has gone; -ETIMEDOUT; -EPROTO. */
 struct mbr__note;
 int mbr__broker_send(int session, const struct mbr__note *note, uint64_t deadline);

@@ -39,6 +39,9 @@ enum mbr__broker_op {
     MBR__BROKER_DISK_ABANDON, /* none of them */
     MBR__BROKER_DISK_DESTROY, /* the container, with its files: by its owner */
     MBR__BROKER_DISK_END,     /* one more than the last */
+    /* name, the memory: of a container on disk, by a member of it whose daemon has died: count us
+     * in again, and if nobody has the container yet keep this memory, not another made anew */
+    MBR__BROKER_REJOIN = 0x62724f61,
 };
 
 /* A request; a name follows, without a NUL, to the end of the note. */

@@ -56,6 +56,8 @@ int mbr__disk_join(const char *path, const uint64_t set[2], struct mbr__disk **o
  * the caller's. Nothing is asked yet; what fails is told by mbr__disk_refresh(): disk_served.h has
  * the errors. A desk of 1 MiB of memory is made: -ENOMEM and so on. */
 int mbr__disk_serve(int session, struct mbr__disk **out);
+/* The same session leads to another daemon now, which has our memory and nothing else from us. */
+void mbr__disk_resume(struct mbr__disk *d);
 /* How long membraned is waited for from now on: at first, and with UINT64_MAX, without end. */
 void mbr__disk_deadline(struct mbr__disk *d, uint64_t deadline);
 

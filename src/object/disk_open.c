@@ -83,6 +83,7 @@ static bool is_ours(const char *name)
                                         MBR__DISK_BLOCKS,
                                         MBR__DISK_SET,
                                         MBR__DISK_OWNER,
+                                        MBR__DISK_MEMORY,
                                         "lost+found"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -335,3 +335,10 @@ void mbr__disk_deadline(struct mbr__disk *d, uint64_t deadline)
     if (d->served != NULL)
         d->served->deadline = deadline;
 }
+
+void mbr__disk_resume(struct mbr__disk *d)
+{
+    d->served->outstanding = false;
+    d->served->lent = false;
+    replace(&d->journal, -1); /* it is read anew */
+}

@@ -12,7 +12,8 @@
 #define MBR__DISK_JOURNAL_NEW "membrane-journal.new"
 #define MBR__DISK_BLOCKS      "membrane-blocks"
 #define MBR__DISK_SET         "membrane-set"
-#define MBR__DISK_OWNER       "membrane-owner" /* membraned's, see docs/objects.md */
+#define MBR__DISK_OWNER       "membrane-owner"  /* membraned's, see docs/objects.md */
+#define MBR__DISK_MEMORY      "membrane-memory" /* the same */
 
 /* Blocks written, on their way to the journal. */
 struct mbr__disk_write {

@@ -106,3 +106,18 @@ int mbr__object_memory_check(int fd)
 {
     return mbr__object_desk_check(fd, MBR__OBJ_FILE_SIZE);
 }
+
+int mbr__object_memory_id(int fd, uint64_t id[2])
+{
+    uint64_t read[2];
+    ssize_t n;
+
+    do
+        n = pread(fd, read, sizeof(read), offsetof(struct mbr__container_shm, id));
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof(read))
+        return n < 0 ? -errno : -EIO;
+    id[0] = read[0];
+    id[1] = read[1];
+    return 0;
+}

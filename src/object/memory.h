@@ -24,7 +24,11 @@ int mbr__object_memory_new(const char *label, int *out);
  * -EPROTO it is not; -EBADF. */
 int mbr__object_memory_check(int fd);
 
-/* The same for memory of another size: a desk (broker_wire.h). */
+/* The random id in a container's memory, as its maker has chosen it and as it stands there now; not
+ * mapped. Errors of pread(2); -EIO it has no such bytes. */
+int mbr__object_memory_id(int fd, uint64_t id[2]);
+
+/* The same check for memory of another size: a desk (broker_wire.h). */
 int mbr__object_desk_new(uint64_t size, int *out);
 int mbr__object_desk_check(int fd, uint64_t size);
 

@@ -356,6 +356,7 @@ static int join(struct mbr__handle *ch, struct mbr__handle *h, struct plan *plan
 
     if (rc < 0)
         return rc;
+    (void)mbr__persist_agree(c); /* or it is found out later that there is none */
     rc = mbr__object_find(c, plan->name, &o);
     if (rc == 0)
         rc = adopt(ch, h, o);

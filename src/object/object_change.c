@@ -287,7 +287,7 @@ static int grow(struct mbr__object *o, uint64_t old, uint64_t size, uint64_t dea
         mbr_store_release(&o->entry->size, size);
     else
         mbr__data_cut(o->c, o->index, old);
-    if (rc != -ETIMEDOUT) /* then it may happen yet */
+    if (!mbr__persist_in_doubt(rc))
         mbr__persist_resized(o->c, o->index);
     return rc;
 }
@@ -303,7 +303,7 @@ static int cut(struct mbr__object *o, const struct mbr__view *v, uint64_t old, u
     rc = mbr__persist_resize(o->c, o->index, size, deadline);
     if (rc < 0) {
         mbr_store_release(&o->entry->size, old);
-        if (rc != -ETIMEDOUT) /* then it may happen yet */
+        if (!mbr__persist_in_doubt(rc))
             mbr__persist_resized(o->c, o->index);
         return rc;
     }

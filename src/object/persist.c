@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "object/broker.h"
 #include "object/disk.h"
 #include "object/persist_turn.h"
 #include "object/table.h"
@@ -30,15 +31,31 @@ static int open_directory(struct mbr__container *c)
     return mbr__disk_join(path, c->id, &c->disk);
 }
 
+/* membraned has died, and perhaps there is another one by now, which is to go on with our memory.
+ * It knows by a file of its own that nothing was changed but through this. */
+static int rejoin(struct mbr__container *c, uint64_t deadline)
+{
+    int rc = mbr__broker_rejoin(c->name, c->fd, deadline, c->session);
+
+    if (rc == 0)
+        mbr__disk_resume(c->disk);
+    return rc;
+}
+
 /* With our own lock. */
 static int open_and_refresh(struct mbr__container *c, uint64_t deadline)
 {
+    bool doubt = mbr_load_relaxed(&c->shm->disk_doubt) != 0;
     int rc = open_directory(c);
 
     if (rc < 0)
         return rc;
     mbr__disk_deadline(c->disk, deadline);
-    return mbr__disk_refresh(c->disk, mbr_load_relaxed(&c->shm->disk_doubt) != 0);
+    rc = mbr__disk_refresh(c->disk, doubt);
+    if (rc != -ECONNREFUSED || !c->served)
+        return rc;
+    rc = rejoin(c, deadline); /* nothing has been asked for yet that could be done twice */
+    return rc == 0 ? mbr__disk_refresh(c->disk, doubt) : rc;
 }
 
 static int enter_served(struct mbr__container *c, uint64_t deadline)
@@ -150,6 +167,43 @@ static int rename_others(struct mbr__container *c, const struct mbr__hash *named
     return rc;
 }
 
+/* A user of an object for a moment, so that it is freed if it has no other. */
+static int unlink_entry(struct mbr__container *c, uint32_t index)
+{
+    bool joined = mbr__hash_get(&c->objects, (uint64_t)index + 1) != NULL;
+    uint32_t place = 0;
+    int rc = joined ? 0 : mbr__table_reserve_place(c);
+
+    if (rc < 0)
+        return rc;
+    if (!joined)
+        mbr__table_use(c, index, &place);
+    mbr__table_unlink(c, index);
+    if (joined)
+        return 0;
+    if (mbr__table_last_user(c, index, c->world.self))
+        mbr__table_wipe(c, index);
+    mbr__table_unuse(c, index, c->world.self, &c->joined[place]);
+    mbr__table_give_place(c, place);
+    return 0;
+}
+
+/* membraned has died after it removed an object, and before it said so. */
+static int unlink_others(struct mbr__container *c)
+{
+    uint32_t bound = mbr__table_bound(c);
+    int rc = 0;
+
+    for (uint32_t i = 0; i < bound && rc == 0; i++) {
+        const struct mbr__entry *e = mbr__entry_at(c, i);
+
+        if (has_name(e) &&
+            mbr__catalog_by_id(mbr__disk_catalog(c->disk), mbr_load_relaxed(&e->id)) == NULL)
+            rc = unlink_entry(c, i);
+    }
+    return rc;
+}
+
 /* With a turn. */
 static int follow(struct mbr__container *c)
 {
@@ -165,6 +219,8 @@ static int follow(struct mbr__container *c)
     if (rc == 0)
         rc = rename_others(c, &named);
     mbr__hash_fini(&named);
+    if (rc == 0 && c->served)
+        rc = unlink_others(c);
     if (rc == 0)
         mbr_store_relaxed(&c->shm->disk_behind, 0);
     return rc;
@@ -180,6 +236,37 @@ static int enter_table(struct mbr__container *c)
     rc = follow(c);
     if (rc < 0)
         mbr__persist_exit(c);
+    return rc;
+}
+
+/* With the container's mutex. RC: of a change that membraned was asked for. */
+static int remember(struct mbr__container *c, int rc)
+{
+    if (mbr__persist_in_doubt(rc))
+        mbr_store_relaxed(&c->shm->disk_behind, 1);
+    return rc;
+}
+
+int mbr__persist_agree(struct mbr__container *c)
+{
+    int rc = c->served && mbr_load_relaxed(&c->shm->disk_behind) != 0 ? enter_table(c) : 1;
+
+    if (rc == 0)
+        mbr__persist_exit(c);
+    return rc < 0 ? rc : 0;
+}
+
+int mbr__persist_settle(struct mbr__container *c)
+{
+    int rc;
+
+    if (!c->served || mbr_load_relaxed(&c->shm->disk_behind) == 0)
+        return 0;
+    rc = mbr__container_lock(c, MBR_FOREVER);
+    if (rc < 0)
+        return rc;
+    rc = mbr__persist_agree(c);
+    mbr__container_unlock(c);
     return rc;
 }
 
@@ -209,7 +296,7 @@ int mbr__persist_create(struct mbr__container *c, uint32_t index)
     rc = mbr__disk_create(c->disk, mbr_load_relaxed(&e->id), name, mbr_load_relaxed(&e->size),
                           mbr_load_relaxed(&e->policy));
     mbr__persist_exit(c);
-    return rc;
+    return remember(c, rc);
 }
 
 void mbr__persist_uncreate(struct mbr__container *c, uint32_t index)
@@ -241,7 +328,7 @@ int mbr__persist_unlink(struct mbr__container *c, uint32_t index)
         rc = 0;
     if (rc < 0)
         mbr__table_intend_nothing(c);
-    return rc;
+    return remember(c, rc);
 }
 
 int mbr__persist_rename(struct mbr__container *c, uint32_t index, const char *name)
@@ -258,7 +345,7 @@ int mbr__persist_rename(struct mbr__container *c, uint32_t index, const char *na
     mbr__persist_exit(c);
     if (rc < 0)
         mbr__table_intend_nothing(c);
-    return rc;
+    return remember(c, rc);
 }
 
 int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size, uint64_t deadline)
@@ -306,6 +393,8 @@ static int destroy_served(struct mbr__container *c)
         mbr__disk_deadline(c->disk, MBR_FOREVER);
         rc = mbr__disk_destroy(c->disk);
     }
+    if (rc == -ECONNREFUSED)
+        rc = rejoin(c, MBR_FOREVER) == 0 ? mbr__disk_destroy(c->disk) : rc;
     (void)pthread_mutex_unlock(&c->disk_lock);
     return rc;
 }

@@ -66,6 +66,19 @@ int mbr__persist_rename(struct mbr__container *c, uint32_t index, const char *na
 int mbr__persist_resize(struct mbr__container *c, uint32_t index, uint64_t size, uint64_t deadline);
 
 void mbr__persist_resized(struct mbr__container *c, uint32_t index);
+
+/* Whether a change that has ended with ERROR may be done all the same, or done yet: membraned has
+ * died over it, or was not waited for. */
+static inline bool mbr__persist_in_doubt(int error)
+{
+    return error == -ECONNREFUSED || error == -ETIMEDOUT;
+}
+
+/* Makes memory and disk agree about what objects there are, if a change is in doubt. With the
+ * container's mutex; the other one with nothing locked. */
+int mbr__persist_agree(struct mbr__container *c);
+int mbr__persist_settle(struct mbr__container *c);
+
 /* With the object's writer lock: if somebody has died in between, the disk gets the size that it
  * has in memory. */
 int mbr__persist_follow_size(struct mbr__container *c, uint32_t index, uint64_t deadline);

@@ -90,6 +90,9 @@ static int write_blocks(struct job *j, struct mbr__disk_write **write)
     const struct mbr__catalog_object *on_disk = mbr__catalog_by_id(mbr__disk_catalog(d), j->id);
     int rc = 0;
 
+    /* membraned has died while it removed this, and nobody has followed that yet. */
+    if (on_disk == NULL && mbr_load_relaxed(&j->o->c->shm->disk_behind) != 0)
+        return -EAGAIN;
     if (on_disk == NULL)
         return 0; /* it has no name any more: nothing of it would survive */
     /* Somebody has died between changing its size here and there. */
@@ -159,24 +162,37 @@ static int lock_writer(struct mbr__object *o)
     return rc == -EOWNERDEAD ? 0 : rc;
 }
 
-static int sync_object(struct mbr__handle *h)
+static int try_sync(struct mbr__handle *h)
 {
     struct job j = {.o = h->what};
-    int rc;
+    int rc = mbr__persist_settle(j.o->c);
 
-    if (!mbr__is_persistent(j.o->c))
-        return -EOPNOTSUPP;
-    rc = lock_writer(j.o);
+    if (rc == 0)
+        rc = lock_writer(j.o);
     if (rc < 0)
         return rc;
-    rc = -EAGAIN; /* something has come between: disk_served.h */
-    for (int i = 0; i < SYNC_TRIES && rc == -EAGAIN; i++) {
-        rc = sync_locked(h, &j);
-        free(j.dirty);
-        free(j.version);
-        j = (struct job){.o = j.o};
-    }
+    rc = sync_locked(h, &j);
+    free(j.dirty);
+    free(j.version);
     mbr__shm_unlock(&j.o->c->world, &j.o->entry->writer);
+    return rc;
+}
+
+/* All of it may be done twice. -EAGAIN: something has come between (disk_served.h). If membraned
+ * has died meanwhile there may be another one already. */
+static int sync_object(struct mbr__handle *h)
+{
+    const struct mbr__object *o = h->what;
+    bool refused = false;
+    int rc = mbr__is_persistent(o->c) ? -EAGAIN : -EOPNOTSUPP;
+
+    for (int i = 0; i < SYNC_TRIES && rc == -EAGAIN; i++) {
+        rc = try_sync(h);
+        if (rc == -ECONNREFUSED && !refused) {
+            refused = true;
+            rc = -EAGAIN;
+        }
+    }
     return rc;
 }
 

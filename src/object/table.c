@@ -371,6 +371,8 @@ static void unlink_entry(const struct mbr__container *c, uint32_t index)
 
 void mbr__table_unlink(struct mbr__container *c, uint32_t index)
 {
+    if (!has_name(mbr__entry_at(c, index)))
+        return;
     intend(c, INTENT_UNLINK, index);
     unlink_entry(c, index);
     add_live(c, UINT32_MAX);

@@ -466,7 +466,7 @@ int mbr__version_resize(struct mbr__object *o, uint64_t size, uint64_t deadline)
         if (rc < 0) /* the next sync would do it, too */
             (void)mbr__persist_resize(o->c, o->index, w.old_size, MBR_FOREVER);
     }
-    if (rc != -ETIMEDOUT) /* then it may happen yet */
+    if (!mbr__persist_in_doubt(rc))
         mbr__persist_resized(o->c, o->index);
     end(&w);
     return rc;

@@ -157,10 +157,11 @@ static void test_synced_is_there_after_a_kill(void **state)
     CHECK(o >= 0);
     write_synced(o, 3 * BLOCK - 7, 1);
     CHECK_INT(mbr_object_write(o, 5, "never synced", 12), 0);
-    restart();
+    stored_kill(&daemon_);
     CHECK_INT(mbr_object_sync(o), -ECONNREFUSED);
     CHECK_INT(mbr_object_create(c, "p", 1), -ECONNREFUSED);
     CHECK_INT(mbr_container_leave(c), 0);
+    start();
     CHECK_INT(mbr_container_list_kept(&cursor, name), 1);
     CHECK(strcmp(name, "c") == 0);
     c = mbr_container_join("c");

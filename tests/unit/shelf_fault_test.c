@@ -24,9 +24,11 @@
 #include "failalloc.h"
 #include "object/disk_served.h"
 #include "object/memory.h"
+#include "object/object_shm.h"
 #include "object/revive.h"
 #include "prop.h"
 #include "shelf_scene.h"
+#include "shm/names.h"
 #include "shm/post.h"
 #include "shm_test.h"
 
@@ -323,6 +325,11 @@ static bool revive_once(struct shelf *shelf, const struct stored_what *what, boo
     if (rc == 0)
         assert_int_equal(mbr__object_memory_check(desk->fds[0]), 0);
     desk_close_fds(desk);
+    if (rc == 0) { /* the loop has put that into the container: another one is not made */
+        assert_int_equal(scene_do(desk, DESK_REVIVE), 0);
+        assert_true(desk->fds[0] < 0);
+        stored->remembered = false;
+    }
     assert_int_equal(scene_do(desk, DESK_REVIVE), 0);
     assert_int_equal(mbr__object_memory_check(desk->fds[0]), 0);
     assert_true(charged(shelf, 10) > 0);
@@ -330,6 +337,120 @@ static bool revive_once(struct shelf *shelf, const struct stored_what *what, boo
     scene_end(desk);
     assert_int_equal(test_count_fds(), before);
     return hit;
+}
+
+/* ---- memory that members have kept ----------------------------------------------------------- */
+
+static int new_memory(void)
+{
+    uint64_t id[2] = {mbr__random_id(), mbr__random_id()};
+    int fd = -1;
+
+    assert_int_equal(mbr__object_memory_new("c", &fd), 0);
+    assert_int_equal(pwrite(fd, id, sizeof(id), offsetof(struct mbr__container_shm, id)),
+                     sizeof(id));
+    return fd;
+}
+
+/* As the daemon that is started next. */
+static int adopt(struct shelf *shelf, const struct stored_what *what, int memory)
+{
+    struct stored *stored = stored_new(shelf, what);
+    struct desk *desk = stored != NULL ? desk_new(stored) : NULL;
+    int rc;
+
+    assert_non_null(desk);
+    desk->lent = memory;
+    rc = scene_do(desk, DESK_ADOPT);
+    assert_int_equal(stored->remembered, rc == 0);
+    desk->lent = -1;
+    shelf_charge(stored, 0);
+    scene_end(desk);
+    return rc;
+}
+
+static int open_record(int flags)
+{
+    char path[200];
+
+    (void)snprintf(path, sizeof(path), "%s/%016x/%s", scene_place, 1u, MBR__DISK_MEMORY);
+    return open(path, flags | O_CLOEXEC);
+}
+
+static void spoil_record(struct shelf *shelf, const struct stored_what *what, int memory)
+{
+    int fd = open_record(O_RDWR);
+    unsigned char byte;
+
+    assert_true(fd >= 0);
+    for (off_t i = 0; i < 16; i++) {
+        assert_int_equal(pread(fd, &byte, 1, i), 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, i), 1);
+        assert_int_equal(adopt(shelf, what, memory), -ESTALE);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, i), 1);
+    }
+    assert_int_equal(adopt(shelf, what, memory), 0);
+    for (off_t i = 15; i >= 0; i -= 5) {
+        assert_int_equal(ftruncate(fd, i), 0);
+        assert_int_equal(adopt(shelf, what, memory), -ESTALE);
+    }
+    (void)close(fd);
+    (void)snprintf(scene_said, sizeof(scene_said), "%s/%016x/%s", scene_place, 1u,
+                   MBR__DISK_MEMORY);
+    assert_int_equal(unlink(scene_said), 0);
+    assert_int_equal(adopt(shelf, what, memory), -ESTALE);
+}
+
+/* The last memory is taken back, also over failures; one before it never. */
+static void test_adopt(void **state)
+{
+    struct shelf *shelf = scene_open(0);
+    struct stored_what what = some("c", 10);
+    struct stored *stored = stored_new(shelf, &what);
+    struct desk *desk = stored != NULL ? desk_new(stored) : NULL;
+    int first = new_memory();
+    int second;
+    bool hit = true;
+
+    (void)state;
+    assert_non_null(desk);
+    desk->lent = first;
+    assert_int_equal(scene_do(desk, DESK_MAKE), 0);
+    desk->lent = -1;
+    what = stored->what;
+    scene_end(desk);
+    for (unsigned n = 0; hit; n++) {
+        int rc;
+
+        stored = stored_new(shelf, &what);
+        desk = desk_new(stored);
+        assert_non_null(desk);
+        desk->lent = first;
+        arm(n);
+        rc = scene_do(desk, DESK_ADOPT);
+        hit = disarm();
+        assert_true(rc == 0 || (hit && is_failure(rc)));
+        desk->lent = -1;
+        scene_end(desk);
+    }
+    second = new_memory();
+    assert_int_equal(adopt(shelf, &what, second), -ESTALE);
+    assert_int_equal(adopt(shelf, &what, first), 0);
+    stored = stored_new(shelf, &what);
+    desk = desk_new(stored);
+    assert_int_equal(scene_do(desk, DESK_REVIVE), 0);
+    (void)close(second);
+    second = desk->fds[0];
+    desk->fds[0] = -1;
+    scene_end(desk);
+    assert_int_equal(adopt(shelf, &what, first), -ESTALE);
+    assert_int_equal(adopt(shelf, &what, second), 0);
+    spoil_record(shelf, &what, second);
+    (void)close(first);
+    (void)close(second);
+    shelf_close(shelf);
 }
 
 static void run_revive(void)
@@ -574,7 +695,7 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, scene_begin, scene_clear)
     const struct CMUnitTest tests[] = {
-        T(test_open),   T(test_scan),     T(test_stored_and_desk), T(test_make),
+        T(test_open),   T(test_scan),     T(test_stored_and_desk), T(test_make),    T(test_adopt),
         T(test_revive), T(test_requests), T(test_serve),           T(test_refresh),
     };
 

@@ -54,6 +54,12 @@ struct mbr__lock_world {
      * it has that mutex.
      */
     void (*bury)(struct mbr__lock_world *w, uint32_t slot);
+    /* Our member's tickets (mutex.c) as they are: what stands in shared memory others can write. */
+    struct mbr__own_ticket {
+        uint32_t word; /* 0 nobody's */
+        uint32_t reserved;
+        uintptr_t mutex; /* that was got with it; 0 not yet */
+    } own[MBR__MUTEX_TICKETS];
 };
 
 /* The locks of one object: those of the first MBR__OBJ_NEAR_LOCKS blocks, and the others. */

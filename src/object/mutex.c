@@ -5,7 +5,9 @@
  *
  * Who takes it writes the word into one of its member's tickets before, and clears that after it
  * has freed it; the word says which ticket. So a word that its owner has no ticket for is false: it
- * was scribbled, or its owner is dead and his slot is another's now.
+ * was scribbled, or its owner is dead and his slot is another's now. A member that scribbles may
+ * write such a ticket as well, for somebody who lives: so each process knows its own by heart, does
+ * not believe what is said of itself, and puts right what others see of it, a little at each turn.
  *
  * lock.h has the contract. Not here: the locks of blocks (lock.c), what is mended (table.c).
  */
@@ -24,18 +26,38 @@ static uint32_t *ticket_of(struct mbr__lock_world *w, uint32_t word)
     return &w->member(w, mbr__holder_slot(word))->tickets[i];
 }
 
+static struct mbr__own_ticket *own_of(struct mbr__lock_world *w, uint32_t word)
+{
+    return &w->own[word >> MBR__HOLDER_BITS & (MBR__MUTEX_TICKETS - 1)];
+}
+
+/* One that nobody has and that says something all the same: it is taken for that moment. */
+static void correct_ticket(struct mbr__lock_world *w, struct mbr__member_shm *m, uint32_t i)
+{
+    uint32_t none = 0;
+
+    if (mbr_load_relaxed(&m->tickets[i]) == 0 || mbr_load_relaxed(&w->own[i].word) != 0 ||
+        !mbr_cas(&w->own[i].word, &none, UINT32_MAX))
+        return;
+    mbr_store_release(&m->tickets[i], 0);
+    mbr_store_release(&w->own[i].word, 0);
+}
+
 /* A ticket of ours that no other thread has: the word it stands for; 0 there is none. */
 static uint32_t take_ticket(struct mbr__lock_world *w)
 {
     struct mbr__member_shm *m = w->member(w, w->self);
     uint32_t count = mbr_fetch_add(&m->nonce, 1);
 
+    correct_ticket(w, m, count % MBR__MUTEX_TICKETS);
     for (uint32_t i = 0; i < MBR__MUTEX_TICKETS; i++) {
         uint32_t word = mbr__holder(w->self, count << MBR__MUTEX_TICKET_BITS | i);
         uint32_t none = 0;
 
-        if (mbr_load_relaxed(&m->tickets[i]) == 0 && mbr_cas(&m->tickets[i], &none, word))
+        if (mbr_load_relaxed(&w->own[i].word) == 0 && mbr_cas(&w->own[i].word, &none, word)) {
+            mbr_store_release(&m->tickets[i], word);
             return word; /* pair A with is_accounted(), through the mutex's word */
+        }
     }
     return 0;
 }
@@ -55,12 +77,18 @@ static int wait_ticket(struct mbr__lock_world *w, uint64_t deadline, uint32_t *w
 
 static void give_ticket(struct mbr__lock_world *w, uint32_t word)
 {
+    struct mbr__own_ticket *own = own_of(w, word);
+
     mbr_store_release(ticket_of(w, word), 0); /* pair A: the mutex was freed before */
+    mbr_store_relaxed(&own->mutex, 0);
+    mbr_store_release(&own->word, 0);
 }
 
 /* Whether a living owner has a ticket for the word; `m` still has it afterwards. */
 static bool is_accounted(struct mbr__lock_world *w, uint32_t word)
 {
+    if (mbr__holder_slot(word) == w->self)
+        return mbr_load_acquire(&own_of(w, word)->word) == word;
     return w->member(w, mbr__holder_slot(word)) != NULL && w->alive(w, mbr__holder_slot(word)) &&
            mbr_load_acquire(ticket_of(w, word)) == word;
 }
@@ -78,10 +106,22 @@ static int inherit(struct mbr__lock_world *w, struct mbr__shm_mutex *m, uint32_t
      * we had seen it. Pair C: what the dead one has written is seen. */
     if (!mbr_cas(&m->word, &old, own))
         return -EAGAIN;
-    if (slot >= MBR_CONTAINER_MEMBERS)
-        return 0; /* nobody's name: somebody has scribbled over it */
+    if (slot >= MBR_CONTAINER_MEMBERS || slot == w->self)
+        return 0; /* nobody's name, or ours: somebody has scribbled over it */
     *dead = slot;
     return -EOWNERDEAD;
+}
+
+/* The word that the caller, who has the mutex, has taken it by. Others may have written over it. */
+static uint32_t word_of(struct mbr__lock_world *w, const struct mbr__shm_mutex *m, uint32_t word)
+{
+    if (mbr__holder_slot(word) == w->self && mbr_load_relaxed(&own_of(w, word)->word) == word)
+        return word;
+    for (uint32_t i = 0; i < MBR__MUTEX_TICKETS; i++) {
+        if (mbr_load_relaxed(&w->own[i].mutex) == (uintptr_t)m)
+            return mbr_load_relaxed(&w->own[i].word);
+    }
+    return 0;
 }
 
 static bool take(struct mbr__shm_mutex *m, uint32_t own)
@@ -124,19 +164,20 @@ int mbr__shm_lock(struct mbr__lock_world *w, struct mbr__shm_mutex *m, uint64_t 
 
     if (r < 0)
         return r;
-    if (take(m, own))
-        return 0;
-    r = wait(w, m, own, deadline, dead);
+    if (!take(m, own))
+        r = wait(w, m, own, deadline, dead);
     if (r == -ETIMEDOUT)
         give_ticket(w, own);
+    else
+        mbr_store_relaxed(&own_of(w, own)->mutex, (uintptr_t)m);
     return r;
 }
 
 void mbr__shm_unlock(struct mbr__lock_world *w, struct mbr__shm_mutex *m)
 {
-    uint32_t own = mbr_exchange(&m->word, 0); /* pair C with take() */
+    uint32_t own = word_of(w, m, mbr_exchange(&m->word, 0)); /* pair C with take() */
 
-    if (mbr__holder_slot(own) == w->self) /* else somebody has scribbled over it */
+    if (own != 0)
         give_ticket(w, own);
     mbr_fence_full(); /* pair B with the sleeper's, see above */
     if (mbr_load_relaxed(&m->waiters) == 0)

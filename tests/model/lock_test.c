@@ -92,6 +92,8 @@ static bool is_shared(const void *word, const char *label)
      * may grant to it. */
     if (label != NULL && (strstr(label, "self / 64") != NULL || strncmp(label, "&h->", 4) == 0))
         return strncmp(label, "or ", 3) == 0;
+    if (within(word, worlds, sizeof(worlds)))
+        return false; /* each process has its own */
     for (int i = 0; i < SLOTS; i++) {
         if (within(word, &pages[i], sizeof(pages[i])))
             return word != &pages[i].holds && word != &pages[i].nonce;
@@ -524,8 +526,20 @@ static const struct kase kases[] = {
     {                                                        \
         pages[i].tickets, 8                                  \
     }
-static const struct space_range memory[] = {
-    {&mem, sizeof(mem)}, PAGE(0), PAGE(1), PAGE(2), PAGE(3), {NULL, 0}};
+#define OWN(i)                                            \
+    {                                                     \
+        worlds[i].own, 2 * sizeof(struct mbr__own_ticket) \
+    }
+static const struct space_range memory[] = {{&mem, sizeof(mem)},
+                                            PAGE(0),
+                                            PAGE(1),
+                                            PAGE(2),
+                                            PAGE(3),
+                                            OWN(0),
+                                            OWN(1),
+                                            OWN(2),
+                                            OWN(3),
+                                            {NULL, 0}};
 
 static bool deep;
 static bool stop_at_once;

@@ -86,8 +86,7 @@ LOCK = [
 
 MUTEX = [
     ("a mutex is freed before its ticket is stated",
-     "        if (mbr_load_relaxed(&m->tickets[i]) == 0 && mbr_cas(&m->tickets[i], &none, word))\n",
-     "        if (none == 0 && word != 0)\n"),
+     "            mbr_store_release(&m->tickets[i], word);\n", ""),
     ("the mutex of a living owner is taken",
      "    if (old == 0 || (slot < MBR_CONTAINER_MEMBERS && is_accounted(w, old)))\n",
      "    if (old == 0)\n"),

@@ -515,6 +515,7 @@ static void mutex_that_nobody_has(void **state)
     bury_member(&members[0].world, 2);
     dead[2] = false;
     memset(shared.page[2].tickets, 0, sizeof(shared.page[2].tickets));
+    memset(members[2].world.own, 0, sizeof(members[2].world.own));
     shared.page[2].state = MBR__MEMBER_HERE;
     assert_int_equal(lock_mutex(1, MBR__NEVER, &gone), -EOWNERDEAD);
     mbr__shm_unlock(&members[1].world, &shared.mutex);
@@ -526,16 +527,44 @@ static void mutex_that_nobody_has(void **state)
     }
 }
 
+/* Somebody has written the word, and the ticket for it: of a member that lives, and is that. */
+static void mutex_and_ticket_scribbled(void **state)
+{
+    uint32_t word = mbr__holder(1, 5u << MBR__MUTEX_TICKET_BITS | 300);
+    uint32_t gone = 99;
+
+    shared.mutex.word = word;
+    shared.page[1].tickets[300] = word;
+    assert_int_equal(lock_mutex(2, TRIED, &gone), -ETIMEDOUT);
+    assert_int_equal(lock_mutex(1, TRIED, &gone), 0); /* which knows better */
+    shared.mutex.word = word;
+    mbr__shm_unlock(&members[1].world, &shared.mutex);
+    for (uint32_t i = 0; i < MBR__MUTEX_TICKETS; i++)
+        assert_int_equal(members[1].world.own[i].word, 0);
+    shared.mutex.word = word;
+    shared.page[1].tickets[7] = 99;
+    for (uint32_t i = 0; i < MBR__MUTEX_TICKETS; i++) {
+        struct mbr__shm_mutex other = {0};
+
+        assert_int_equal(mbr__shm_lock(&members[1].world, &other, TRIED, &gone), 0);
+        mbr__shm_unlock(&members[1].world, &other);
+    }
+    for (uint32_t i = 0; i < MBR__MUTEX_TICKETS; i++)
+        assert_int_equal(shared.page[1].tickets[i], 0);
+    assert_int_equal(lock_mutex(2, TRIED, &gone), -EOWNERDEAD); /* in the end others do, too */
+    mbr__shm_unlock(&members[2].world, &shared.mutex);
+}
+
 /* A process that has all its tickets in use waits for one, and no longer than it may. */
 static void mutex_without_a_ticket(void **state)
 {
     uint32_t gone;
 
     for (uint32_t i = 0; i < MBR__MUTEX_TICKETS; i++)
-        shared.page[1].tickets[i] = 1;
+        members[1].world.own[i].word = 1;
     assert_int_equal(lock_mutex(1, TRIED, &gone), -ETIMEDOUT);
     assert_int_equal(lock_mutex(1, mbr__deadline_ns(3000000), &gone), -ETIMEDOUT);
-    shared.page[1].tickets[7] = 0;
+    members[1].world.own[7].word = 0;
     assert_int_equal(lock_mutex(1, TRIED, &gone), 0);
     mbr__shm_unlock(&members[1].world, &shared.mutex);
 }
@@ -603,6 +632,7 @@ int main(void)
         cmocka_unit_test_setup(mutex_excludes, setup),
         cmocka_unit_test_setup(mutex_of_the_dead, setup),
         cmocka_unit_test_setup(mutex_that_nobody_has, setup),
+        cmocka_unit_test_setup(mutex_and_ticket_scribbled, setup),
         cmocka_unit_test_setup(mutex_without_a_ticket, setup),
         cmocka_unit_test_setup(mutex_between_threads, setup),
     };

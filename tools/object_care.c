@@ -250,6 +250,8 @@ int object_gc(const struct tool_args *args)
 
 /* ---- top ---- */
 
+#define SHORTEST_NS UINT64_C(1000000) /* between two looks: what poll() knows */
+#define LONGEST_NS  (1000000 * TOOL_SECOND)
 #define TOP_OBJECTS 1000
 
 struct seen {
@@ -372,6 +374,9 @@ int object_top(const struct tool_args *args)
 
     if (code == TOOL_EXIT_OK)
         code = tool_duration(args, OPT_INTERVAL, pause_ns, &pause_ns);
+    if (code == TOOL_EXIT_OK && (pause_ns < SHORTEST_NS || pause_ns > LONGEST_NS))
+        code = tool_error(TOOL_EXIT_USAGE, "0.001 to 1000000", "--interval %s: out of range",
+                          args->value[OPT_INTERVAL]);
     if (code == TOOL_EXIT_OK && t.seen == NULL)
         code = tool_error_library(-ENOMEM, "%s", args->word[0]);
     if (code == TOOL_EXIT_OK)

@@ -224,14 +224,15 @@ int object_put(const struct tool_args *args)
     bool hold = tool_given(args, OPT_HOLD), made = false;
     int code = object_deadline(args, &c.deadline);
 
+    /* Before a container is made, and perhaps kept, for a file that is not there. */
+    if (code == TOOL_EXIT_OK)
+        code = open_input(&c);
     if (code == TOOL_EXIT_OK)
         code = object_open(args, hold || make, &c.container);
     if (code != TOOL_EXIT_OK)
-        return code;
+        return finish(&c, code);
     tool_stop_catch();
-    code = open_input(&c);
-    if (code == TOOL_EXIT_OK)
-        code = put_all(&c, &made);
+    code = put_all(&c, &made);
     if (code == TOOL_EXIT_OK)
         code = make_durable(&c);
     if (code != TOOL_EXIT_OK && made) /* half an object is none */

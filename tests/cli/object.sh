@@ -73,6 +73,8 @@ run 0 mo stat demo big
 out_has "5 B (5 bytes)"
 run 0 mo stat --json demo big
 member "$work/out" "j['policy'] == 'in place'"
+run 2 mo top -n 2 --interval 0 demo
+run 2 mo top -n 2 --interval 1e12 demo
 run 0 mo top -n 2 --interval 0.01 demo
 out_has piped
 run 0 mo top --json -n 1 demo
@@ -173,6 +175,8 @@ if [ -x "$daemon" ]; then
     daemon_pid=$pid
     served() { "$membrane" store exists / 2>/dev/null; }
     until_true served
+    run 1 mo put --keep never x "$work/none"
+    run 1 mo stat never
     run 0 mo put --keep stays x "$0"
     run 0 mo get stays x "$work/copy"
     same "$0" "$work/copy"

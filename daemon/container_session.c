@@ -103,6 +103,9 @@ static int create(struct session *session, const struct asked *asked)
     struct container *made;
     int rc = may_create(session, asked);
 
+    /* Whoever may make no more may still be told that it is there, and join it. */
+    if (rc == 0 && mbr__bytes_map_get(&c->named, asked->name, asked->name_length) != NULL)
+        rc = -EEXIST;
     if (rc == 0 && has_enough(session))
         rc = -EDQUOT;
     if (rc == 0 && !containers_complete(c))

@@ -513,6 +513,8 @@ static void owner_fills(struct stage_actor *parent, void *argument)
     stage_become_user(OWNER, 0);
     c = create("full", -1, 0);
     CHECK(c >= 0);
+    CHECK_INT(create("another", -1, 0), -EDQUOT);
+    CHECK_INT(create("full", -1, 0), -EEXIST); /* so that it can be joined */
     while (rc == 0 && made < 20) {
         char name[16];
 
@@ -543,7 +545,8 @@ static void test_a_user_has_a_limit(void **state)
         skip();
     (void)snprintf(path, sizeof(path), "%s/conf", stage_dir());
     file = fopen(path, "we");
-    CHECK(file != NULL && fputs("[limits]\nstored-per-user = 8M\n", file) >= 0);
+    CHECK(file != NULL &&
+          fputs("[limits]\nstored-per-user = 8M\ncontainers-per-user = 1\n", file) >= 0);
     CHECK(fclose(file) == 0);
     memcpy(with_config, arguments, sizeof(with_config));
     with_config[3] = path;

@@ -100,6 +100,8 @@ static int inherit(struct mbr__lock_world *w, struct mbr__shm_mutex *m, uint32_t
     uint32_t old = mbr_load_acquire(&m->word);
     uint32_t slot = mbr__holder_slot(old);
 
+    if (old == own)
+        return 0; /* written there by somebody else: nobody has it by our ticket but us */
     if (old == 0 || (slot < MBR_CONTAINER_MEMBERS && is_accounted(w, old)))
         return -EAGAIN;
     /* The ticket is older than the word and younger than its end: were the word true all the while,

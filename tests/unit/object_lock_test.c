@@ -555,6 +555,20 @@ static void mutex_and_ticket_scribbled(void **state)
     mbr__shm_unlock(&members[2].world, &shared.mutex);
 }
 
+/* Even the word that the next attempt will be made with. */
+static void mutex_scribbled_with_the_next(void **state)
+{
+    uint32_t gone = 99;
+
+    shared.page[1].nonce = 3;
+    shared.mutex.word = mbr__holder(1, 3u << MBR__MUTEX_TICKET_BITS);
+    assert_int_equal(lock_mutex(1, TRIED, &gone), 0);
+    assert_int_equal(lock_mutex(2, TRIED, &gone), -ETIMEDOUT);
+    mbr__shm_unlock(&members[1].world, &shared.mutex);
+    assert_int_equal(lock_mutex(2, TRIED, &gone), 0);
+    mbr__shm_unlock(&members[2].world, &shared.mutex);
+}
+
 /* A process that has all its tickets in use waits for one, and no longer than it may. */
 static void mutex_without_a_ticket(void **state)
 {
@@ -633,6 +647,7 @@ int main(void)
         cmocka_unit_test_setup(mutex_of_the_dead, setup),
         cmocka_unit_test_setup(mutex_that_nobody_has, setup),
         cmocka_unit_test_setup(mutex_and_ticket_scribbled, setup),
+        cmocka_unit_test_setup(mutex_scribbled_with_the_next, setup),
         cmocka_unit_test_setup(mutex_without_a_ticket, setup),
         cmocka_unit_test_setup(mutex_between_threads, setup),
     };

@@ -727,6 +727,7 @@ bool shim_switch_tx(struct shim_conn *c)
     mbr_store_relaxed(&c->own->start, c->tx_tcp);
     mbr_store_release(&c->own->switched, (uint32_t)1);
     mbr_store_release(&c->tx_ring, (uint32_t)1);
+    mbr_store_relaxed(&c->heat, (uint32_t)1); /* room comes as a byte now: epolls must ask for it */
     return true;
 }
 

@@ -85,7 +85,7 @@ static int take_error(struct shim_conn *c, int fd)
         return 0; /* a reader is about to hear of it */
     shim_drain(c, fd);
     error = c->rx_error;
-    c->rx_error = 0;
+    mbr_store_relaxed(&c->rx_error, 0);
     shim_unlock(&c->rx);
     shim_heat(c, fd);
     return error;

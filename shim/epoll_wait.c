@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "blind.h"
 #include "calls.h"
 #include "conn.h"
 #include "epoll_members.h"
@@ -458,6 +459,7 @@ static struct shim_epoll *waited_for(int fd, const struct epoll_event *ev, int m
 static int wait_for(struct shim_epoll *e, struct epoll_event *ev, int max, uint64_t ns,
                     const sigset_t *mask)
 {
+    SHIM_BLIND;
     struct wait w
         __attribute__((cleanup(wait_end))) = {.e = e,
                                               .out = ev,

@@ -265,7 +265,7 @@ static void skip(struct shim_conn *c, int fd)
         return;
     }
     if (n < 0 || !is_sure(&c->own->rx_doubt)) {
-        c->rx_error = ECONNRESET;
+        mbr_store_relaxed(&c->rx_error, ECONNRESET);
         mbr_store_release(&c->rx_end, (uint32_t)1);
         return;
     }

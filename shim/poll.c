@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "blind.h"
 #include "calls.h"
 #include "conn.h"
 #include "epoll.h"
@@ -404,6 +405,7 @@ static void set_end(struct set *s)
 
 static int poll_ours(struct pollfd *fds, nfds_t n, uint64_t ns, const sigset_t *mask)
 {
+    SHIM_BLIND;
     struct pollfd few[FEW];
     struct shim_conn *few_conns[FEW];
     uint8_t few_hows[FEW] = {AWAKE};

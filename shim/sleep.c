@@ -209,10 +209,10 @@ void shim_kernel_end(struct shim_conn *c, ssize_t r, int error)
     bool died = closed == SHIM_CLOSED_NO && !mbr_load_acquire(&c->peer->fin);
 
     if (r < 0 && error != ECONNRESET && error != EPIPE)
-        c->rx_error = error;
+        mbr_store_relaxed(&c->rx_error, error);
     else if (closed == SHIM_CLOSED_RESET || (!all_read && (died || r < 0)))
-        c->rx_error = ECONNRESET;
-    if (c->rx_error != 0)
+        mbr_store_relaxed(&c->rx_error, ECONNRESET);
+    if (mbr_load_relaxed(&c->rx_error) != 0)
         mbr_store_relaxed(&c->tx_broken, (uint32_t)EPIPE);
     else if (r < 0)
         mbr_store_relaxed(&c->excuse, (uint32_t)1);
@@ -334,7 +334,8 @@ static void drain_and_tell(struct shim_conn *c, int fd)
 
 static bool rx_news(struct shim_conn *c)
 {
-    return shim_avail(c) != 0 || c->rx_end || c->rx_error != 0 || (shim_shut(c) & SHIM_SHUT_RD) ||
+    return shim_avail(c) != 0 || mbr_load_relaxed(&c->rx_end) ||
+           mbr_load_relaxed(&c->rx_error) != 0 || (shim_shut(c) & SHIM_SHUT_RD) ||
            mbr_load_acquire(&c->peer->fin) || mbr_load_relaxed(&c->peer->left) ||
            mbr_load_relaxed(&c->own->frozen);
 }
@@ -565,9 +566,9 @@ static int sleep_tx(struct shim_call *call, int fd)
 {
     struct shim_conn *c = call->c;
 
-    if (tx_news(c) || c->tx_broken)
+    if (tx_news(c) || mbr_load_relaxed(&c->tx_broken))
         return 0;
-    if (c->rx_end)
+    if (mbr_load_relaxed(&c->rx_end))
         return ask_the_dead(c, fd);
     if (!shim_rx_in_ring(c))
         shim_conn_phase(c);
@@ -655,7 +656,7 @@ static uint32_t tx_ready(struct shim_conn *c)
 
     if (mbr_load_relaxed(&c->own->left) == SHIM_LEFT_RING)
         return 0; /* until the kernel has taken all of the ring */
-    if (c->tx_broken || (shim_shut(c) & SHIM_SHUT_WR))
+    if (mbr_load_relaxed(&c->tx_broken) || (shim_shut(c) & SHIM_SHUT_WR))
         return EPOLLOUT;
     room = shim_room(c);
     return room < 0 || (uint64_t)room >= c->size / 4 ? EPOLLOUT : 0;
@@ -667,9 +668,9 @@ uint32_t shim_conn_ready(struct shim_conn *c)
     int64_t avail = mbr_load_relaxed(&c->own->frozen) ? 0 : shim_avail(c);
     uint32_t ready = avail != 0 ? EPOLLIN | EPOLLRDNORM : 0;
 
-    if (fin || c->rx_error != 0 || (shim_shut(c) & SHIM_SHUT_RD))
+    if (fin || mbr_load_relaxed(&c->rx_error) != 0 || (shim_shut(c) & SHIM_SHUT_RD))
         ready |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-    if (c->rx_error != 0)
+    if (mbr_load_relaxed(&c->rx_error) != 0)
         ready |= EPOLLERR | EPOLLHUP;
     if (fin && (shim_shut(c) & SHIM_SHUT_WR))
         ready |= EPOLLHUP;

@@ -118,13 +118,16 @@ static ssize_t take(struct shim_conn *c, int fd, const struct iovec *iov, int n,
 /* What an empty ring means: 1 wait, 0 the end, or an error. */
 static int empty(struct shim_conn *c)
 {
-    if (c->rx_error != 0) {
+    if (mbr_load_relaxed(&c->rx_error) != 0) {
         int error = c->rx_error;
 
-        c->rx_error = 0;
+        mbr_store_relaxed(&c->rx_error, 0);
         return -error;
     }
-    return (shim_shut(c) & SHIM_SHUT_RD) || c->rx_end || mbr_load_acquire(&c->peer->fin) ? 0 : 1;
+    return (shim_shut(c) & SHIM_SHUT_RD) || mbr_load_relaxed(&c->rx_end) ||
+                   mbr_load_acquire(&c->peer->fin)
+               ? 0
+               : 1;
 }
 
 /* The ring has nothing for us any more, or nothing at the moment and somebody leaves. 0: the kernel
@@ -140,7 +143,7 @@ static int settle(struct shim_call *call, int fd, bool nonblock)
         return -ECONNRESET;
     if (!mbr_load_relaxed(&c->own->frozen) && mbr_load_acquire(&c->peer->left) == SHIM_LEFT_NO)
         return 1;
-    if (c->rx_error != 0 || c->rx_end)
+    if (mbr_load_relaxed(&c->rx_error) != 0 || mbr_load_relaxed(&c->rx_end))
         return 1;
     return nonblock ? -EAGAIN : shim_wait_back(call, fd, POLLIN);
 }
@@ -159,7 +162,8 @@ static ssize_t receive_ring(struct shim_call *call, int fd, const struct iovec *
     for (;;) {
         /* The peer's last bytes were there before it said that they were the last. */
         bool left = mbr_load_acquire(&c->peer->left) != SHIM_LEFT_NO;
-        bool ended = c->rx_end || c->rx_error != 0 || mbr_load_acquire(&c->peer->fin);
+        bool ended = mbr_load_relaxed(&c->rx_end) || mbr_load_relaxed(&c->rx_error) != 0 ||
+                     mbr_load_acquire(&c->peer->fin);
         int64_t avail = readable(c);
         int r;
 
@@ -184,7 +188,8 @@ static ssize_t receive_ring(struct shim_call *call, int fd, const struct iovec *
         if (mbr__ticks_to_ns(mbr__ticks() - mbr_load_relaxed(&c->looked)) < 20000)
             return -EAGAIN;
         shim_drain(c, fd);
-        if (readable(c) == 0 && !c->rx_end && c->rx_error == 0)
+        if (readable(c) == 0 && !mbr_load_relaxed(&c->rx_end) &&
+            mbr_load_relaxed(&c->rx_error) == 0)
             return -EAGAIN;
     }
 }
@@ -686,18 +691,18 @@ static ssize_t send_ring(struct shim_call *call, int fd, const struct iovec *iov
             if (r == 1)
                 continue;
         }
-        if (c->tx_broken || (shim_shut(c) & SHIM_SHUT_WR) || room < 0) {
+        if (mbr_load_relaxed(&c->tx_broken) || (shim_shut(c) & SHIM_SHUT_WR) || room < 0) {
             if (done > 0)
                 break;
-            if (c->tx_broken == ECONNRESET || room < 0) {
-                c->tx_broken = EPIPE;
+            if (mbr_load_relaxed(&c->tx_broken) == ECONNRESET || room < 0) {
+                mbr_store_relaxed(&c->tx_broken, (uint32_t)EPIPE);
                 return -ECONNRESET;
             }
             return shim_broken_pipe(flags);
         }
         if (gone(c)) {
             ring_bell(c, fd);
-            if (c->tx_broken)
+            if (mbr_load_relaxed(&c->tx_broken))
                 continue;
         }
         if (room > 0) {

@@ -84,8 +84,7 @@ static int take_error(struct shim_conn *c, int fd)
     if (shim_lock(c, &c->rx, false) < 0)
         return 0; /* a reader is about to hear of it */
     shim_drain(c, fd);
-    error = c->rx_error;
-    mbr_store_relaxed(&c->rx_error, 0);
+    error = shim_take_error(c);
     shim_unlock(&c->rx);
     shim_heat(c, fd);
     return error;

@@ -78,7 +78,7 @@ struct shim_conn {
     uint32_t rx_ring;   /* 1: what the peer sent through the kernel has been read; 0 again when
                            the rest comes through the kernel */
     uint32_t rx_end;    /* 1: the kernel says that the peer is gone */
-    int rx_error;       /* an errno to be reported once, or 0 */
+    int rx_error;       /* an errno to be reported once, by whatever call comes first, or 0 */
     uint32_t heat;      /* 1: wake-up bytes were taken that an epoll may wait for */
     uint32_t rung_room; /* the peer's tx_parked we have answered */
     uint64_t looked;    /* ticks when the kernel was last asked */
@@ -222,6 +222,13 @@ struct shim_call {
 void shim_call_end(struct shim_call *call);
 #define SHIM_CALL(name, conn) \
     struct shim_call name __attribute__((cleanup(shim_call_end))) = {.c = (conn)}
+
+/* What has befallen the connection, for the first call that asks; reading or writing, as with the
+ * kernel's sockets. An errno or 0. */
+static inline int shim_take_error(struct shim_conn *c)
+{
+    return mbr_load_relaxed(&c->rx_error) != 0 ? mbr_exchange(&c->rx_error, 0) : 0;
+}
 
 /* How many bytes of the stream have come through the kernel. Under rx. */
 static inline uint64_t *shim_rx_tcp(struct shim_conn *c)

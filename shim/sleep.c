@@ -210,7 +210,8 @@ void shim_kernel_end(struct shim_conn *c, ssize_t r, int error)
 
     if (r < 0 && error != ECONNRESET && error != EPIPE)
         mbr_store_relaxed(&c->rx_error, error);
-    else if (closed == SHIM_CLOSED_RESET || (!all_read && (died || r < 0)))
+    else if (!mbr_load_relaxed(&c->tx_broken) && /* or a writer has said it */
+             (closed == SHIM_CLOSED_RESET || (!all_read && (died || r < 0))))
         mbr_store_relaxed(&c->rx_error, ECONNRESET);
     if (mbr_load_relaxed(&c->rx_error) != 0)
         mbr_store_relaxed(&c->tx_broken, (uint32_t)EPIPE);

@@ -26,8 +26,9 @@
 #include "real.h"
 
 /* With a peer that never sleeps we never enter the kernel, and would not hear of its death. */
-#define ASK_NS 1000000u
-#define SOON   10000 /* times that a thread gives way to one that is about to leave */
+#define ASK_NS  1000000u
+#define LOOK_NS 20000 /* the kernel is asked no more often by who does not wait: nanoseconds */
+#define SOON    10000 /* times that a thread gives way to one that is about to leave */
 
 static size_t total(const struct iovec *iov, int n)
 {
@@ -118,12 +119,10 @@ static ssize_t take(struct shim_conn *c, int fd, const struct iovec *iov, int n,
 /* What an empty ring means: 1 wait, 0 the end, or an error. */
 static int empty(struct shim_conn *c)
 {
-    if (mbr_load_relaxed(&c->rx_error) != 0) {
-        int error = c->rx_error;
+    int error = shim_take_error(c);
 
-        mbr_store_relaxed(&c->rx_error, 0);
+    if (error != 0)
         return -error;
-    }
     return (shim_shut(c) & SHIM_SHUT_RD) || mbr_load_relaxed(&c->rx_end) ||
                    mbr_load_acquire(&c->peer->fin)
                ? 0
@@ -185,7 +184,7 @@ static ssize_t receive_ring(struct shim_call *call, int fd, const struct iovec *
                 return r;
             continue;
         }
-        if (mbr__ticks_to_ns(mbr__ticks() - mbr_load_relaxed(&c->looked)) < 20000)
+        if (mbr__ticks_to_ns(mbr__ticks() - mbr_load_relaxed(&c->looked)) < LOOK_NS)
             return -EAGAIN;
         shim_drain(c, fd);
         if (readable(c) == 0 && !mbr_load_relaxed(&c->rx_end) &&
@@ -671,6 +670,33 @@ static int settle_send(struct shim_call *call, int fd, bool nonblock)
     return r < 0 ? r : 1;
 }
 
+/* No room, and no call of ours that would sleep and hear of it: whether that is because the peer is
+ * gone. The kernel is asked as often as by a reader who finds nothing. */
+static bool asks_in_vain(struct shim_conn *c, int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    uint64_t now = mbr__ticks();
+
+    if (mbr__ticks_to_ns(now - c->asked) < LOOK_NS)
+        return false;
+    c->asked = now;
+    if (real.poll(&p, 1, 0) > 0)
+        shim_drain_free(c, fd);
+    return mbr_load_relaxed(&c->tx_broken) != 0;
+}
+
+/* Nothing can be sent: the reason, once; then 0. */
+static int broken(struct shim_conn *c, int64_t room)
+{
+    int error = shim_take_error(c);
+
+    if (error == 0 && (mbr_load_relaxed(&c->tx_broken) == ECONNRESET || room < 0))
+        error = ECONNRESET;
+    if (error != 0)
+        mbr_store_relaxed(&c->tx_broken, (uint32_t)EPIPE);
+    return -error;
+}
+
 static ssize_t send_ring(struct shim_call *call, int fd, const struct iovec *iov, int n, int flags,
                          bool nonblock)
 {
@@ -694,11 +720,8 @@ static ssize_t send_ring(struct shim_call *call, int fd, const struct iovec *iov
         if (mbr_load_relaxed(&c->tx_broken) || (shim_shut(c) & SHIM_SHUT_WR) || room < 0) {
             if (done > 0)
                 break;
-            if (mbr_load_relaxed(&c->tx_broken) == ECONNRESET || room < 0) {
-                mbr_store_relaxed(&c->tx_broken, (uint32_t)EPIPE);
-                return -ECONNRESET;
-            }
-            return shim_broken_pipe(flags);
+            r = broken(c, room);
+            return r < 0 ? r : shim_broken_pipe(flags);
         }
         if (gone(c)) {
             ring_bell(c, fd);
@@ -711,7 +734,7 @@ static ssize_t send_ring(struct shim_call *call, int fd, const struct iovec *iov
             continue;
         }
         if (nonblock) {
-            if (starve(c))
+            if (starve(c) || asks_in_vain(c, fd))
                 continue;
             return done > 0 ? (ssize_t)done : -EAGAIN;
         }

@@ -695,6 +695,62 @@ static void killed(bool unread)
     close(b);
 }
 
+/* Sends as often as the news needs to come. */
+static ssize_t heard(int fd, const char *some, int flags)
+{
+    struct timespec now;
+    struct timespec end;
+    ssize_t r;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    do {
+        r = send(fd, some, 100, flags);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while (r < 0 && errno == EAGAIN && now.tv_sec < end.tv_sec + 5);
+    return r;
+}
+
+/* The peer is killed when there is no room for more, and the next call writes. */
+static void killed_full(int flags)
+{
+    static char some[65536];
+    char buf[8];
+    int error = 0;
+    socklen_t len = sizeof(error);
+    int b;
+    pid_t child;
+
+    section(flags & MSG_DONTWAIT ? "killed, full, not blocking" : "killed, full");
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        int a = socket(AF_INET, SOCK_STREAM, 0);
+
+        must(connect(a, (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
+        for (int i = 0; i < 8; i++)
+            must(write(a, "ping", 4) == 4 && recv(a, buf, 4, MSG_WAITALL) == 4, "ping");
+        for (;;)
+            pause();
+    }
+    b = accept(listener, NULL, NULL);
+    for (int i = 0; i < 8; i++)
+        must(recv(b, buf, 4, MSG_WAITALL) == 4 && write(b, "pong", 4) == 4, "pong");
+    while (send(b, some, sizeof(some), MSG_DONTWAIT) > 0)
+        ;
+    printf("errno %d\n", errno);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    pipes = 0;
+    for (int i = 0; i < 3; i++) {
+        T(heard(b, some, flags));
+        printf("pipes %d\n", pipes);
+    }
+    T(read(b, buf, 8));
+    T(getsockopt(b, SOL_SOCKET, SO_ERROR, &error, &len));
+    printf("error %d\n", error);
+    close(b);
+}
+
 int main(int argc, char **argv)
 {
     struct sigaction sa = {.sa_handler = on_signal};
@@ -715,6 +771,8 @@ int main(int argc, char **argv)
     forks();
     killed(false);
     killed(true);
+    killed_full(0);
+    killed_full(MSG_DONTWAIT);
     end();
     return 0;
 }

@@ -530,22 +530,27 @@ static bool gone(struct shim_conn *c)
            mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO;
 }
 
-/* One byte through the kernel. The first to a socket that is closed by now succeeds and makes the
- * kernel say so; the next fails: as with the bytes of a stream. But if the kernel says "reset" only
- * because of a wake-up byte that the peer had not read, the first fails, and is excused. */
-static void ring_bell(struct shim_conn *c, int fd)
+/* What a byte through the kernel has met. If the kernel says "reset" only because of a wake-up byte
+ * that the peer had not read it is excused. */
+static void rung(struct shim_conn *c, ssize_t r)
 {
-    /* Who is gone does not count any more, unless its end is that of what it had left its ring for.
-     */
-    bool last = gone(c) && mbr_load_relaxed(&c->peer->left) == SHIM_LEFT_NO;
-    ssize_t r = last ? shim_quiet_send(fd, "", 1) : shim_ring(c, fd);
-
     if (r == 1 || errno == EAGAIN || errno == EINTR)
         return;
     if (mbr_load_relaxed(&c->excuse))
         mbr_store_relaxed(&c->excuse, (uint32_t)0);
     else
         mbr_store_relaxed(&c->tx_broken, (uint32_t)errno);
+}
+
+/* Before bytes for a peer that is gone. The first byte to a socket that is closed by now succeeds
+ * and makes the kernel say so; the next fails: as with the bytes of a stream. */
+static void ring_gone(struct shim_conn *c, int fd)
+{
+    /* Who is gone does not count any more, unless its end is that of what it had left its ring for.
+     */
+    bool last = mbr_load_relaxed(&c->peer->left) == SHIM_LEFT_NO;
+
+    rung(c, last ? shim_quiet_send(fd, "", 1) : shim_ring(c, fd));
 }
 
 /* After new bytes: wakes the peer if it sleeps, and now and then asks whether it still lives. */
@@ -558,7 +563,7 @@ static void tell_data(struct shim_conn *c, int fd)
     asked = mbr_load_relaxed(&c->peer->rx_parked);
     if (asked != 0 && asked != c->rung_data && shim_may_ring(c)) {
         c->rung_data = asked;
-        ring_bell(c, fd);
+        rung(c, shim_ring(c, fd)); /* not if the peer is about to close, and has had the bytes */
         return;
     }
     if (mbr_load_relaxed(&c->peer->closed) == SHIM_CLOSED_NO) {
@@ -724,7 +729,7 @@ static ssize_t send_ring(struct shim_call *call, int fd, const struct iovec *iov
             return r < 0 ? r : shim_broken_pipe(flags);
         }
         if (gone(c)) {
-            ring_bell(c, fd);
+            ring_gone(c, fd);
             if (mbr_load_relaxed(&c->tx_broken))
                 continue;
         }

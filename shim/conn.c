@@ -302,7 +302,9 @@ static void ring_bye(struct shim_conn *c, int fd)
 {
     char some[256];
     bool back = shim_has_left(c->peer) || mbr_load_acquire(&c->own->rx_done);
+    bool in_ring = c->rx_ring != 0;
     bool unread = !back && shim_avail(c) > 0;
+    bool copy = back && in_ring && shim_avail(c) > 0;
 
     if (!unread && !c->linger_reset)
         leave_behind(c, fd);
@@ -314,9 +316,11 @@ static void ring_bye(struct shim_conn *c, int fd)
     if (!unread && !shim_has_left(c->own))
         mbr_store_release(&c->own->fin, (uint32_t)1);
     mbr_fence_full();
+    if (!unread)
+        shim_silence(c, fd);
     while (!back && shim_quiet_recv(fd, some, sizeof(some), 0) > 0)
-        unread |= !c->rx_ring;
-    if (unread || (back && c->rx_ring && shim_avail(c) > 0))
+        unread |= !in_ring;
+    if (unread || copy)
         reset_on_close(fd);
 }
 

@@ -448,6 +448,14 @@ static bool freeze(struct shim_conn *c, int fd, uint64_t deadline)
     return true;
 }
 
+void shim_silence(struct shim_conn *c, int fd)
+{
+    if (shim_lock(c, &c->rx, false) < 0)
+        return; /* whoever blocks there gets the rest, or is told */
+    shim_unlock(&c->rx);
+    (void)freeze(c, fd, mbr__deadline_ns(GRACE_NS));
+}
+
 bool shim_leave(struct shim_conn *c, int fd, uint64_t deadline)
 {
     if (mbr_load_acquire(&c->mode) != SHIM_RING || shim_own(c) == NULL || c->peer == NULL)

@@ -25,7 +25,7 @@
  *     RETURN: to the kernel       left RING, ring read to its end, or frozen: drops what is missing
  *                                 of the bells, and of the copy what it has had from the ring
  *     FREEZE: before it hands     any           head is final, frozen           RETURN
- *             the socket on
+ *             the socket on, closes
  *
  * Nobody waits for anybody: a writer that leaves goes on at once, a reader finds out when it has
  * read all there is; whose peer has left leaves as well when he next looks, and the peer sends him

@@ -148,22 +148,33 @@ static void resend_enlarged(struct shim_conn *c, int fd)
     (void)real.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &had, sizeof(had));
 }
 
-/* Under tx, after leaving: until the ring is empty. */
+/* Nobody is there to read it. */
+static void give_up(struct shim_half *own)
+{
+    mbr_store_relaxed(&own->mark, (uint32_t)0);
+    mbr_store_relaxed(&own->resent, mbr_load_relaxed(&own->tail));
+}
+
+/* Under tx, after leaving: until the ring is empty. A peer that closes may have had all of it from
+ * the ring, and must not be reset for what it would have dropped. */
 static void empty_ring(struct shim_conn *c, int fd)
 {
     struct shim_half *own = c->own;
     ssize_t r = 1;
 
     while (!all_resent(own) && r > 0) {
+        if (mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO) {
+            give_up(own);
+            break;
+        }
         r = resend(c, fd);
         if (r < 0 && errno == EINTR)
             r = 1;
     }
     if (r < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)) {
         resend_enlarged(c, fd);
-    } else if (r < 0) { /* nobody is there */
-        mbr_store_relaxed(&own->mark, (uint32_t)0);
-        mbr_store_relaxed(&own->resent, mbr_load_relaxed(&own->tail));
+    } else if (r < 0) {
+        give_up(own);
     }
     if (!all_resent(own))
         return;

@@ -399,8 +399,8 @@ bool shim_any_untidy(void);
 /* Lets our bytes go through the kernel from now on. False: not by the deadline (then later). */
 bool shim_leave(struct shim_conn *c, int fd, uint64_t deadline);
 
-/* The socket is about to be closed: the peer sends no bells any more, and those that it has sent are
- * taken, which the kernel would take for something unread. Waits for one that is on its way. */
+/* The socket is about to be closed: the peer sends no bells any more, and those that it has sent
+ * are taken, which the kernel would take for something unread. Waits for one that is on its way. */
 void shim_silence(struct shim_conn *c, int fd);
 
 /* Makes the connection the kernel's, so that its socket can be handed to others. True: it is, and

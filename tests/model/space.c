@@ -30,6 +30,7 @@ struct actor {
     bool (*ready)(int actor);
     uint32_t *futex;
     uint32_t bits;
+    uint64_t until; /* when its nap ends; 0 it sleeps */
     bool timed_out; /* how its last sleep ended */
     bool napped;
     bool at_fence; /* its next step empties its buffer */
@@ -44,7 +45,7 @@ static struct {
     uint32_t idle;
 } now;
 
-enum deed { RUN, FLUSH, KILL, NAP, TICK };
+enum deed { RUN, FLUSH, KILL, NAP, HAPPEN, TICK };
 
 struct frame {
     uint8_t *saved;
@@ -213,7 +214,7 @@ uint64_t space_rmw(void *word, size_t size, enum space_op op, uint64_t value, co
 
 uint64_t space_cas(void *word, size_t size, uint64_t expected, uint64_t desired, const char *label)
 {
-    if (current >= 0) {
+    if (current >= 0 && space_is_shared(word, label)) {
         space_fence();
         space_point(label);
     }
@@ -272,6 +273,23 @@ void space_block(const char *label, bool (*ready)(int actor))
     a->ready = NULL;
 }
 
+bool space_nap(const char *label, bool (*ready)(int actor), uint64_t until)
+{
+    struct actor *a = &now.actors[current];
+    bool timed_out;
+
+    space_fence();
+    a->ready = ready;
+    a->until = until;
+    a->mode = ASLEEP;
+    space_point(label);
+    timed_out = a->timed_out;
+    a->ready = NULL;
+    a->until = 0;
+    a->timed_out = a->napped = false;
+    return !timed_out;
+}
+
 /* ---- actors ---------------------------------------------------------------------------------- */
 
 static void start(void)
@@ -303,7 +321,8 @@ static bool can_run(int i)
 
     if (a->mode == NEW)
         return !now_case->last[i] || others_ended(i);
-    return a->mode == READY || (a->mode == BLOCKED && a->ready(i));
+    return a->mode == READY ||
+           ((a->mode == BLOCKED || (a->mode == ASLEEP && a->until != 0)) && a->ready(i));
 }
 
 static bool can(enum deed deed, int i)
@@ -320,6 +339,8 @@ static bool can(enum deed deed, int i)
         return now_case->mortal[i] && now.kills < now_case->kills && !ended(i) && a->mode != NEW;
     case NAP:
         return now_case->restless && a->mode == ASLEEP;
+    case HAPPEN:
+        return now_case->may_happen != NULL && now_case->may_happen(i);
     default:
         return false;
     }
@@ -327,7 +348,7 @@ static bool can(enum deed deed, int i)
 
 static void resume(int i)
 {
-    if (now.actors[i].mode == NEW)
+    if (now.actors[i].mode == NEW || now.actors[i].mode == ASLEEP)
         now.actors[i].mode = READY;
     current = i;
     swapcontext(&explorer, &contexts[i]);
@@ -348,18 +369,39 @@ static void do_kill(int i)
     now_case->killed(i);
 }
 
+/* When the first nap ends; without a clock, all do. */
+static uint64_t next_time(void)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (int i = 0; now_case->clock != NULL && i < now_case->actors; i++) {
+        const struct actor *a = &now.actors[i];
+
+        if (a->mode == ASLEEP && a->until != 0 && a->until < next)
+            next = a->until;
+    }
+    return next;
+}
+
 /* Nobody can go on: all that sleep look around. */
 static void tick(void)
 {
+    uint32_t idle = now_case->idle != 0 ? now_case->idle : SPACE_IDLE;
+    uint64_t next = next_time();
+
+    if (next != UINT64_MAX)
+        *now_case->clock = next;
     for (int i = 0; i < now_case->actors; i++) {
-        if (now.actors[i].mode == ASLEEP) {
-            if (now.kills == 0)
-                space_violation("actor %d sleeps and nobody will wake it", i);
-            end_nap(i);
-        }
+        const struct actor *a = &now.actors[i];
+
+        if (a->mode != ASLEEP || (next != UINT64_MAX && (a->until == 0 || a->until > next)))
+            continue;
+        if (now.kills == 0 && a->until == 0)
+            space_violation("actor %d sleeps and nobody will wake it", i);
+        end_nap(i);
     }
-    if (++now.idle > SPACE_IDLE)
-        space_violation("no progress after %d naps", SPACE_IDLE);
+    if (++now.idle > idle)
+        space_violation("no progress after %u naps", idle);
 }
 
 static bool anybody(enum mode mode)
@@ -381,6 +423,8 @@ static void act(enum deed deed, int i)
         do_kill(i);
     else if (deed == NAP)
         end_nap(i);
+    else if (deed == HAPPEN)
+        now_case->happen(i);
     else
         tick();
 }
@@ -481,14 +525,21 @@ static uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)m ^ (uint64_t)(m >> 64);
 }
 
+/* Four chains, so that a multiplication does not wait for the one before it. */
 static uint64_t hash(size_t size)
 {
     const uint64_t *p = (const uint64_t *)(const void *)scratch;
-    uint64_t h = size;
+    size_t words = size / 8;
+    uint64_t h[4] = {size, 1, 2, 3};
+    size_t i = 0;
 
-    for (size_t i = 0; i < size / 8; i++)
-        h = mix(h ^ p[i], (h >> 29) + i);
-    return h | 1;
+    for (; i + 4 <= words; i += 4) {
+        for (size_t j = 0; j < 4; j++)
+            h[j] = mix(h[j] ^ p[i + j], (h[j] >> 29) + i);
+    }
+    for (; i < words; i++)
+        h[0] = mix(h[0] ^ p[i], (h[0] >> 29) + i);
+    return mix(mix(h[0], h[1]), mix(h[2], h[3])) | 1;
 }
 
 static void insert(uint64_t h)
@@ -565,7 +616,7 @@ static bool choose(struct frame *f)
     if (f->tried++ > kinds * n)
         return false;
     for (int i = 0; i < now_case->actors; i++) {
-        if (can(RUN, i) || can(FLUSH, i))
+        if (can(RUN, i) || can(FLUSH, i) || can(HAPPEN, i))
             return false;
     }
     f->deed = TICK;
@@ -578,7 +629,7 @@ static bool choose(struct frame *f)
 
 static void print_path(void)
 {
-    static const char *const names[] = {"", "flush", "KILLED", "nap ends", "all naps end"};
+    static const char *const names[] = {"", "flush", "KILLED", "nap ends", "arrives", "naps end"};
     int who = -1;
 
     fprintf(stderr, "%s: %s", now_case->name, violation);

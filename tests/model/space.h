@@ -13,10 +13,12 @@
  * A process may be killed at each point, as often as a case allows: what lies in its buffer is lost
  * (that it was killed after a store is the state in which the store has left the buffer). A sleeper
  * wakes when it is woken; its sleep ends by itself only when nobody can go on (and in a case where
- * nobody was killed that is an error: a lost wake-up), or, in restless cases, at any time.
+ * nobody was killed that is an error: a lost wake-up), or, in restless cases, at any time. A nap is
+ * a sleep that is meant to end by itself: a case with a clock has those end first that began so,
+ * and the clock goes on.
  *
- * Not here: what the processes do and what must hold (lock_test.c, version_test.c); orderings that
- * only weaker processors have.
+ * Not here: what the processes do and what must hold (lock_test.c, version_test.c, back_test.c);
+ * orderings that only weaker processors have.
  */
 #ifndef MBR_TESTS_SPACE_H
 #define MBR_TESTS_SPACE_H
@@ -37,6 +39,11 @@ struct space_case {
     void (*killed)(int actor); /* after it was killed */
     uint8_t kills;             /* in one run */
     bool restless;
+    uint32_t idle;   /* instead of SPACE_IDLE, if not 0 */
+    uint64_t *clock; /* goes on when nobody else does, to when the next nap ends; or NULL */
+    /* What happens of itself, one kind for each actor there is; or NULL. */
+    bool (*may_happen)(int kind);
+    void (*happen)(int kind);
     bool mortal[SPACE_ACTORS];
     bool last[SPACE_ACTORS]; /* starts when all others have ended */
 };
@@ -67,6 +74,8 @@ int space_self(void);
 void space_point(const char *label);
 /* Waits until ready(actor). */
 void space_block(const char *label, bool (*ready)(int actor));
+/* The same, or until the clock says `until`. Whether it is ready. */
+bool space_nap(const char *label, bool (*ready)(int actor), uint64_t until);
 void space_progress(void);
 void space_violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool space_is_killed(int actor);

@@ -19,14 +19,15 @@
     ((__typeof__(*(p)))space_rmw(space__word(p), sizeof(*(p)), SPACE_AND, (v), "and " #p))
 #define mbr_exchange(p, v) \
     ((__typeof__(*(p)))space_rmw(space__word(p), sizeof(*(p)), SPACE_SET, (v), "set " #p))
-#define mbr_cas(p, expected, desired)                                       \
-    __extension__({                                                         \
-        __typeof__(*(p)) *space__e = (expected);                            \
-        __typeof__(*(p)) space__old = (__typeof__(*(p)))space_cas(          \
-            space__word(p), sizeof(*(p)), *space__e, (desired), "cas " #p); \
-        bool space__done = space__old == *space__e;                         \
-        *space__e = space__old;                                             \
-        space__done;                                                        \
+#define mbr_cas(p, expected, desired)                                     \
+    __extension__({                                                       \
+        __typeof__(*(p)) *space__e = (expected);                          \
+        __typeof__(*(p)) space__old = (__typeof__(*(p)))space_cas(        \
+            space__word(p), sizeof(*(p)), (uint64_t)(uintptr_t)*space__e, \
+            (uint64_t)(uintptr_t)(desired), "cas " #p);                   \
+        bool space__done = space__old == *space__e;                       \
+        *space__e = space__old;                                           \
+        space__done;                                                      \
     })
 #define mbr_prefetch_write(p) ((void)(p))
 #define mbr_cpu_relax()       ((void)0)

@@ -61,6 +61,24 @@ static int preload(const char *library)
     return rc;
 }
 
+/* AddressSanitizer's shared run-time, as gcc has it, wants to be in front of all libraries, and
+ * else does not begin; being behind ours does it no harm. What the user says goes first. */
+static int let_sanitizer_follow(void)
+{
+    const char *said = getenv("ASAN_OPTIONS");
+    char *all = NULL;
+    int rc;
+
+    if (said != NULL && strstr(said, "verify_asan_link_order") != NULL)
+        return 0;
+    if (asprintf(&all, "%s%sverify_asan_link_order=0", said != NULL ? said : "",
+                 said != NULL && said[0] != '\0' ? ":" : "") < 0)
+        return -ENOMEM;
+    rc = setenv("ASAN_OPTIONS", all, 1) < 0 ? -errno : 0;
+    free(all);
+    return rc;
+}
+
 static int prepare(const struct tool_args *args, uint64_t capacity)
 {
     const char *libos = tool_given(args, OPT_LIBOS) ? args->value[OPT_LIBOS] : "catloop";
@@ -78,6 +96,9 @@ static int prepare(const struct tool_args *args, uint64_t capacity)
         return tool_error_library(-errno, "the environment");
     if (tool_given(args, OPT_NO_NAMES) && setenv("MEMBRANE_SHIM_NAMES", "off", 1) < 0)
         return tool_error_library(-errno, "the environment");
+    rc = let_sanitizer_follow();
+    if (rc < 0)
+        return tool_error_library(rc, "the environment");
     rc = preload(library);
     return rc < 0 ? tool_error_library(rc, "%s", library) : TOOL_EXIT_OK;
 }

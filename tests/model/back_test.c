@@ -416,7 +416,6 @@ static const struct kase kases[] = {
     {.name = "reading more than one byte",
      .scripts = {"smSsc", "RRRRc"},
      .more = {"l", ""},
-     .kills = true,
      .full = true},
     {.name = "all in one", .scripts = {"mSE", "asc"}, .more = {"lx", "lx"}, .full = true},
     {.name = "half closed", .scripts = {"msfE", "rEc"}, .more = {"lx", "lx"}, .full = true},

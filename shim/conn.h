@@ -94,6 +94,7 @@ struct shim_conn {
     uint32_t dry;       /* 1: was starved before rx_ring, when the peer may be unable to ring */
     uint32_t starved;   /* how often there was no room: what edge-triggered EPOLLOUT counts */
     uint64_t asked;     /* ticks when the kernel was last asked whether the peer lives */
+    uint64_t doubted;   /* the same, by who has no room and cannot be told of any */
 
     /* Sleeping; under park. */
     uint32_t park;     /* a latch */
@@ -250,6 +251,12 @@ bool shim_splice_kernel(struct shim_conn *c, int fd, int in, size_t n, unsigned 
 bool shim_switch_tx(struct shim_conn *c);
 /* Says that nothing more is sent. Under tx, after the switch. */
 void shim_send_end(struct shim_conn *c, int fd);
+
+/* For who finds no room while our own reading is still the kernel's, where the peer's end may mean
+ * that it has shut down its sending alone: whether the peer is gone (tx_gone). Not asked again
+ * within 2 ms. Under tx; the other takes it if it is free. */
+bool shim_doubt_locked(struct shim_conn *c, int fd);
+bool shim_doubt(struct shim_conn *c, int fd);
 
 /* Raises what write() raises with EPIPE, unless flags say MSG_NOSIGNAL. Returns -EPIPE. */
 ssize_t shim_broken_pipe(int flags);

@@ -335,6 +335,8 @@ static bool heat_dry(struct shim_epoll *e)
             continue;
         if (shim_rx_in_ring(c) || shim_room(c) != 0)
             shim_conn_wet(c);
+        else
+            (void)shim_doubt(c, e->members[i].fd);
         shim_member_heat(e, i);
         any = true;
     }

@@ -166,6 +166,8 @@ static short from_memory(struct shim_conn *c, int fd, short events)
     shim_heat(c, fd);
     if (!shim_rx_in_ring(c) && !shim_tx_in_ring(c))
         return 0;
+    if (!shim_rx_in_ring(c) && mbr_load_relaxed(&c->dry) && (events & (POLLOUT | POLLWRNORM)))
+        (void)shim_doubt(c, fd);
     if (!shim_rx_in_ring(c)) /* what comes is the kernel's to report */
         return (short)(shim_conn_ready(c) & (uint16_t)events & (POLLOUT | POLLWRNORM));
     return (short)(shim_conn_ready(c) & (uint16_t)(events | POLLERR | POLLHUP));

@@ -559,6 +559,8 @@ static int nap(struct shim_conn *c, int fd)
             (void)shim_quiet_nap((long)ns);
         ns = ns * 2 < SHIM_KIN_SLICE_NS ? ns * 2 : SHIM_KIN_SLICE_NS;
         shim_conn_phase(c);
+        if (r > 0 && shim_doubt(c, fd))
+            break;
     }
     return r < 0 ? -errno : 0;
 }
@@ -657,7 +659,8 @@ static uint32_t tx_ready(struct shim_conn *c)
 
     if (mbr_load_relaxed(&c->own->left) == SHIM_LEFT_RING)
         return 0; /* until the kernel has taken all of the ring */
-    if (mbr_load_relaxed(&c->tx_broken) || (shim_shut(c) & SHIM_SHUT_WR))
+    if (mbr_load_relaxed(&c->tx_broken) || mbr_load_relaxed(&c->tx_gone) ||
+        (shim_shut(c) & SHIM_SHUT_WR))
         return EPOLLOUT;
     room = shim_room(c);
     return room < 0 || (uint64_t)room >= c->size / 4 ? EPOLLOUT : 0;

@@ -26,9 +26,10 @@
 #include "real.h"
 
 /* With a peer that never sleeps we never enter the kernel, and would not hear of its death. */
-#define ASK_NS  1000000u
-#define LOOK_NS 20000 /* the kernel is asked no more often by who does not wait: nanoseconds */
-#define SOON    10000 /* times that a thread gives way to one that is about to leave */
+#define ASK_NS   1000000u
+#define LOOK_NS  20000 /* the kernel is asked no more often by who does not wait: nanoseconds */
+#define DOUBT_NS 2000000u
+#define SOON     10000 /* times that a thread gives way to one that is about to leave */
 
 static size_t total(const struct iovec *iov, int n)
 {
@@ -526,7 +527,7 @@ ssize_t shim_broken_pipe(int flags)
 /* Whether the peer reads no more, as far as we have heard. */
 static bool gone(struct shim_conn *c)
 {
-    return c->tx_gone || mbr_load_relaxed(&c->rx_end) ||
+    return mbr_load_relaxed(&c->tx_gone) || mbr_load_relaxed(&c->rx_end) ||
            mbr_load_relaxed(&c->peer->closed) != SHIM_CLOSED_NO;
 }
 
@@ -553,6 +554,38 @@ static void ring_gone(struct shim_conn *c, int fd)
     rung(c, last ? shim_quiet_send(fd, "", 1) : shim_ring(c, fd));
 }
 
+/* The kernel says both that a peer sends no more and that it is dead by the same end. A bell makes
+ * a difference: one who lives drops it, for the dead the kernel answers with a reset. Where no bell
+ * may be sent the peer has bytes unread, for which its death is a reset anyway. */
+bool shim_doubt_locked(struct shim_conn *c, int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    uint64_t now = mbr__ticks();
+
+    if (shim_rx_in_ring(c) || mbr__ticks_to_ns(now - mbr_load_relaxed(&c->doubted)) < DOUBT_NS)
+        return false;
+    mbr_store_relaxed(&c->doubted, now);
+    if (shim_quiet_poll(&p, 0) <= 0)
+        return false;
+    if (!(p.revents & (POLLERR | POLLHUP))) {
+        (void)shim_ring(c, fd);
+        return false;
+    }
+    mbr_store_relaxed(&c->tx_gone, (uint32_t)1);
+    return true;
+}
+
+bool shim_doubt(struct shim_conn *c, int fd)
+{
+    bool gone;
+
+    if (shim_rx_in_ring(c) || shim_lock(c, &c->tx, false) < 0)
+        return false;
+    gone = c->tx_ring && shim_doubt_locked(c, fd);
+    shim_unlock(&c->tx);
+    return gone;
+}
+
 /* After new bytes: wakes the peer if it sleeps, and now and then asks whether it still lives. */
 static void tell_data(struct shim_conn *c, int fd)
 {
@@ -572,8 +605,10 @@ static void tell_data(struct shim_conn *c, int fd)
         if (mbr__ticks_to_ns(now - c->asked) < ASK_NS)
             return;
         c->asked = now;
-        if (shim_quiet_recv(fd, &one, 1, MSG_PEEK) == 0)
-            c->tx_gone = 1;
+        if (!shim_rx_in_ring(c)) /* it may have shut down its sending alone */
+            (void)shim_doubt_locked(c, fd);
+        else if (shim_quiet_recv(fd, &one, 1, MSG_PEEK) == 0)
+            mbr_store_relaxed(&c->tx_gone, (uint32_t)1);
     }
 }
 
@@ -685,6 +720,8 @@ static bool asks_in_vain(struct shim_conn *c, int fd)
     if (mbr__ticks_to_ns(now - c->asked) < LOOK_NS)
         return false;
     c->asked = now;
+    if (shim_doubt_locked(c, fd))
+        return true;
     if (real.poll(&p, 1, 0) > 0)
         shim_drain_free(c, fd);
     return mbr_load_relaxed(&c->tx_broken) != 0;

@@ -413,6 +413,8 @@ static const struct kase kases[] = {
      .scripts = {"ssmsE", "rrrc"},
      .more = {"lx", "lx"},
      .full = true},
+    /* Without kills: a reader that is killed after it has taken the last bytes from before the
+     * ring, and before it has said so, leaves a writer without room waiting (docs/shim.md). */
     {.name = "reading more than one byte",
      .scripts = {"smSsc", "RRRRc"},
      .more = {"l", ""},

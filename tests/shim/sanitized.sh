@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# A program with AddressSanitizer's shared run-time, which wants to be in front of what is preloaded.
+# A program with AddressSanitizer's shared run-time, which wants to be in front of all that is
+# preloaded.
 . "$(dirname "$0")/lib.sh"
 need gcc
 
-gcc -fsanitize=address -D_GNU_SOURCE -w -o "$work/posix" "$(dirname "$0")/posix.c" 2>"$work/err" || {
+source=$(dirname "$0")/posix.c
+gcc -fsanitize=address -D_GNU_SOURCE -w -o "$work/posix" "$source" 2>"$work/err" || {
     echo "skipped: gcc has no AddressSanitizer: $(head -n 1 "$work/err")"
     exit 77
 }

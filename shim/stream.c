@@ -571,6 +571,10 @@ bool shim_doubt_locked(struct shim_conn *c, int fd)
         (void)shim_ring(c, fd);
         return false;
     }
+    /* Its kernel knows of no bytes unread, and says nothing of a reset. */
+    if (mbr_load_relaxed(&c->peer->closed) == SHIM_CLOSED_NO &&
+        mbr_load_acquire(&c->peer->head) != mbr_load_relaxed(&c->own->tail))
+        mbr_store_relaxed(&c->rx_error, ECONNRESET);
     mbr_store_relaxed(&c->tx_gone, (uint32_t)1);
     return true;
 }

@@ -658,6 +658,51 @@ static void forks(void)
     close(a);
 }
 
+static void ping_pongs(int a)
+{
+    char buf[8];
+
+    for (int i = 0; i < 8; i++)
+        must(write(a, "ping", 4) == 4 && recv(a, buf, 4, MSG_WAITALL) == 4, "ping");
+}
+
+static void pong_pings(int b)
+{
+    char buf[8];
+
+    for (int i = 0; i < 8; i++)
+        must(recv(b, buf, 4, MSG_WAITALL) == 4 && write(b, "pong", 4) == 4, "pong");
+}
+
+/* A process that connects, does its part, and is there until it is killed. */
+static pid_t victim(void (*part)(int a))
+{
+    pid_t child;
+    int a;
+
+    fflush(stdout);
+    child = fork();
+    if (child != 0)
+        return child;
+    a = socket(AF_INET, SOCK_STREAM, 0);
+    must(connect(a, (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
+    part(a);
+    for (;;)
+        pause();
+}
+
+static void kill_now(pid_t child)
+{
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+static void ping_and_last(int a)
+{
+    ping_pongs(a);
+    must(write(a, "last", 4) == 4, "write");
+}
+
 /* The peer is killed: once with everything read, once with something unread. */
 static void killed(bool unread)
 {
@@ -666,26 +711,13 @@ static void killed(bool unread)
     pid_t child;
 
     section(unread ? "killed, unread" : "killed");
-    fflush(stdout);
-    child = fork();
-    if (child == 0) {
-        int a = socket(AF_INET, SOCK_STREAM, 0);
-
-        must(connect(a, (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
-        for (int i = 0; i < 8; i++)
-            must(write(a, "ping", 4) == 4 && recv(a, buf, 4, MSG_WAITALL) == 4, "ping");
-        must(write(a, "last", 4) == 4, "write");
-        for (;;)
-            pause();
-    }
+    child = victim(ping_and_last);
     b = accept(listener, NULL, NULL);
-    for (int i = 0; i < 8; i++)
-        must(recv(b, buf, 4, MSG_WAITALL) == 4 && write(b, "pong", 4) == 4, "pong");
+    pong_pings(b);
     T(recv(b, buf, 4, MSG_WAITALL));
     if (unread)
         T(write(b, "unread", 6));
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
+    kill_now(child);
     T(read(b, buf, 8));
     T(read(b, buf, 8));
     if (!unread)
@@ -710,36 +742,18 @@ static ssize_t heard(int fd, const char *some, int flags)
     return r;
 }
 
-/* The peer is killed when there is no room for more, and the next call writes. */
-static void killed_full(int flags)
+/* There is no room for more, the peer is killed, and the next call writes. */
+static void kill_full(pid_t child, int b, int flags)
 {
     static char some[65536];
     char buf[8];
     int error = 0;
     socklen_t len = sizeof(error);
-    int b;
-    pid_t child;
 
-    section(flags & MSG_DONTWAIT ? "killed, full, not blocking" : "killed, full");
-    fflush(stdout);
-    child = fork();
-    if (child == 0) {
-        int a = socket(AF_INET, SOCK_STREAM, 0);
-
-        must(connect(a, (struct sockaddr *)&address, sizeof(address)) == 0, "connect");
-        for (int i = 0; i < 8; i++)
-            must(write(a, "ping", 4) == 4 && recv(a, buf, 4, MSG_WAITALL) == 4, "ping");
-        for (;;)
-            pause();
-    }
-    b = accept(listener, NULL, NULL);
-    for (int i = 0; i < 8; i++)
-        must(recv(b, buf, 4, MSG_WAITALL) == 4 && write(b, "pong", 4) == 4, "pong");
     while (send(b, some, sizeof(some), MSG_DONTWAIT) > 0)
         ;
     printf("errno %d\n", errno);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
+    kill_now(child);
     pipes = 0;
     for (int i = 0; i < 3; i++) {
         T(heard(b, some, flags));
@@ -749,6 +763,47 @@ static void killed_full(int flags)
     T(getsockopt(b, SOL_SOCKET, SO_ERROR, &error, &len));
     printf("error %d\n", error);
     close(b);
+}
+
+static void killed_full(int flags)
+{
+    pid_t child;
+    int b;
+
+    section(flags & MSG_DONTWAIT ? "killed, full, not blocking" : "killed, full");
+    child = victim(ping_pongs);
+    b = accept(listener, NULL, NULL);
+    pong_pings(b);
+    kill_full(child, b, flags);
+}
+
+#define PIECES 64 /* enough for a connection to move */
+static int heard_it[2];
+
+static void listens(int a)
+{
+    char buf[8];
+
+    for (int i = 0; i < PIECES; i++)
+        must(recv(a, buf, 4, MSG_WAITALL) == 4 && write(heard_it[1], "", 1) == 1, "listen");
+}
+
+/* The same where the peer has never said anything, and the kernel has nothing unread. */
+static void killed_silent(int flags)
+{
+    pid_t child;
+    char one;
+    int b;
+
+    section(flags & MSG_DONTWAIT ? "killed, silent, not blocking" : "killed, silent");
+    must(pipe(heard_it) == 0, "pipe");
+    child = victim(listens);
+    b = accept(listener, NULL, NULL);
+    for (int i = 0; i < PIECES; i++)
+        must(write(b, "hear", 4) == 4 && read(heard_it[0], &one, 1) == 1, "hear");
+    kill_full(child, b, flags);
+    close(heard_it[0]);
+    close(heard_it[1]);
 }
 
 int main(int argc, char **argv)
@@ -773,6 +828,8 @@ int main(int argc, char **argv)
     killed(true);
     killed_full(0);
     killed_full(MSG_DONTWAIT);
+    killed_silent(0);
+    killed_silent(MSG_DONTWAIT);
     end();
     return 0;
 }

@@ -105,8 +105,14 @@ static int join_small(int c, unsigned me)
 
     names_of(me, small, other);
     o = mbr_object_join(c, small);
-    told[me].before = told[me].after = o >= 0 ? SMALL : OTHER;
-    return o >= 0 ? o : mbr_object_join(c, other);
+    if (o >= 0)
+        told[me].before = told[me].after = SMALL;
+    if (o != -ENOENT)
+        return o; /* without the daemon nothing is known */
+    o = mbr_object_join(c, other);
+    if (o >= 0)
+        told[me].before = told[me].after = OTHER;
+    return o;
 }
 
 static bool change_round(int c, unsigned me)
